@@ -1,0 +1,52 @@
+package builddata
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What callers of a Store branch on.
+var (
+	// ErrNotFound: the version, or its service, is not in the repository.
+	ErrNotFound = errors.New("not found in the build data repository")
+	// ErrConflict: the repository holds something that contradicts the request.
+	ErrConflict = errors.New("contradicts the build data repository")
+	// ErrUnavailable: the repository cannot be reached, or not be written, now.
+	ErrUnavailable = errors.New("the build data repository cannot be reached")
+	// ErrCorrupt: what is there is damaged, or no build data repository.
+	ErrCorrupt = errors.New("not a usable build data repository")
+)
+
+// KeyError says that an idempotency key already stands for something else. It
+// matches ErrConflict.
+type KeyError struct {
+	Key    string
+	Asked  string
+	Holder Version
+	Holds  string
+}
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("key %q was asked for with %s, but stands for version %s of service %s with %s; nothing was allocated: use another key, for example one that includes the service and the run",
+		e.Key, e.Asked, e.Holder.Name, e.Holder.Service, e.Holds)
+}
+
+// Unwrap makes the error match ErrConflict.
+func (e *KeyError) Unwrap() error { return ErrConflict }
+
+// RevokedError says that a version must not be used.
+type RevokedError struct{ Version Version }
+
+func (e *RevokedError) Error() string {
+	return fmt.Sprintf("version %s of service %s was revoked at %s: %s",
+		e.Version.Name, e.Version.Service, e.Version.Revocation.At.Format(time.RFC3339), e.Version.Revocation.Reason)
+}
+
+// Usable returns v, or a *RevokedError.
+func Usable(v Version) (Version, error) {
+	if v.Revocation != nil {
+		return v, &RevokedError{Version: v}
+	}
+	return v, nil
+}

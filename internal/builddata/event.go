@@ -1,0 +1,73 @@
+package builddata
+
+import (
+	"fmt"
+	"time"
+)
+
+// Event is something that happened to a version.
+type Event struct {
+	// ID is unique in the repository. Appending an event whose ID is already
+	// there changes nothing, so a report may be sent again. A store gives an
+	// ID to an event that has none.
+	ID      string
+	Service string
+	// Number is the version's.
+	Number int64
+	// Run is the pipe run it happened in; empty outside of one.
+	Run string
+
+	// What happened: "bake", "test", "deploy".
+	What string
+	// Where it happened: a region, an environment or a machine.
+	Where  string
+	Status Status
+	// Message is one line for people.
+	Message string
+	// Report links to, or names the file of, the full report.
+	Report string
+
+	// At has microsecond precision and is in UTC. A store sets it where it is zero.
+	At time.Time
+}
+
+// Status is how far an event has come.
+type Status string
+
+// The statuses. All but Started are final.
+const (
+	Started     Status = "started"
+	Succeeded   Status = "succeeded"
+	Failed      Status = "failed"
+	Interrupted Status = "interrupted"
+)
+
+// Statuses lists every status.
+var Statuses = []Status{Started, Succeeded, Failed, Interrupted}
+
+// Validate reports what no store may accept.
+func (e Event) Validate() error {
+	if err := ValidateService(e.Service); err != nil {
+		return err
+	}
+	if e.Number < 1 {
+		return fmt.Errorf("event %q of service %s names no version", e.What, e.Service)
+	}
+	if e.What == "" {
+		return fmt.Errorf("an event of service %s does not say what happened", e.Service)
+	}
+	_, err := parse("status", string(e.Status), Statuses)
+	return err
+}
+
+// EventQuery selects the events of one version, in the order they were appended.
+type EventQuery struct {
+	Service string
+	Number  int64
+	// Run, when set, leaves out the events of other runs.
+	Run string
+	// After continues behind the event with this ID.
+	After string
+	// Limit bounds the page; 0 means DefaultPage.
+	Limit int
+}

@@ -1,0 +1,233 @@
+// Package sqlite keeps the build data repository in one SQLite file, shared by
+// any number of processes on one machine. It is the default for a laptop or a
+// single CI node; WAL mode needs a local file system, not NFS or SMB.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+)
+
+const (
+	// applicationID marks our files in their header ("dlvr"), so that another
+	// program's database is never taken for ours.
+	applicationID = 0x646c7672
+	// schemaVersion counts the migrations; migrate knows how to reach it.
+	schemaVersion = 1
+	// lockPatience is how long an operation waits for other processes.
+	lockPatience = 30 * time.Second
+)
+
+//go:embed schema.sql
+var schema string
+
+// Store is a builddata.Store in a SQLite file.
+type Store struct {
+	db    *sql.DB
+	path  string
+	clock clock.Clock
+	// writing admits one goroutine at a time to the write lock, which is a
+	// good deal faster than letting the connection pool hand it over.
+	writing    chan struct{}
+	allocation allocation
+}
+
+var _ builddata.Store = (*Store)(nil)
+
+// Open opens the repository at path, making it and its folder if there is
+// none. The file is readable by its owner only (mode 0600). A file that is no
+// build data repository, or one of a newer release, is left as it is and
+// reported as builddata.ErrCorrupt.
+func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open build data repository %s: %w", path, err)
+	}
+	if err := touch(path); err != nil {
+		return nil, fmt.Errorf("open build data repository %s: %w: %w", path, builddata.ErrUnavailable, err)
+	}
+	// Settings of a connection, not of the file, so they belong in the DSN.
+	// The full sync on every commit is what keeps a number that was handed
+	// out from being handed out again after a power failure.
+	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	}.Encode()}).String()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open build data repository %s: %w", path, err)
+	}
+	// One connection: goroutines then queue in order for the one writer that
+	// SQLite allows, instead of competing for its lock.
+	db.SetMaxOpenConns(1)
+	s := &Store{db: db, path: path, clock: c, writing: make(chan struct{}, 1)}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	err = s.patiently(ctx, "open", func() (err error) {
+		s.allocation, err = prepareAllocation(ctx, db)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// touch makes the file with the right mode before SQLite makes it with a wider one.
+func touch(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Close releases the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// migrate brings the file to schemaVersion. Several processes may do so at once.
+func (s *Store) migrate(ctx context.Context) error {
+	var id, version, objects int
+	inspect := func(q querier) error {
+		return q.QueryRowContext(ctx, `SELECT
+			(SELECT application_id FROM pragma_application_id),
+			(SELECT user_version FROM pragma_user_version),
+			(SELECT count(*) FROM sqlite_schema)`).Scan(&id, &version, &objects)
+	}
+	err := s.patiently(ctx, "open", func() error { return inspect(s.db) })
+	if err != nil {
+		return err
+	}
+	switch {
+	case objects > 0 && id != applicationID:
+		return fmt.Errorf("open build data repository %s: %w: it is another program's database; it was left as it is, name another file", s.path, builddata.ErrCorrupt)
+	case version > schemaVersion:
+		return fmt.Errorf("open build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); upgrade this program", s.path, builddata.ErrCorrupt, version, schemaVersion)
+	case version == schemaVersion:
+		return nil
+	}
+	// Not possible inside a transaction, and kept in the file from then on.
+	err = s.patiently(ctx, "open", func() error {
+		_, err := s.db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "create", func(tx *sql.Tx) error {
+		if err := inspect(tx); err != nil || version == schemaVersion {
+			return err // another process was first
+		}
+		_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", schema, applicationID, schemaVersion))
+		return err
+	})
+}
+
+// querier is what *sql.DB and *sql.Tx have in common.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// write runs f in a transaction that holds the write lock from its beginning.
+func (s *Store) write(ctx context.Context, doing string, f func(tx *sql.Tx) error) error {
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	}
+	return s.patiently(ctx, doing, func() error {
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
+}
+
+// patiently repeats f while another process holds the file, and translates
+// what the driver says into the domain's words.
+func (s *Store) patiently(ctx context.Context, doing string, f func() error) error {
+	start := s.clock.Now()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if !busy(err) {
+			return s.translate(doing, err)
+		}
+		waited := s.clock.Now().Sub(start)
+		if waited >= lockPatience {
+			return fmt.Errorf("%s: build data repository %s: %w: another process has held its lock for %s; nothing was changed; end that process (\"fuser %s\" names it) and try again",
+				doing, s.path, builddata.ErrUnavailable, waited.Round(time.Second), s.path)
+		}
+		// Random waits keep processes that met once from meeting for ever.
+		if err := s.clock.Sleep(ctx, 100*time.Microsecond+rand.N(900*time.Microsecond)); err != nil {
+			return fmt.Errorf("%s: build data repository %s: interrupted while another process holds its lock; nothing was changed: %w", doing, s.path, err)
+		}
+	}
+}
+
+func busy(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	primary := e.Code() & 0xff
+	return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED
+}
+
+// translate turns the driver's error into the domain's, by its code.
+func (s *Store) translate(doing string, err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
+			return fmt.Errorf("%s: build data repository %s: %w: the file is damaged or no SQLite database (%w); it was left as it is; restore it from a backup or name another file",
+				doing, s.path, builddata.ErrCorrupt, err)
+		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL:
+			return fmt.Errorf("%s: build data repository %s: %w: %w", doing, s.path, builddata.ErrUnavailable, err)
+		}
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+			return fmt.Errorf("%s: %w: the version does not exist", doing, builddata.ErrNotFound)
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return fmt.Errorf("%s: %w: %w", doing, builddata.ErrConflict, err)
+		}
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: build data repository %s: %w: %w", doing, s.path, builddata.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// now is the store's time, in the precision that is stored.
+func (s *Store) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
+
+func toMicros(t time.Time) int64 { return t.UnixMicro() }
+
+func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
