@@ -1,0 +1,132 @@
+// Package awscloud is AWS as the domain sees it. It translates the domain's
+// words into calls of the AWS SDK and AWS's errors into ones that say what to
+// do, and holds no rules of its own.
+package awscloud
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Config says how to reach AWS. What is empty comes from where every AWS tool
+// takes it: the environment, the shared configuration files, the machine's role.
+type Config struct {
+	Region     string
+	Profile    string
+	AssumeRole *AssumeRole
+	// Endpoints replaces the address of single services, by the names in EndpointNames.
+	Endpoints map[string]string
+}
+
+// AssumeRole names a role to act as.
+type AssumeRole struct {
+	RoleARN     string
+	SessionName string
+	ExternalID  string
+	// Duration of the session; 0 leaves AWS's default of one hour.
+	Duration time.Duration
+}
+
+// The names of the services in Config.Endpoints.
+const (
+	endpointEC2         = "ec2"
+	endpointAutoScaling = "autoscaling"
+	endpointELB         = "elasticloadbalancing"
+	endpointSTS         = "sts"
+)
+
+// EndpointNames are the services whose address Config.Endpoints may replace.
+var EndpointNames = []string{endpointAutoScaling, endpointEC2, endpointELB, endpointSTS}
+
+// attempts is how often a call is tried, all in all, when AWS throttles it or
+// answers with a server error; the SDK waits up to 20 s in between, so a call
+// outlasts a throttled minute. AWS_MAX_ATTEMPTS overrides it.
+const attempts = 10
+
+// Cloud is AWS in one region, as one identity.
+type Cloud struct {
+	region      string
+	config      aws.Config
+	endpoints   map[string]string
+	ec2         *ec2.Client
+	autoscaling *autoscaling.Client
+	elb         *elb.Client
+}
+
+// Open finds region and credentials, and fails if there are none. Nothing is
+// asked of AWS yet, except for the credentials of a role.
+func Open(ctx context.Context, c Config) (*Cloud, error) {
+	options := []func(*config.LoadOptions) error{config.WithAppID("terraform-provider-delivery")}
+	if c.Region != "" {
+		options = append(options, config.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(c.Profile))
+	}
+	if os.Getenv("AWS_MAX_ATTEMPTS") == "" {
+		options = append(options, config.WithRetryMaxAttempts(attempts))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("no AWS region is known: set the argument region, AWS_REGION, or region in the profile")
+	}
+	if c.AssumeRole != nil {
+		client := sts.NewFromConfig(cfg, func(o *sts.Options) { override(&o.BaseEndpoint, c.Endpoints[endpointSTS]) })
+		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, c.AssumeRole.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = c.AssumeRole.SessionName
+			if c.AssumeRole.ExternalID != "" {
+				o.ExternalID = &c.AssumeRole.ExternalID
+			}
+			o.Duration = c.AssumeRole.Duration
+		}))
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		if c.AssumeRole != nil {
+			return nil, fmt.Errorf("no AWS credentials: the role %s could not be assumed: %w", c.AssumeRole.RoleARN, err)
+		}
+		return nil, fmt.Errorf("no AWS credentials were found in the environment, in the shared configuration files, or from the machine's role; set AWS_PROFILE or sign in, then try again: %w", err)
+	}
+	return newCloud(cfg, c.Endpoints), nil
+}
+
+func newCloud(cfg aws.Config, endpoints map[string]string) *Cloud {
+	return &Cloud{
+		region:    cfg.Region,
+		config:    cfg,
+		endpoints: endpoints,
+		ec2:       ec2.NewFromConfig(cfg, func(o *ec2.Options) { override(&o.BaseEndpoint, endpoints[endpointEC2]) }),
+		autoscaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
+			override(&o.BaseEndpoint, endpoints[endpointAutoScaling])
+		}),
+		elb: elb.NewFromConfig(cfg, func(o *elb.Options) { override(&o.BaseEndpoint, endpoints[endpointELB]) }),
+	}
+}
+
+func override(endpoint **string, with string) {
+	if with != "" {
+		*endpoint = &with
+	}
+}
+
+// Region is where this Cloud acts.
+func (c *Cloud) Region() string { return c.region }
+
+// In returns the same identity in another region.
+func (c *Cloud) In(region string) *Cloud {
+	cfg := c.config.Copy()
+	cfg.Region = region
+	return newCloud(cfg, c.endpoints)
+}

@@ -1,0 +1,31 @@
+// Package rig is what the acceptance tests, the Packer tests and the demo
+// stand on: the tools that `make tools` brought, moto as the AWS to talk to,
+// an account in it per test, and faults on the way there. It is not part of
+// any released program.
+package rig
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Root returns the project's folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Tool returns the path of a program that `make tools` brings: "terraform",
+// "packer", "packer-plugin-amazon" or "moto/bin/python".
+func Tool(name string) (string, error) {
+	path := filepath.Join(Root(), ".tools", "bin", name)
+	if filepath.Dir(name) != "." {
+		path = filepath.Join(Root(), ".tools", name)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s is not there: run \"make tools\" once (%w)", name, err)
+	}
+	return path, nil
+}

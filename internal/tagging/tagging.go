@@ -1,0 +1,124 @@
+// Package tagging is the one set of tags that everything this project makes
+// carries, so that cost, owner and origin can be read off anything in the
+// account.
+package tagging
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The keys. The first five are those to activate as cost allocation tags.
+const (
+	Service     = "service"
+	OwnerTeam   = "owner_team"
+	Solution    = "solution"
+	Environment = "environment"
+	Version     = "version"
+	// Revision is the SCM revision of the version.
+	Revision = "revision"
+	// Run is the pipe run that made the thing.
+	Run = "run"
+	// Cluster marks what belongs to a cluster, as service/environment. Only
+	// what carries it is ever changed or deleted.
+	Cluster = "delivery:cluster"
+	// Generation marks what belongs to one generation of a cluster.
+	Generation = "delivery:generation"
+)
+
+// reserved are the keys this project sets itself.
+var reserved = []string{Cluster, Generation}
+
+// Required are the keys that everything must carry unless configured otherwise.
+var Required = []string{Service, OwnerTeam, Solution, Environment}
+
+// AWS's limits, https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html.
+const (
+	maxTags  = 50
+	maxKey   = 128
+	maxValue = 256
+)
+
+// Set is a set of tags.
+type Set map[string]string
+
+// Merge returns a new set in which later sets win over earlier ones. Empty
+// values are left out: a tag without a value says nothing.
+func Merge(sets ...Set) Set {
+	all := Set{}
+	for _, s := range sets {
+		maps.Copy(all, s)
+	}
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	return all
+}
+
+// Keys returns the keys in order.
+func (s Set) Keys() []string { return slices.Sorted(maps.Keys(s)) }
+
+// Without returns a copy that lacks the keys.
+func (s Set) Without(keys ...string) Set {
+	rest := maps.Clone(s)
+	for _, key := range keys {
+		delete(rest, key)
+	}
+	return rest
+}
+
+// Missing returns the required keys that have no value, in order.
+func (s Set) Missing(required []string) []string {
+	var missing []string
+	for _, key := range required {
+		if s[key] == "" {
+			missing = append(missing, key)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+// ValidateOwn checks tags that a user chose: as Validate, and none of the keys
+// that this project sets itself.
+func (s Set) ValidateOwn() error {
+	for _, key := range reserved {
+		if _, ok := s[key]; ok {
+			return fmt.Errorf("tag %q is set by this provider and cannot be chosen", key)
+		}
+	}
+	return s.Validate()
+}
+
+// Validate checks what AWS would refuse: more than 50 tags, keys of more than
+// 128 or values of more than 256 characters, characters that not every service
+// takes, and the prefix "aws:".
+func (s Set) Validate() error {
+	if len(s) > maxTags {
+		return fmt.Errorf("%d tags, but AWS takes at most %d on one resource", len(s), maxTags)
+	}
+	for _, key := range s.Keys() {
+		value := s[key]
+		switch {
+		case key == "":
+			return fmt.Errorf("a tag has an empty key (its value is %q)", value)
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			return fmt.Errorf("tag %q: the prefix \"aws:\" is reserved by AWS", key)
+		case utf8.RuneCountInString(key) > maxKey:
+			return fmt.Errorf("tag %q: the key has more than %d characters", key, maxKey)
+		case utf8.RuneCountInString(value) > maxValue:
+			return fmt.Errorf("tag %q: the value has more than %d characters", key, maxValue)
+		}
+		if i := strings.IndexFunc(key+value, foreign); i >= 0 {
+			return fmt.Errorf("tag %q with value %q: use letters, digits, spaces and _ . : / = + - @ only", key, value)
+		}
+	}
+	return nil
+}
+
+// foreign reports whether some AWS service refuses r in a tag.
+func foreign(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != ' ' && !strings.ContainsRune("_.:/=+-@", r)
+}
