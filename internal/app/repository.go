@@ -27,23 +27,23 @@ const RepositoryVariable = "DELIVERY_REPOSITORY"
 //	                            SQLite file in the user's data directory
 //
 // An address that cannot be understood names what would have been.
-func OpenRepository(ctx context.Context, address string) (builddata.Store, error) {
-	path, err := ResolveRepository(address, os.Getenv)
+func OpenRepository(ctx context.Context, address string, c clock.Clock) (builddata.Store, error) {
+	path, err := ResolveRepository(address)
 	if err != nil {
 		return nil, err
 	}
-	return sqlite.Open(ctx, path, clock.System{})
+	return sqlite.Open(ctx, path, c)
 }
 
-// ResolveRepository returns the SQLite file that address names, with the
-// environment passed in.
-func ResolveRepository(address string, getenv func(string) string) (path string, err error) {
+// ResolveRepository returns the SQLite file that address names, without
+// opening it.
+func ResolveRepository(address string) (path string, err error) {
 	from := "repository"
 	if address == "" {
-		address, from = getenv(RepositoryVariable), RepositoryVariable
+		address, from = os.Getenv(RepositoryVariable), RepositoryVariable
 	}
 	if address == "" {
-		return defaultFile(getenv)
+		return defaultFile()
 	}
 	refuse := func(why string) (string, error) {
 		return "", fmt.Errorf("%s %q: %s; use sqlite:///absolute/path/file.db, or leave it out for a file in your data directory", from, address, why)
@@ -72,10 +72,10 @@ func ResolveRepository(address string, getenv func(string) string) (path string,
 
 // defaultFile is delivery/delivery.db in the user's data directory: as the XDG
 // base directory specification has it, or LocalAppData on Windows.
-func defaultFile(getenv func(string) string) (string, error) {
-	base := getenv("XDG_DATA_HOME")
+func defaultFile() (string, error) {
+	base := os.Getenv("XDG_DATA_HOME")
 	if base == "" && runtime.GOOS == "windows" {
-		base = getenv("LocalAppData")
+		base = os.Getenv("LocalAppData")
 	}
 	if base == "" {
 		home, err := os.UserHomeDir()

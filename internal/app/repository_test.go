@@ -9,31 +9,27 @@ import (
 )
 
 func TestResolveRepository(t *testing.T) {
-	environment := func(pairs ...string) func(string) string {
-		return func(name string) string {
-			for i := 0; i < len(pairs); i += 2 {
-				if pairs[i] == name {
-					return pairs[i+1]
-				}
-			}
-			return ""
-		}
-	}
 	home := t.TempDir()
-	t.Setenv("HOME", home)
+	environment := func(t *testing.T, set map[string]string) {
+		for _, name := range []string{app.RepositoryVariable, "XDG_DATA_HOME", "LocalAppData"} {
+			t.Setenv(name, set[name])
+		}
+		t.Setenv("HOME", home)
+	}
 	for _, tt := range []struct {
 		name    string
 		address string
-		env     func(string) string
+		env     map[string]string
 		want    string
 	}{
-		{"Argument", "sqlite:///a/b%20c.db", environment(app.RepositoryVariable, "sqlite:///other.db"), "/a/b c.db"},
-		{"Variable", "", environment(app.RepositoryVariable, "sqlite:///a/b.db"), "/a/b.db"},
-		{"XDG", "", environment("XDG_DATA_HOME", "/data"), "/data/delivery/delivery.db"},
-		{"Home", "", environment(), filepath.Join(home, ".local/share/delivery/delivery.db")},
+		{"Argument", "sqlite:///a/b%20c.db", map[string]string{app.RepositoryVariable: "sqlite:///other.db"}, "/a/b c.db"},
+		{"Variable", "", map[string]string{app.RepositoryVariable: "sqlite:///a/b.db"}, "/a/b.db"},
+		{"XDG", "", map[string]string{"XDG_DATA_HOME": "/data"}, "/data/delivery/delivery.db"},
+		{"Home", "", nil, filepath.Join(home, ".local/share/delivery/delivery.db")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := app.ResolveRepository(tt.address, tt.env)
+			environment(t, tt.env)
+			got, err := app.ResolveRepository(tt.address)
 			if err != nil || got != tt.want {
 				t.Errorf("got %q and %v, want %q", got, err, tt.want)
 			}
@@ -50,7 +46,8 @@ func TestResolveRepository(t *testing.T) {
 		"dynamodb://versions": `scheme "dynamodb" is unknown`,
 	} {
 		t.Run(address, func(t *testing.T) {
-			got, err := app.ResolveRepository(address, environment())
+			environment(t, nil)
+			got, err := app.ResolveRepository(address)
 			if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), address) {
 				t.Errorf("got %q and %v, want an error that says %q and repeats the address", got, err, says)
 			}

@@ -16,6 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
 // Config says how to reach AWS. What is empty comes from where every AWS tool
@@ -26,6 +29,8 @@ type Config struct {
 	AssumeRole *AssumeRole
 	// Endpoints replaces the address of single services, by the names in EndpointNames.
 	Endpoints map[string]string
+	// Clock is what waits go by; nil is the machine's.
+	Clock clock.Clock
 }
 
 // AssumeRole names a role to act as.
@@ -58,6 +63,7 @@ type Cloud struct {
 	region      string
 	config      aws.Config
 	endpoints   map[string]string
+	clock       clock.Clock
 	ec2         *ec2.Client
 	autoscaling *autoscaling.Client
 	elb         *elb.Client
@@ -66,22 +72,9 @@ type Cloud struct {
 // Open finds region and credentials, and fails if there are none. Nothing is
 // asked of AWS yet, except for the credentials of a role.
 func Open(ctx context.Context, c Config) (*Cloud, error) {
-	options := []func(*config.LoadOptions) error{config.WithAppID("terraform-provider-delivery")}
-	if c.Region != "" {
-		options = append(options, config.WithRegion(c.Region))
-	}
-	if c.Profile != "" {
-		options = append(options, config.WithSharedConfigProfile(c.Profile))
-	}
-	if os.Getenv("AWS_MAX_ATTEMPTS") == "" {
-		options = append(options, config.WithRetryMaxAttempts(attempts))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := load(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		return nil, fmt.Errorf("no AWS region is known: set the argument region, AWS_REGION, or region in the profile")
+		return nil, err
 	}
 	if c.AssumeRole != nil {
 		client := sts.NewFromConfig(cfg, func(o *sts.Options) { override(&o.BaseEndpoint, c.Endpoints[endpointSTS]) })
@@ -99,14 +92,40 @@ func Open(ctx context.Context, c Config) (*Cloud, error) {
 		}
 		return nil, fmt.Errorf("no AWS credentials were found in the environment, in the shared configuration files, or from the machine's role; set AWS_PROFILE or sign in, then try again: %w", err)
 	}
-	return newCloud(cfg, c.Endpoints), nil
+	if c.Clock == nil {
+		c.Clock = clock.System{}
+	}
+	return newCloud(cfg, c.Endpoints, c.Clock), nil
 }
 
-func newCloud(cfg aws.Config, endpoints map[string]string) *Cloud {
+// load reads the configuration, which must name a region.
+func load(ctx context.Context, c Config) (aws.Config, error) {
+	options := []func(*config.LoadOptions) error{config.WithAppID("terraform-provider-delivery")}
+	if c.Region != "" {
+		options = append(options, config.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(c.Profile))
+	}
+	if os.Getenv("AWS_MAX_ATTEMPTS") == "" {
+		options = append(options, config.WithRetryMaxAttempts(attempts))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return aws.Config{}, fmt.Errorf("no AWS region is known: set the argument region, AWS_REGION, or region in the profile")
+	}
+	return cfg, nil
+}
+
+func newCloud(cfg aws.Config, endpoints map[string]string, c clock.Clock) *Cloud {
 	return &Cloud{
 		region:    cfg.Region,
 		config:    cfg,
 		endpoints: endpoints,
+		clock:     c,
 		ec2:       ec2.NewFromConfig(cfg, func(o *ec2.Options) { override(&o.BaseEndpoint, endpoints[endpointEC2]) }),
 		autoscaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
 			override(&o.BaseEndpoint, endpoints[endpointAutoScaling])
@@ -128,5 +147,13 @@ func (c *Cloud) Region() string { return c.region }
 func (c *Cloud) In(region string) *Cloud {
 	cfg := c.config.Copy()
 	cfg.Region = region
-	return newCloud(cfg, c.endpoints)
+	return newCloud(cfg, c.endpoints, c.clock)
+}
+
+var _ cluster.Cloud = (*Cloud)(nil)
+
+// Region returns the region that Open would act in, without asking for credentials.
+func Region(ctx context.Context, c Config) (string, error) {
+	cfg, err := load(ctx, c)
+	return cfg.Region, err
 }

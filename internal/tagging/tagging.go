@@ -46,15 +46,20 @@ const (
 // Set is a set of tags.
 type Set map[string]string
 
-// Merge returns a new set in which later sets win over earlier ones. Empty
-// values are left out: a tag without a value says nothing.
+// Merge returns a new set in which later sets win over earlier ones.
 func Merge(sets ...Set) Set {
 	all := Set{}
 	for _, s := range sets {
 		maps.Copy(all, s)
 	}
-	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
 	return all
+}
+
+// NonEmpty returns a copy without the tags that have no value.
+func (s Set) NonEmpty() Set {
+	rest := maps.Clone(s)
+	maps.DeleteFunc(rest, func(_, value string) bool { return value == "" })
+	return rest
 }
 
 // Keys returns the keys in order.

@@ -11,8 +11,8 @@ import (
 )
 
 func TestMerge(t *testing.T) {
-	got := tagging.Merge(tagging.Set{"a": "1", "b": "1", "c": "1"}, tagging.Set{"b": "2", "c": ""}, nil)
-	if diff := cmp.Diff(got, tagging.Set{"a": "1", "b": "2"}); diff != "" {
+	got := tagging.Merge(tagging.Set{"a": "1", "b": "1", "c": "1"}, tagging.Set{"b": "2", "c": ""}.NonEmpty(), nil)
+	if diff := cmp.Diff(got, tagging.Set{"a": "1", "b": "2", "c": "1"}); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,0 +1,131 @@
+// Package acctest is what the Terraform acceptance tests have in common: an
+// AWS account and a build data repository of their own for each, and the
+// provider block that leads there.
+package acctest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
+	"github.com/pipes-as-code/terraform-provider-delivery/provider"
+)
+
+// Region is where the tests' accounts are prepared.
+const Region = "eu-north-1"
+
+// Env is the world of one test.
+type Env struct {
+	rig.Account
+	rig.Landscape
+	// Proxy stands before AWS and can make its calls fail.
+	Proxy *rig.Proxy
+	// Store is the test's own client of the repository that the provider uses.
+	Store builddata.Store
+
+	repository string
+}
+
+// New makes the world of a test, which runs in parallel with others. Without
+// TF_ACC it skips the test, as the test library does.
+func New(t *testing.T) *Env {
+	t.Helper()
+	e := NewWithoutAWS(t)
+	moto, err := rig.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Account, err = moto.Account(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e.Landscape, err = rig.Prepare(t.Context(), e.Account, Region); err != nil {
+		t.Fatal(err)
+	}
+	if e.Proxy, err = rig.NewProxy(e.Endpoint); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Proxy.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// NewWithoutAWS is New for tests that ask nothing of AWS.
+func NewWithoutAWS(t *testing.T) *Env {
+	t.Helper()
+	if os.Getenv("TF_ACC") == "" {
+		t.Skip("acceptance tests run with TF_ACC=1 (\"make test\")")
+	}
+	t.Parallel()
+	useTools(t)
+	e := &Env{repository: filepath.Join(t.TempDir(), "delivery.db")}
+	store, err := sqlite.Open(t.Context(), e.repository, clock.System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e.Store = store
+	return e
+}
+
+// useTools points the test library to the Terraform or OpenTofu that "make
+// tools" brought, and every AWS SDK away from the machine's own account.
+func useTools(t *testing.T) {
+	t.Helper()
+	terraform, err := rig.Tool("terraform")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{
+		"TF_ACC_TERRAFORM_PATH":       terraform,
+		"AWS_ACCESS_KEY_ID":           "test",
+		"AWS_SECRET_ACCESS_KEY":       "test",
+		"AWS_EC2_METADATA_DISABLED":   "true",
+		"AWS_CONFIG_FILE":             os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"TF_CLI_CONFIG_FILE":          os.DevNull,
+		"CHECKPOINT_DISABLE":          "1",
+	}
+	if target, err := filepath.EvalSymlinks(terraform); err == nil && filepath.Base(target) == "tofu" {
+		settings["TF_ACC_PROVIDER_HOST"] = "registry.opentofu.org"
+	}
+	for name, value := range settings {
+		// All tests of a process set the same, so they may do so at once.
+		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv forbids parallel tests
+			t.Fatal(err)
+		}
+	}
+}
+
+// Factories serve the provider to the test library.
+var Factories = map[string]func() (tfprotov6.ProviderServer, error){
+	"delivery": providerserver.NewProtocol6WithError(provider.New("test")()),
+}
+
+// Provider is the configuration of the provider, with more arguments if given.
+func (e *Env) Provider(arguments ...string) string {
+	config := fmt.Sprintf("provider \"delivery\" {\n  repository = %q\n", "sqlite://"+filepath.ToSlash(e.repository))
+	if e.Proxy != nil {
+		url := e.Proxy.URL
+		config += fmt.Sprintf(`  region      = %q
+  assume_role = { role_arn = %q }
+  endpoints   = { ec2 = %q, autoscaling = %q, elasticloadbalancing = %q, sts = %q }
+`, Region, e.RoleARN(), url, url, url, url)
+	}
+	return config + strings.Join(arguments, "\n") + "\n}\n"
+}

@@ -1,0 +1,195 @@
+package awscloud
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+)
+
+// Error codes of EC2,
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html.
+const (
+	codeTemplateExists   = "InvalidLaunchTemplateName.AlreadyExistsException"
+	codeTemplateUnknown  = "InvalidLaunchTemplateId.NotFound"
+	codeTemplateMissing  = "InvalidLaunchTemplateName.NotFoundException"
+	codeTemplateNotFound = "InvalidLaunchTemplateId.NotFoundException"
+	codeVersionNotFound  = "InvalidLaunchTemplateId.VersionNotFound"
+)
+
+// MakeTemplate implements cluster.Cloud.
+func (c *Cloud) MakeTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	data, err := c.templateData(ctx, g, s)
+	if err != nil {
+		return err
+	}
+	_, err = c.ec2.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
+		LaunchTemplateName: &g.Name,
+		ClientToken:        &g.Name,
+		LaunchTemplateData: data,
+		VersionDescription: aws.String("version " + s.Version),
+		TagSpecifications:  []types.TagSpecification{{ResourceType: types.ResourceTypeLaunchTemplate, Tags: ec2Tags(g.Tags(s.Tags))}},
+	})
+	if err != nil && !hasCode(err, codeTemplateExists) {
+		return fmt.Errorf("create launch template %s: %w", g.Name, err)
+	}
+	return nil
+}
+
+// templateData is what the servers are made of. Volumes and interfaces get
+// their tags from here; instances get theirs from the Auto Scaling group,
+// which AWS lets win.
+func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluster.Spec) (*types.RequestLaunchTemplateData, error) {
+	image, err := c.image(ctx, s.ImageID)
+	if err != nil {
+		return nil, err
+	}
+	data := &types.RequestLaunchTemplateData{}
+	if s.Servers.Template != nil {
+		source, err := c.templateVersion(ctx, *s.Servers.Template)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = copyTemplateData(source.LaunchTemplateData); err != nil {
+			return nil, err
+		}
+	} else {
+		data.InstanceType = types.InstanceType(s.Servers.InstanceType)
+		data.SecurityGroupIds = s.Servers.SecurityGroupIDs
+		data.IamInstanceProfile = profileSpecification(s.Servers.InstanceProfile)
+		if s.Servers.UserData != "" {
+			data.UserData = aws.String(base64.StdEncoding.EncodeToString([]byte(s.Servers.UserData)))
+		}
+	}
+	data.ImageId = &s.ImageID
+	setRootVolume(data, image, s.Servers.RootVolumeSize)
+	if data.MetadataOptions == nil {
+		data.MetadataOptions = &types.LaunchTemplateInstanceMetadataOptionsRequest{HttpEndpoint: types.LaunchTemplateInstanceMetadataEndpointStateEnabled}
+	}
+	data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateRequired
+	if s.Servers.OptionalTokens {
+		data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateOptional
+	}
+	data.TagSpecifications = nil
+	for _, kind := range []types.ResourceType{types.ResourceTypeVolume, types.ResourceTypeNetworkInterface} {
+		data.TagSpecifications = append(data.TagSpecifications,
+			types.LaunchTemplateTagSpecificationRequest{ResourceType: kind, Tags: ec2Tags(g.Tags(s.Tags))})
+	}
+	return data, nil
+}
+
+// copyTemplateData turns what AWS returns of a launch template into what it
+// takes for one. The two types have the same fields under the same names, which
+// a test makes sure of.
+func copyTemplateData(from *types.ResponseLaunchTemplateData) (*types.RequestLaunchTemplateData, error) {
+	encoded, err := json.Marshal(from)
+	if err != nil {
+		return nil, fmt.Errorf("copy the launch template: %w", err)
+	}
+	to := &types.RequestLaunchTemplateData{}
+	if err := json.Unmarshal(encoded, to); err != nil {
+		return nil, fmt.Errorf("copy the launch template: %w", err)
+	}
+	return to, nil
+}
+
+// setRootVolume has the root volume end with its server, whatever the image
+// says. The size is always given: other implementations of EC2 insist on it.
+func setRootVolume(data *types.RequestLaunchTemplateData, image types.Image, size int32) {
+	device := aws.ToString(image.RootDeviceName)
+	for _, m := range data.BlockDeviceMappings {
+		if aws.ToString(m.DeviceName) == device {
+			return // a copied template's, which was checked
+		}
+	}
+	if size == 0 {
+		size = rootVolumeSize(image)
+	}
+	ebs := &types.LaunchTemplateEbsBlockDeviceRequest{DeleteOnTermination: aws.Bool(true)}
+	if size > 0 {
+		ebs.VolumeSize = &size
+	}
+	data.BlockDeviceMappings = append(data.BlockDeviceMappings, types.LaunchTemplateBlockDeviceMappingRequest{DeviceName: &device, Ebs: ebs})
+}
+
+// rootVolumeSize is the image's, in GiB; 0 if it does not say.
+func rootVolumeSize(image types.Image) int32 {
+	for _, m := range image.BlockDeviceMappings {
+		if m.Ebs != nil && aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName) {
+			return aws.ToInt32(m.Ebs.VolumeSize)
+		}
+	}
+	return 0
+}
+
+func profileSpecification(profile string) *types.LaunchTemplateIamInstanceProfileSpecificationRequest {
+	switch {
+	case profile == "":
+		return nil
+	case strings.HasPrefix(profile, "arn:"):
+		return &types.LaunchTemplateIamInstanceProfileSpecificationRequest{Arn: &profile}
+	}
+	return &types.LaunchTemplateIamInstanceProfileSpecificationRequest{Name: &profile}
+}
+
+// templateVersion returns one version of an existing launch template.
+func (c *Cloud) templateVersion(ctx context.Context, t cluster.Template) (types.LaunchTemplateVersion, error) {
+	out, err := c.ec2.DescribeLaunchTemplateVersions(ctx, &ec2.DescribeLaunchTemplateVersionsInput{
+		LaunchTemplateId: &t.ID, Versions: []string{t.Version},
+	})
+	switch {
+	case hasCode(err, codeTemplateUnknown, codeTemplateNotFound, codeVersionNotFound) || err == nil && len(out.LaunchTemplateVersions) == 0:
+		return types.LaunchTemplateVersion{}, fmt.Errorf("launch_template: version %s of %s does not exist in %s", t.Version, t.ID, c.region)
+	case err != nil:
+		return types.LaunchTemplateVersion{}, fmt.Errorf("read launch template %s: %w", t.ID, err)
+	}
+	return out.LaunchTemplateVersions[0], nil
+}
+
+// template finds the generation's launch template; nil when there is none.
+func (c *Cloud) template(ctx context.Context, g cluster.Generation) (*types.LaunchTemplate, error) {
+	out, err := c.ec2.DescribeLaunchTemplates(ctx, &ec2.DescribeLaunchTemplatesInput{LaunchTemplateNames: []string{g.Name}})
+	switch {
+	case hasCode(err, codeTemplateMissing) || err == nil && len(out.LaunchTemplates) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read launch template %s: %w", g.Name, err)
+	}
+	return &out.LaunchTemplates[0], nil
+}
+
+// renewTemplate adds a version to the generation's launch template and returns its number.
+func (c *Cloud) renewTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec) (string, error) {
+	data, err := c.templateData(ctx, g, s)
+	if err != nil {
+		return "", err
+	}
+	out, err := c.ec2.CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
+		LaunchTemplateName: &g.Name, LaunchTemplateData: data, VersionDescription: aws.String("version " + s.Version),
+	})
+	if err != nil {
+		return "", fmt.Errorf("renew launch template %s: %w", g.Name, err)
+	}
+	return strconv.FormatInt(aws.ToInt64(out.LaunchTemplateVersion.VersionNumber), 10), nil
+}
+
+// RemoveTemplate implements cluster.Cloud.
+func (c *Cloud) RemoveTemplate(ctx context.Context, g cluster.Generation) error {
+	t, err := c.template(ctx, g)
+	if t == nil || err != nil {
+		return err
+	}
+	_, err = c.ec2.DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateId: t.LaunchTemplateId})
+	if err != nil && !hasCode(err, codeTemplateUnknown, codeTemplateNotFound) {
+		return fmt.Errorf("delete launch template %s: %w", g.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package awscloud
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	asgtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+// Observe implements cluster.Cloud. Without a listener it looks for one that
+// forwards to the generation.
+func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN string) (cluster.Observed, error) {
+	o := cluster.Observed{Spec: cluster.Spec{ID: g.Cluster}}
+	missing := func(part string) { o.Missing = append(o.Missing, part) }
+
+	group, err := c.group(ctx, g)
+	if err != nil {
+		return o, err
+	}
+	// AWS shows a group for minutes after it agreed to delete it.
+	if group == nil || group.Status != nil {
+		missing("Auto Scaling group " + g.Name)
+	} else {
+		o.GroupName = g.Name
+		observeGroup(group, &o.Spec)
+	}
+
+	template, err := c.template(ctx, g)
+	if err != nil {
+		return o, err
+	}
+	if template == nil {
+		missing("launch template " + g.Name)
+	} else {
+		o.TemplateID = aws.ToString(template.LaunchTemplateId)
+		version := fmt.Sprint(aws.ToInt64(template.LatestVersionNumber))
+		if group != nil && group.LaunchTemplate != nil {
+			version = aws.ToString(group.LaunchTemplate.Version)
+		}
+		v, err := c.templateVersion(ctx, cluster.Template{ID: o.TemplateID, Version: version})
+		if err != nil {
+			return o, err
+		}
+		if err := observeTemplate(v.LaunchTemplateData, &o.Spec); err != nil {
+			return o, err
+		}
+		// An image that is gone by now cannot be compared with.
+		image, err := c.image(ctx, o.ImageID)
+		if err != nil && !errors.Is(err, errNoImage) {
+			return o, err
+		}
+		o.OwnRootVolumeSize = o.Servers.RootVolumeSize != rootVolumeSize(image)
+	}
+
+	targets, err := c.targetGroup(ctx, g)
+	if err != nil {
+		return o, err
+	}
+	switch {
+	case targets != nil:
+		o.TargetGroupARN = aws.ToString(targets.TargetGroupArn)
+		if o.Target, err = c.observeTarget(ctx, targets); err != nil {
+			return o, err
+		}
+		if group != nil {
+			o.Target.Health.GracePeriod = time.Duration(aws.ToInt32(group.HealthCheckGracePeriod)) * time.Second
+		}
+		if listenerARN == "" {
+			o.Listener, err = c.findListener(ctx, targets)
+		} else {
+			o.Listener, err = c.observeListener(ctx, listenerARN, o.TargetGroupARN)
+		}
+		if err != nil {
+			return o, err
+		}
+		if o.Listener == nil {
+			missing("place at the listener " + listenerARN)
+		}
+	case listenerARN != "":
+		missing("target group " + g.Name)
+	}
+	return o, nil
+}
+
+func observeGroup(group *asgtypes.AutoScalingGroup, s *cluster.Spec) {
+	s.Size = cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)}
+	s.Tags = fromGroupTags(group.Tags)
+	s.Version = s.Tags[tagging.Version]
+	if zones := aws.ToString(group.VPCZoneIdentifier); zones != "" {
+		s.Servers.SubnetIDs = strings.Split(zones, ",")
+	}
+}
+
+func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec) error {
+	s.ImageID = aws.ToString(data.ImageId)
+	s.Servers.InstanceType = string(data.InstanceType)
+	s.Servers.SecurityGroupIDs = data.SecurityGroupIds
+	if profile := data.IamInstanceProfile; profile != nil {
+		s.Servers.InstanceProfile = aws.ToString(profile.Name)
+		if profile.Arn != nil {
+			s.Servers.InstanceProfile = aws.ToString(profile.Arn)
+		}
+	}
+	text, err := base64.StdEncoding.DecodeString(aws.ToString(data.UserData))
+	if err != nil {
+		return fmt.Errorf("user data of image %s: %w", s.ImageID, err)
+	}
+	s.Servers.UserData = string(text)
+	for _, m := range data.BlockDeviceMappings {
+		if m.Ebs != nil && m.Ebs.VolumeSize != nil {
+			s.Servers.RootVolumeSize = *m.Ebs.VolumeSize
+		}
+	}
+	s.Servers.OptionalTokens = data.MetadataOptions == nil || data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired
+	return nil
+}
+
+// findListener looks for a listener that forwards to the target group.
+func (c *Cloud) findListener(ctx context.Context, group *elbtypes.TargetGroup) (*cluster.Listener, error) {
+	for _, balancer := range group.LoadBalancerArns {
+		pages := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: &balancer})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("read the listeners of %s: %w", balancer, err)
+			}
+			for _, listener := range page.Listeners {
+				l, err := c.observeListener(ctx, aws.ToString(listener.ListenerArn), aws.ToString(group.TargetGroupArn))
+				if l != nil || err != nil {
+					return l, err
+				}
+			}
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,199 @@
+package awscloud
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	asgtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+func ec2Tags(s tagging.Set) []ec2types.Tag {
+	var tags []ec2types.Tag
+	for _, key := range s.Keys() {
+		tags = append(tags, ec2types.Tag{Key: aws.String(key), Value: aws.String(s[key])})
+	}
+	return tags
+}
+
+func elbTags(s tagging.Set) []elbtypes.Tag {
+	var tags []elbtypes.Tag
+	for _, key := range s.Keys() {
+		tags = append(tags, elbtypes.Tag{Key: aws.String(key), Value: aws.String(s[key])})
+	}
+	return tags
+}
+
+func fromELBTags(tags []elbtypes.Tag) tagging.Set {
+	s := tagging.Set{}
+	for _, t := range tags {
+		s[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return s
+}
+
+// groupTags are tags of an Auto Scaling group, which its instances inherit.
+func groupTags(g cluster.Generation, s tagging.Set) []asgtypes.Tag {
+	var tags []asgtypes.Tag
+	for _, key := range s.Keys() {
+		tags = append(tags, asgtypes.Tag{
+			Key: aws.String(key), Value: aws.String(s[key]), PropagateAtLaunch: aws.Bool(true),
+			ResourceId: aws.String(g.Name), ResourceType: aws.String("auto-scaling-group"),
+		})
+	}
+	return tags
+}
+
+func fromGroupTags(tags []asgtypes.TagDescription) tagging.Set {
+	s := tagging.Set{}
+	for _, t := range tags {
+		s[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return s
+}
+
+// surplus returns the keys that are there and should not be.
+func surplus(there, should tagging.Set) []string {
+	return slices.DeleteFunc(there.Keys(), func(key string) bool {
+		_, keep := should[key]
+		return keep
+	})
+}
+
+// Retag implements cluster.Cloud. The launch template gets a new version,
+// for the servers to come; those that run are tagged directly.
+func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	group, err := c.group(ctx, g)
+	if err != nil {
+		return err
+	}
+	if group == nil {
+		return fmt.Errorf("auto scaling group %s is gone", g.Name)
+	}
+	should := g.Tags(s.Tags)
+	obsolete := surplus(fromGroupTags(group.Tags), should)
+
+	version, err := c.renewTemplate(ctx, g, s)
+	if err != nil {
+		return err
+	}
+	t, err := c.template(ctx, g)
+	if err != nil {
+		return err
+	}
+	_, err = c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
+		AutoScalingGroupName: &g.Name, LaunchTemplate: templateVersion(t.LaunchTemplateId, version),
+	})
+	if err != nil {
+		return fmt.Errorf("renew the launch template of Auto Scaling group %s: %w", g.Name, err)
+	}
+	if err := c.retagRunning(ctx, group, aws.ToString(t.LaunchTemplateId), should, obsolete); err != nil {
+		return err
+	}
+	if err := c.retagBalancing(ctx, g, s, obsolete); err != nil {
+		return err
+	}
+	// The group's own tags last: what is obsolete is read off them, so they
+	// must not change before the rest has.
+	if _, err := c.autoscaling.CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: groupTags(g, should)}); err != nil {
+		return fmt.Errorf("tag Auto Scaling group %s: %w", g.Name, err)
+	}
+	if len(obsolete) > 0 {
+		gone := tagging.Set{}
+		for _, key := range obsolete {
+			gone[key] = ""
+		}
+		if _, err := c.autoscaling.DeleteTags(ctx, &autoscaling.DeleteTagsInput{Tags: groupTags(g, gone)}); err != nil {
+			return fmt.Errorf("remove tags from Auto Scaling group %s: %w", g.Name, err)
+		}
+	}
+	return nil
+}
+
+// retagRunning tags the template, and the instances and volumes that run.
+func (c *Cloud) retagRunning(ctx context.Context, group *asgtypes.AutoScalingGroup, templateID string, should tagging.Set, obsolete []string) error {
+	var instances []string
+	for _, instance := range group.Instances {
+		instances = append(instances, aws.ToString(instance.InstanceId))
+	}
+	ids := append([]string{templateID}, instances...)
+	// A filter takes at most 200 values.
+	for batch := range slices.Chunk(instances, 200) {
+		pages := ec2.NewDescribeVolumesPaginator(c.ec2, &ec2.DescribeVolumesInput{
+			Filters: []ec2types.Filter{{Name: aws.String("attachment.instance-id"), Values: batch}},
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return fmt.Errorf("list the volumes of %s: %w", aws.ToString(group.AutoScalingGroupName), err)
+			}
+			for _, volume := range page.Volumes {
+				ids = append(ids, aws.ToString(volume.VolumeId))
+			}
+		}
+	}
+	// One call takes at most 1000 resources.
+	for batch := range slices.Chunk(ids, 1000) {
+		if _, err := c.ec2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: batch, Tags: ec2Tags(should)}); err != nil {
+			return fmt.Errorf("tag the servers of %s: %w", aws.ToString(group.AutoScalingGroupName), err)
+		}
+		if len(obsolete) == 0 {
+			continue
+		}
+		var gone []ec2types.Tag
+		for _, key := range obsolete {
+			gone = append(gone, ec2types.Tag{Key: aws.String(key)})
+		}
+		if _, err := c.ec2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: batch, Tags: gone}); err != nil {
+			return fmt.Errorf("remove tags from the servers of %s: %w", aws.ToString(group.AutoScalingGroupName), err)
+		}
+	}
+	return nil
+}
+
+// retagBalancing tags the target group and the listener rule.
+func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s cluster.Spec, obsolete []string) error {
+	if s.Listener == nil {
+		return nil
+	}
+	group, err := c.targetGroup(ctx, g)
+	if err != nil {
+		return err
+	}
+	if group == nil {
+		return fmt.Errorf("target group %s is gone", g.Name)
+	}
+	should := map[string]tagging.Set{aws.ToString(group.TargetGroupArn): g.Tags(s.Tags)}
+	places, err := c.places(ctx, s.Listener.ARN)
+	if err != nil {
+		return err
+	}
+	if p := placeOf(places, *s.Listener); p != nil && p.ruleARN != "" {
+		should[p.ruleARN] = g.Tags(s.Tags).Without(tagging.Generation, "Name")
+	}
+	for _, arn := range sortedKeys(should) {
+		if _, err := c.elb.AddTags(ctx, &elb.AddTagsInput{ResourceArns: []string{arn}, Tags: elbTags(should[arn])}); err != nil {
+			return fmt.Errorf("tag %s: %w", arn, err)
+		}
+		if len(obsolete) == 0 {
+			continue
+		}
+		if _, err := c.elb.RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: []string{arn}, TagKeys: obsolete}); err != nil {
+			return fmt.Errorf("remove tags from %s: %w", arn, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package awscloud
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+)
+
+// Error codes of Elastic Load Balancing.
+const (
+	codeTargetGroupNotFound = "TargetGroupNotFound"
+	codeResourceInUse       = "ResourceInUse"
+)
+
+// Attributes of a target group,
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html.
+const (
+	attributeDelay          = "deregistration_delay.timeout_seconds"
+	attributeSticky         = "stickiness.enabled"
+	attributeStickyType     = "stickiness.type"
+	attributeStickyDuration = "stickiness.lb_cookie.duration_seconds"
+)
+
+// propagation bounds the waits for AWS to know everywhere what it has
+// confirmed already.
+const (
+	propagation      = 2 * time.Minute
+	propagationEvery = 2 * time.Second
+)
+
+// MakeTargets implements cluster.Cloud. Creating a target group again with the
+// same name and settings returns the one there is.
+func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
+	if err != nil {
+		return err
+	}
+	t := s.Target
+	out, err := c.elb.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{
+		Name:                       &g.Name,
+		Port:                       &t.Port,
+		Protocol:                   types.ProtocolEnum(t.Protocol),
+		TargetType:                 types.TargetTypeEnumInstance,
+		VpcId:                      &vpc,
+		HealthCheckEnabled:         aws.Bool(true),
+		HealthCheckPath:            &t.Health.Path,
+		HealthCheckProtocol:        types.ProtocolEnum(t.Protocol),
+		HealthCheckIntervalSeconds: seconds(t.Health.Interval),
+		HealthCheckTimeoutSeconds:  seconds(t.Health.Timeout),
+		HealthyThresholdCount:      &t.Health.HealthyThreshold,
+		UnhealthyThresholdCount:    &t.Health.UnhealthyThreshold,
+		Matcher:                    &types.Matcher{HttpCode: &t.Health.Matcher},
+		Tags:                       elbTags(g.Tags(s.Tags)),
+	})
+	if err != nil {
+		return fmt.Errorf("create target group %s: %w", g.Name, err)
+	}
+	attributes := []types.TargetGroupAttribute{
+		attribute(attributeDelay, strconv.Itoa(int(t.DeregistrationDelay.Seconds()))),
+		attribute(attributeSticky, strconv.FormatBool(t.Stickiness > 0)),
+	}
+	if t.Stickiness > 0 {
+		attributes = append(attributes,
+			attribute(attributeStickyType, "lb_cookie"),
+			attribute(attributeStickyDuration, strconv.Itoa(int(t.Stickiness.Seconds()))))
+	}
+	_, err = c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
+		TargetGroupArn: out.TargetGroups[0].TargetGroupArn, Attributes: attributes,
+	})
+	if err != nil {
+		return fmt.Errorf("set the attributes of target group %s: %w", g.Name, err)
+	}
+	return nil
+}
+
+func attribute(key, value string) types.TargetGroupAttribute {
+	return types.TargetGroupAttribute{Key: &key, Value: &value}
+}
+
+func seconds(d time.Duration) *int32 { return aws.Int32(int32(d.Seconds())) }
+
+// targetGroup finds the generation's target group; nil when there is none.
+func (c *Cloud) targetGroup(ctx context.Context, g cluster.Generation) (*types.TargetGroup, error) {
+	out, err := c.elb.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{Names: []string{g.Name}})
+	switch {
+	case hasCode(err, codeTargetGroupNotFound) || err == nil && len(out.TargetGroups) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read target group %s: %w", g.Name, err)
+	}
+	return &out.TargetGroups[0], nil
+}
+
+// observeTarget describes a target group as the domain has it.
+func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*cluster.Target, error) {
+	out, err := c.elb.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: group.TargetGroupArn})
+	if err != nil {
+		return nil, fmt.Errorf("read the attributes of target group %s: %w", aws.ToString(group.TargetGroupName), err)
+	}
+	attributes := map[string]string{}
+	for _, a := range out.Attributes {
+		attributes[aws.ToString(a.Key)] = aws.ToString(a.Value)
+	}
+	t := &cluster.Target{
+		Port:     aws.ToInt32(group.Port),
+		Protocol: string(group.Protocol),
+		Health: cluster.HealthCheck{
+			Path:               aws.ToString(group.HealthCheckPath),
+			Interval:           time.Duration(aws.ToInt32(group.HealthCheckIntervalSeconds)) * time.Second,
+			Timeout:            time.Duration(aws.ToInt32(group.HealthCheckTimeoutSeconds)) * time.Second,
+			HealthyThreshold:   aws.ToInt32(group.HealthyThresholdCount),
+			UnhealthyThreshold: aws.ToInt32(group.UnhealthyThresholdCount),
+		},
+	}
+	if group.Matcher != nil {
+		t.Health.Matcher = aws.ToString(group.Matcher.HttpCode)
+	}
+	if t.DeregistrationDelay, err = secondsAttribute(attributes, attributeDelay); err != nil {
+		return nil, err
+	}
+	if attributes[attributeSticky] == "true" {
+		if t.Stickiness, err = secondsAttribute(attributes, attributeStickyDuration); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func secondsAttribute(attributes map[string]string, key string) (time.Duration, error) {
+	d, err := time.ParseDuration(attributes[key] + "s")
+	if err != nil {
+		return 0, fmt.Errorf("target group attribute %s: %w", key, err)
+	}
+	return d, nil
+}
+
+// RemoveTargets implements cluster.Cloud. For a while after the last listener
+// let go of it, AWS may still say that a target group is in use.
+func (c *Cloud) RemoveTargets(ctx context.Context, g cluster.Generation) error {
+	group, err := c.targetGroup(ctx, g)
+	if group == nil || err != nil {
+		return err
+	}
+	return c.whilePropagating(ctx, func() error {
+		_, err := c.elb.DeleteTargetGroup(ctx, &elb.DeleteTargetGroupInput{TargetGroupArn: group.TargetGroupArn})
+		if err != nil && !hasCode(err, codeTargetGroupNotFound) {
+			return fmt.Errorf("delete target group %s: %w", g.Name, err)
+		}
+		return nil
+	}, codeResourceInUse)
+}

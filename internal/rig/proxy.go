@@ -1,0 +1,209 @@
+package rig
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// Proxy stands between a program and AWS and can make single calls fail.
+type Proxy struct {
+	// URL is its address, to be used as the endpoint of every AWS service.
+	URL string
+
+	target    *url.URL
+	transport *http.Transport
+	server    *http.Server
+
+	mu   sync.Mutex
+	rule func(Call) *Fault
+}
+
+// Call is one call of an AWS service, as its caller sent it. A retried call
+// is a Call each time, with the same content.
+type Call struct {
+	// Service and Region are those that the call was signed for: "ec2",
+	// "autoscaling", "elasticloadbalancing"; "eu-north-1".
+	Service string
+	Region  string
+	// Action is the operation's name, "CreateTags". Services whose operations
+	// are resources of HTTP have "METHOD /path" instead.
+	Action string
+	// Form holds the parameters of a call in AWS's Query protocol, as
+	// "ResourceId.1"; it is empty in other protocols.
+	Form url.Values
+}
+
+// Fault is what happens to a call instead of its reply.
+type Fault struct {
+	// Status is the reply's HTTP status; 0 breaks the connection instead.
+	Status int
+	// Code is AWS's error code: "RequestLimitExceeded", "Throttling",
+	// "InternalError".
+	Code string
+	// After has the call done before its reply is replaced or lost.
+	After bool
+}
+
+// NewProxy starts a proxy on a free port in front of the endpoint target.
+func NewProxy(target string) (*Proxy, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil, fmt.Errorf("start a proxy: %w", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start a proxy: %w", err)
+	}
+	p := &Proxy{
+		URL:    "http://" + listener.Addr().String(),
+		target: u,
+		// Replies pass as they are, compressed or not.
+		transport: &http.Transport{DisableCompression: true},
+	}
+	p.server = &http.Server{Handler: p} //nolint:gosec // local, and its clients are tests
+	go func() { _ = p.server.Serve(listener) }()
+	return p, nil
+}
+
+// Close ends the proxy and every call that is under way.
+func (p *Proxy) Close() error {
+	p.transport.CloseIdleConnections()
+	return p.server.Close()
+}
+
+// Intercept has rule decide about every call from now on; nil lets the call
+// pass. The rule is asked about one call at a time, before the call is done,
+// so it may count without a lock. A nil rule lets everything pass.
+func (p *Proxy) Intercept(rule func(Call) *Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rule = rule
+}
+
+func (p *Proxy) decide(c Call) *Fault {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rule == nil {
+		return nil
+	}
+	return p.rule(c)
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the caller is gone
+	}
+	call := newCall(r, body)
+	fault := p.decide(call)
+	if fault != nil && !fault.After {
+		fault.reply(w, call)
+		return
+	}
+	resp, err := p.forward(r, body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	if fault != nil {
+		_, _ = io.Copy(io.Discard, resp.Body)
+		fault.reply(w, call)
+		return
+	}
+	maps.Copy(w.Header(), resp.Header)
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body)
+}
+
+func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, error) {
+	out := r.Clone(r.Context())
+	out.RequestURI = ""
+	out.URL.Scheme, out.URL.Host, out.Host = p.target.Scheme, p.target.Host, p.target.Host
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.ContentLength, out.TransferEncoding = int64(len(body)), nil
+	return p.transport.RoundTrip(out)
+}
+
+func newCall(r *http.Request, body []byte) Call {
+	c := Call{Action: r.Method + " " + r.URL.Path, Form: url.Values{}}
+	// AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=...
+	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	scope, _, _ = strings.Cut(scope, ",")
+	if parts := strings.Split(scope, "/"); len(parts) == 5 {
+		c.Region, c.Service = parts[2], parts[3]
+	}
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		c.Action = target[strings.LastIndex(target, ".")+1:] // DynamoDB_20120810.PutItem
+		return c
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := url.ParseQuery(string(body)); err == nil && form.Has("Action") {
+			c.Action, c.Form = form.Get("Action"), form
+		}
+	}
+	return c
+}
+
+// faultMessage tells whoever reads a log that AWS is not to blame.
+const faultMessage = "this fault was injected by the test rig"
+
+// reply answers the call with the fault, in the protocol of its service.
+func (f *Fault) reply(w http.ResponseWriter, c Call) {
+	if f.Status == 0 {
+		panic(http.ErrAbortHandler) // closes the connection without a reply
+	}
+	contentType, body := f.encode(c)
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Amzn-ErrorType", f.Code)
+	w.WriteHeader(f.Status)
+	_, _ = w.Write(body)
+}
+
+// xmlError is an error in the Query protocol and in EC2's variant of it.
+type xmlError struct {
+	Type    string `xml:",omitempty"`
+	Code    string
+	Message string
+}
+
+func (f *Fault) encode(c Call) (contentType string, body []byte) {
+	var err error
+	switch {
+	case c.Service == "ec2":
+		contentType = "text/xml;charset=UTF-8"
+		body, err = xml.Marshal(struct {
+			XMLName   xml.Name `xml:"Response"`
+			Error     xmlError `xml:"Errors>Error"`
+			RequestID string
+		}{Error: xmlError{Code: f.Code, Message: faultMessage}, RequestID: "rig"})
+	case c.Form.Has("Action"):
+		contentType = "text/xml"
+		origin := "Sender"
+		if f.Status >= http.StatusInternalServerError {
+			origin = "Receiver"
+		}
+		body, err = xml.Marshal(struct {
+			XMLName   xml.Name `xml:"ErrorResponse"`
+			Error     xmlError
+			RequestID string `xml:"RequestId"`
+		}{Error: xmlError{Type: origin, Code: f.Code, Message: faultMessage}, RequestID: "rig"})
+	default:
+		contentType = "application/x-amz-json-1.0"
+		body, err = json.Marshal(map[string]string{"__type": f.Code, "message": faultMessage})
+	}
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return contentType, body
+}

@@ -1,0 +1,231 @@
+// Package provider is the Terraform provider: its configuration, and the list
+// of its resources and data sources.
+package provider
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+	clusterresource "github.com/pipes-as-code/terraform-provider-delivery/resources/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources/image"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources/tags"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources/version"
+)
+
+type model struct {
+	Repository   types.String     `tfsdk:"repository"`
+	Region       types.String     `tfsdk:"region"`
+	Profile      types.String     `tfsdk:"profile"`
+	AssumeRole   *assumeRoleModel `tfsdk:"assume_role"`
+	Endpoints    types.Map        `tfsdk:"endpoints"`
+	DefaultTags  types.Map        `tfsdk:"default_tags"`
+	RequiredTags types.Set        `tfsdk:"required_tags"`
+}
+
+type assumeRoleModel struct {
+	RoleARN     types.String         `tfsdk:"role_arn"`
+	SessionName types.String         `tfsdk:"session_name"`
+	ExternalID  types.String         `tfsdk:"external_id"`
+	Duration    timetypes.GoDuration `tfsdk:"duration"`
+}
+
+type deliveryProvider struct {
+	version string
+	clock   clock.Clock
+}
+
+var (
+	_ provider.Provider                   = (*deliveryProvider)(nil)
+	_ provider.ProviderWithValidateConfig = (*deliveryProvider)(nil)
+)
+
+// New returns the provider of the given release, by the machine's clock.
+func New(version string) func() provider.Provider { return NewWithClock(version, clock.System{}) }
+
+// NewWithClock returns the provider of the given release, by the clock c.
+func NewWithClock(version string, c clock.Clock) func() provider.Provider {
+	return func() provider.Provider { return &deliveryProvider{version: version, clock: c} }
+}
+
+func (p *deliveryProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "delivery"
+	resp.Version = p.version
+}
+
+func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Continuous delivery on AWS: build versions, the images that hold them, and immutable server clusters made from those images.",
+		Attributes: map[string]schema.Attribute{
+			"repository": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "URL of the build data repository: `sqlite:///absolute/path/file.db`. " +
+					"Defaults to the environment variable `DELIVERY_REPOSITORY`, and else to `delivery/delivery.db` in the user's data directory (`$XDG_DATA_HOME` or `~/.local/share`). The file is made on first use, readable by its owner only.",
+			},
+			"region": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "AWS region. Defaults to what the environment or the profile says (`AWS_REGION`).",
+			},
+			"profile": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Profile in the shared AWS configuration files. Defaults to `AWS_PROFILE`.",
+			},
+			"assume_role": schema.SingleNestedAttribute{
+				Optional:            true,
+				MarkdownDescription: "IAM role to act as.",
+				Attributes: map[string]schema.Attribute{
+					"role_arn": schema.StringAttribute{Required: true, MarkdownDescription: "ARN of the role."},
+					"session_name": schema.StringAttribute{
+						Optional: true, MarkdownDescription: "Name of the session, as it appears in CloudTrail. Defaults to `terraform-provider-delivery`.",
+						Validators: []validator.String{stringvalidator.LengthBetween(2, 64)},
+					},
+					"external_id": schema.StringAttribute{Optional: true, MarkdownDescription: "External id that the role's trust policy asks for."},
+					"duration": schema.StringAttribute{
+						Optional: true, CustomType: timetypes.GoDurationType{},
+						MarkdownDescription: "How long the session lasts, between `15m` and `12h`. Defaults to one hour.",
+					},
+				},
+			},
+			"endpoints": schema.MapAttribute{
+				Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "Addresses that replace those of single AWS services: `autoscaling`, `ec2`, `elasticloadbalancing`, `sts`. `AWS_ENDPOINT_URL` replaces them all.",
+				Validators:          []validator.Map{mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
+			},
+			"default_tags": schema.MapAttribute{
+				Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "Tags that everything carries unless its own tags say otherwise, typically `owner_team` and `solution`.",
+			},
+			"required_tags": schema.SetAttribute{
+				Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "Keys that every cluster and every tag set must have a value for, so that its cost can be told. Defaults to `service`, `owner_team`, `solution` and `environment`; the empty set asks for nothing.",
+			},
+		},
+	}
+}
+
+// ValidateConfig judges the repository URL and the tags before anything is opened.
+func (p *deliveryProvider) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if address := m.Repository.ValueString(); address != "" {
+		if _, err := app.ResolveRepository(address); err != nil {
+			resp.Diagnostics.AddAttributeError(path.Root("repository"), "The build data repository cannot be understood", err.Error())
+		}
+	}
+	tags, diags := resources.Tags(ctx, m.DefaultTags)
+	resp.Diagnostics.Append(diags...)
+	if err := tags.ValidateOwn(); err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("default_tags"), "AWS would refuse these tags", err.Error())
+	}
+}
+
+func (p *deliveryProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	// What is not known yet fails where it is used, and only there: during a
+	// plan that uses nothing of it, it is no fault.
+	cloudConfig := awscloud.Config{Region: m.Region.ValueString(), Profile: m.Profile.ValueString(), Clock: p.clock}
+	if m.AssumeRole != nil {
+		role := awscloud.AssumeRole{
+			RoleARN: m.AssumeRole.RoleARN.ValueString(), SessionName: m.AssumeRole.SessionName.ValueString(), ExternalID: m.AssumeRole.ExternalID.ValueString(),
+		}
+		if role.SessionName == "" {
+			role.SessionName = "terraform-provider-delivery"
+		}
+		if !m.AssumeRole.Duration.IsNull() && !m.AssumeRole.Duration.IsUnknown() {
+			duration, diags := m.AssumeRole.Duration.ValueGoDuration()
+			resp.Diagnostics.Append(diags...)
+			if duration < 15*time.Minute || duration > 12*time.Hour {
+				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "The session's duration is out of range", "AWS takes 15m to 12h.")
+			}
+			role.Duration = duration
+		}
+		cloudConfig.AssumeRole = &role
+	}
+	if !m.Endpoints.IsNull() && !m.Endpoints.IsUnknown() {
+		resp.Diagnostics.Append(m.Endpoints.ElementsAs(ctx, &cloudConfig.Endpoints, false)...)
+	}
+	defaultTags, diags := resources.Tags(ctx, m.DefaultTags)
+	resp.Diagnostics.Append(diags...)
+	required := tagging.Required
+	if !m.RequiredTags.IsNull() && !m.RequiredTags.IsUnknown() {
+		required = nil
+		resp.Diagnostics.Append(m.RequiredTags.ElementsAs(ctx, &required, false)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+
+	address := m.Repository.ValueString()
+	d := &resources.Dependencies{
+		Store: once(func(ctx context.Context) (builddata.Store, error) { return app.OpenRepository(ctx, address, p.clock) }),
+		Cloud: once(func(ctx context.Context) (cluster.Cloud, error) {
+			cloud, err := awscloud.Open(ctx, cloudConfig)
+			if err != nil {
+				return nil, err
+			}
+			return cloud, nil
+		}),
+		Region:       func(ctx context.Context) (string, error) { return awscloud.Region(ctx, cloudConfig) },
+		DefaultTags:  defaultTags,
+		RequiredTags: required,
+		Clock:        p.clock,
+		Entropy:      rand.Reader,
+	}
+	resp.ResourceData, resp.DataSourceData = d, d
+}
+
+// once opens what f opens on first use and hands it out from then on. A
+// failure is not kept: the next use tries again.
+func once[T any](f func(ctx context.Context) (T, error)) func(ctx context.Context) (T, error) {
+	var (
+		mu     sync.Mutex
+		opened bool
+		value  T
+	)
+	return func(ctx context.Context) (T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if opened {
+			return value, nil
+		}
+		v, err := f(ctx)
+		if err == nil {
+			value, opened = v, true
+		}
+		return v, err
+	}
+}
+
+func (p *deliveryProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{version.NewResource, clusterresource.NewResource}
+}
+
+func (p *deliveryProvider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{version.NewDataSource, version.NewListDataSource, image.NewDataSource, tags.NewDataSource}
+}

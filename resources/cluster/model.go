@@ -1,0 +1,301 @@
+// Package cluster holds the resource delivery_cluster.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+)
+
+type model struct {
+	ID          types.String `tfsdk:"id"`
+	Service     types.String `tfsdk:"service"`
+	Environment types.String `tfsdk:"environment"`
+	Version     types.String `tfsdk:"version"`
+	ImageID     types.String `tfsdk:"image_id"`
+
+	InstanceType       types.String   `tfsdk:"instance_type"`
+	SubnetIDs          types.Set      `tfsdk:"subnet_ids"`
+	SecurityGroupIDs   types.Set      `tfsdk:"security_group_ids"`
+	IAMInstanceProfile types.String   `tfsdk:"iam_instance_profile"`
+	UserData           types.String   `tfsdk:"user_data"`
+	RootVolumeSize     types.Int32    `tfsdk:"root_volume_size"`
+	MetadataTokens     types.String   `tfsdk:"metadata_http_tokens"`
+	LaunchTemplate     *templateModel `tfsdk:"launch_template"`
+
+	MinSize types.Int32 `tfsdk:"min_size"`
+	MaxSize types.Int32 `tfsdk:"max_size"`
+
+	Listener     types.String `tfsdk:"listener"`
+	ListenerRule *ruleModel   `tfsdk:"listener_rule"`
+	Target       *targetModel `tfsdk:"target"`
+
+	Tags    types.Map `tfsdk:"tags"`
+	TagsAll types.Map `tfsdk:"tags_all"`
+
+	Generation           types.String `tfsdk:"generation"`
+	AutoScalingGroupName types.String `tfsdk:"autoscaling_group_name"`
+	TargetGroupARN       types.String `tfsdk:"target_group_arn"`
+	LaunchTemplateID     types.String `tfsdk:"launch_template_id"`
+	Missing              types.List   `tfsdk:"missing"`
+
+	Timeouts timeouts.Value `tfsdk:"timeouts"`
+}
+
+type templateModel struct {
+	ID      types.String `tfsdk:"id"`
+	Version types.String `tfsdk:"version"`
+}
+
+type ruleModel struct {
+	Priority types.Int32 `tfsdk:"priority"`
+	Hosts    types.Set   `tfsdk:"hosts"`
+	Paths    types.Set   `tfsdk:"paths"`
+}
+
+type targetModel struct {
+	Port                types.Int32          `tfsdk:"port"`
+	Protocol            types.String         `tfsdk:"protocol"`
+	DeregistrationDelay timetypes.GoDuration `tfsdk:"deregistration_delay"`
+	Stickiness          timetypes.GoDuration `tfsdk:"stickiness"`
+	HealthCheck         types.Object         `tfsdk:"health_check"`
+}
+
+type healthCheckModel struct {
+	Path               types.String         `tfsdk:"path"`
+	Matcher            types.String         `tfsdk:"matcher"`
+	Interval           timetypes.GoDuration `tfsdk:"interval"`
+	Timeout            timetypes.GoDuration `tfsdk:"timeout"`
+	HealthyThreshold   types.Int32          `tfsdk:"healthy_threshold"`
+	UnhealthyThreshold types.Int32          `tfsdk:"unhealthy_threshold"`
+	GracePeriod        timetypes.GoDuration `tfsdk:"grace_period"`
+}
+
+// identity names the cluster.
+func (m *model) identity() cluster.ID {
+	return cluster.ID{Service: m.Service.ValueString(), Environment: m.Environment.ValueString()}
+}
+
+// generation names what the state holds.
+func (m *model) generation() cluster.Generation {
+	return cluster.Generation{Cluster: m.identity(), Name: m.Generation.ValueString()}
+}
+
+// tags are all the tags of the cluster's things but those of the generation:
+// the provider's defaults, then the resource's own, then the facts.
+func (m *model) tags(ctx context.Context, defaults tagging.Set) (tagging.Set, diag.Diagnostics) {
+	own, diags := resources.Tags(ctx, m.Tags)
+	return tagging.Merge(defaults, own, tagging.Set{
+		tagging.Service:     m.Service.ValueString(),
+		tagging.Environment: m.Environment.ValueString(),
+		tagging.Version:     m.Version.ValueString(),
+	}), diags
+}
+
+// spec decodes the model. Everything in it must be known.
+func (m *model) spec(ctx context.Context, defaults tagging.Set) (cluster.Spec, diag.Diagnostics) {
+	d := decoder{ctx: ctx}
+	s := cluster.Spec{
+		ID:      m.identity(),
+		Version: m.Version.ValueString(),
+		ImageID: m.ImageID.ValueString(),
+		Servers: cluster.Servers{
+			InstanceType:     m.InstanceType.ValueString(),
+			SubnetIDs:        d.strings(m.SubnetIDs),
+			SecurityGroupIDs: d.strings(m.SecurityGroupIDs),
+			InstanceProfile:  m.IAMInstanceProfile.ValueString(),
+			UserData:         m.UserData.ValueString(),
+			RootVolumeSize:   m.RootVolumeSize.ValueInt32(),
+			OptionalTokens:   m.MetadataTokens.ValueString() == tokensOptional,
+		},
+		Size: cluster.Size{Min: m.MinSize.ValueInt32(), Max: m.MaxSize.ValueInt32()},
+	}
+	if m.LaunchTemplate != nil {
+		s.Servers.Template = &cluster.Template{ID: m.LaunchTemplate.ID.ValueString(), Version: m.LaunchTemplate.Version.ValueString()}
+	}
+	if !m.Listener.IsNull() {
+		s.Listener = &cluster.Listener{ARN: m.Listener.ValueString()}
+		if r := m.ListenerRule; r != nil {
+			s.Listener.Rule = &cluster.Rule{Priority: r.Priority.ValueInt32(), Hosts: d.strings(r.Hosts), Paths: d.strings(r.Paths)}
+		}
+	}
+	if t := m.Target; t != nil {
+		var h healthCheckModel
+		d.diags.Append(t.HealthCheck.As(ctx, &h, objectOptions)...)
+		s.Target = &cluster.Target{
+			Port:                t.Port.ValueInt32(),
+			Protocol:            t.Protocol.ValueString(),
+			DeregistrationDelay: d.duration(t.DeregistrationDelay),
+			Stickiness:          d.duration(t.Stickiness),
+			Health: cluster.HealthCheck{
+				Path: h.Path.ValueString(), Matcher: h.Matcher.ValueString(),
+				Interval: d.duration(h.Interval), Timeout: d.duration(h.Timeout),
+				HealthyThreshold: h.HealthyThreshold.ValueInt32(), UnhealthyThreshold: h.UnhealthyThreshold.ValueInt32(),
+				GracePeriod: d.duration(h.GracePeriod),
+			},
+		}
+	}
+	var diags diag.Diagnostics
+	s.Tags, diags = m.tags(ctx, defaults)
+	d.diags.Append(diags...)
+	return s, d.diags
+}
+
+// decoder collects what goes wrong while a model is decoded.
+type decoder struct {
+	ctx   context.Context
+	diags diag.Diagnostics
+}
+
+func (d *decoder) strings(set types.Set) (all []string) {
+	if set.IsNull() || set.IsUnknown() {
+		return nil
+	}
+	d.diags.Append(set.ElementsAs(d.ctx, &all, false)...)
+	return all
+}
+
+func (d *decoder) duration(v timetypes.GoDuration) time.Duration {
+	if v.IsNull() || v.IsUnknown() {
+		return 0
+	}
+	duration, diags := v.ValueGoDuration()
+	d.diags.Append(diags...)
+	return duration
+}
+
+// encode takes over what was observed. Parts that are missing keep what the
+// state had, so that their absence shows in "missing" and nowhere else.
+func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging.Set) diag.Diagnostics {
+	e := encoder{ctx: ctx}
+	imported := m.ImageID.IsNull()
+	m.ID = types.StringValue(o.ID.String())
+	if o.GroupName != "" {
+		m.AutoScalingGroupName = types.StringValue(o.GroupName)
+		m.MinSize, m.MaxSize = types.Int32Value(o.Size.Min), types.Int32Value(o.Size.Max)
+		m.SubnetIDs = e.set(o.Servers.SubnetIDs)
+		m.Version = types.StringValue(o.Version)
+		m.encodeTags(e.ctx, o, defaults, imported)
+	}
+	if o.TemplateID != "" {
+		m.LaunchTemplateID = types.StringValue(o.TemplateID)
+		m.ImageID = types.StringValue(o.ImageID)
+		m.MetadataTokens = types.StringValue(tokensRequired)
+		if o.Servers.OptionalTokens {
+			m.MetadataTokens = types.StringValue(tokensOptional)
+		}
+		// Of a copied launch template, these are the template's business.
+		if m.LaunchTemplate == nil {
+			m.InstanceType = optionalString(o.Servers.InstanceType)
+			m.SecurityGroupIDs = e.set(o.Servers.SecurityGroupIDs)
+			m.IAMInstanceProfile = optionalString(o.Servers.InstanceProfile)
+			m.UserData = optionalString(o.Servers.UserData)
+			if !m.RootVolumeSize.IsNull() || o.OwnRootVolumeSize {
+				m.RootVolumeSize = types.Int32Value(o.Servers.RootVolumeSize)
+			}
+		}
+	}
+	if o.Target != nil {
+		m.TargetGroupARN = types.StringValue(o.TargetGroupARN)
+		m.Target = e.target(*o.Target, m.Target)
+	}
+	if o.Listener != nil {
+		m.Listener = types.StringValue(o.Listener.ARN)
+		m.ListenerRule = nil
+		if r := o.Listener.Rule; r != nil {
+			m.ListenerRule = &ruleModel{Priority: types.Int32Value(r.Priority), Hosts: e.set(r.Hosts), Paths: e.set(r.Paths)}
+		}
+	}
+	missing, diags := types.ListValueFrom(ctx, types.StringType, append([]string{}, o.Missing...))
+	e.diags.Append(diags...)
+	m.Missing = missing
+	return e.diags
+}
+
+// encodeTags splits the tags that are there into those the resource sets and
+// those that come from elsewhere.
+func (m *model) encodeTags(ctx context.Context, o cluster.Observed, defaults tagging.Set, imported bool) {
+	all := o.Tags.Without(tagging.Cluster, tagging.Generation)
+	if all["Name"] == m.Generation.ValueString() {
+		all = all.Without("Name")
+	}
+	m.TagsAll = resources.StringMap(all)
+	automatic := tagging.Merge(defaults, tagging.Set{
+		tagging.Service: o.Service, tagging.Environment: o.Environment, tagging.Version: o.Version,
+	})
+	was, _ := resources.Tags(ctx, m.Tags) // a state's map decodes
+	own := tagging.Set{}
+	for key, value := range all {
+		_, had := was[key]
+		if had || imported && automatic[key] != value {
+			own[key] = value
+		}
+	}
+	if len(own) > 0 || !m.Tags.IsNull() && !imported {
+		m.Tags = resources.StringMap(own)
+	} else {
+		m.Tags = types.MapNull(types.StringType)
+	}
+}
+
+// encoder collects what goes wrong while a model is encoded.
+type encoder struct {
+	ctx   context.Context
+	diags diag.Diagnostics
+}
+
+func (e *encoder) set(all []string) types.Set {
+	if len(all) == 0 {
+		return types.SetNull(types.StringType)
+	}
+	set, diags := types.SetValueFrom(e.ctx, types.StringType, all)
+	e.diags.Append(diags...)
+	return set
+}
+
+func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {
+	health, diags := types.ObjectValueFrom(e.ctx, healthCheckTypes, healthCheckModel{
+		Path: types.StringValue(t.Health.Path), Matcher: types.StringValue(t.Health.Matcher),
+		Interval: durationValue(t.Health.Interval), Timeout: durationValue(t.Health.Timeout),
+		HealthyThreshold: types.Int32Value(t.Health.HealthyThreshold), UnhealthyThreshold: types.Int32Value(t.Health.UnhealthyThreshold),
+		GracePeriod: durationValue(t.Health.GracePeriod),
+	})
+	e.diags.Append(diags...)
+	m := &targetModel{
+		Port: types.Int32Value(t.Port), Protocol: types.StringValue(t.Protocol),
+		DeregistrationDelay: durationValue(t.DeregistrationDelay),
+		Stickiness:          timetypes.NewGoDurationNull(),
+		HealthCheck:         health,
+	}
+	if t.Stickiness > 0 || was != nil && !was.Stickiness.IsNull() {
+		m.Stickiness = durationValue(t.Stickiness)
+	}
+	return m
+}
+
+// durationValue writes a duration as people do: 1m30s, not 1m30.0s or 90s.
+func durationValue(d time.Duration) timetypes.GoDuration {
+	switch {
+	case d > 0 && d%time.Hour == 0:
+		return timetypes.NewGoDurationValueFromStringMust(fmt.Sprintf("%dh", d/time.Hour))
+	case d > 0 && d%time.Minute == 0 && d < time.Hour:
+		return timetypes.NewGoDurationValueFromStringMust(fmt.Sprintf("%dm", d/time.Minute))
+	}
+	return timetypes.NewGoDurationValue(d)
+}
+
+func optionalString(s string) types.String {
+	if s == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(s)
+}

@@ -1,0 +1,50 @@
+// Package resources holds what the resources and data sources have in common:
+// what they are given by the provider, and how they report.
+package resources
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+// Dependencies is what the provider hands to each resource and data source.
+// Store and Cloud are opened on first use, so that a configuration which asks
+// nothing of AWS needs no credentials, and one without versions no repository.
+type Dependencies struct {
+	Store func(ctx context.Context) (builddata.Store, error)
+	Cloud func(ctx context.Context) (cluster.Cloud, error)
+	// Region is the provider's region, known without credentials.
+	Region func(ctx context.Context) (string, error)
+
+	DefaultTags  tagging.Set
+	RequiredTags []string
+
+	Clock   clock.Clock
+	Entropy io.Reader
+}
+
+// From returns the Dependencies in the data that Terraform passes to
+// Configure; nil before the provider is configured, which is no fault.
+func From(data any, diags *diag.Diagnostics) *Dependencies {
+	if data == nil {
+		return nil
+	}
+	d, ok := data.(*Dependencies)
+	if !ok {
+		diags.AddError("The provider handed over something unexpected", fmt.Sprintf("Expected *resources.Dependencies, got %T. This is a fault of the provider; please report it.", data))
+	}
+	return d
+}
+
+// Fail reports that doing something failed, as in "allocate a version".
+func Fail(diags *diag.Diagnostics, doing string, err error) {
+	diags.AddError("Could not "+doing, err.Error())
+}

@@ -1,0 +1,138 @@
+// Package image holds the data source delivery_image.
+package image
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+)
+
+type model struct {
+	Service      types.String      `tfsdk:"service"`
+	Version      types.String      `tfsdk:"version"`
+	Region       types.String      `tfsdk:"region"`
+	Architecture types.String      `tfsdk:"architecture"`
+	AllowRevoked types.Bool        `tfsdk:"allow_revoked"`
+	ImageID      types.String      `tfsdk:"image_id"`
+	Digest       types.String      `tfsdk:"digest"`
+	Run          types.String      `tfsdk:"run"`
+	RegisteredAt timetypes.RFC3339 `tfsdk:"registered_at"`
+}
+
+var _ datasource.DataSourceWithConfigure = (*imageDataSource)(nil)
+
+type imageDataSource struct{ *resources.Dependencies }
+
+// NewDataSource returns the data source delivery_image.
+func NewDataSource() datasource.DataSource { return &imageDataSource{} }
+
+func (d *imageDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_image"
+}
+
+func (d *imageDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "The AMI that holds a version of a service, in one region, as the Packer post-processor `delivery-stamp` registered it. None, or more than one, is an error.",
+		Attributes: map[string]schema.Attribute{
+			"service":       schema.StringAttribute{Required: true, MarkdownDescription: "The service."},
+			"version":       schema.StringAttribute{Required: true, MarkdownDescription: "The version's name, such as `17` or `1.4.0`."},
+			"region":        schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "The AWS region. Defaults to the provider's."},
+			"architecture":  schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "The architecture, such as `x86_64` or `arm64`. Needed only where a version has images of several."},
+			"allow_revoked": schema.BoolAttribute{Optional: true, MarkdownDescription: "Accept the image of a revoked version. Defaults to `false`."},
+			"image_id":      schema.StringAttribute{Computed: true, MarkdownDescription: "The id of the AMI."},
+			"digest":        schema.StringAttribute{Computed: true, MarkdownDescription: "Digest of what the image was made from: its source image and its input files."},
+			"run":           schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe run that baked it; null outside of one."},
+			"registered_at": schema.StringAttribute{Computed: true, CustomType: timetypes.RFC3339Type{}, MarkdownDescription: "When it was registered, in UTC (RFC 3339)."},
+		},
+	}
+}
+
+func (d *imageDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+	d.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
+}
+
+func (d *imageDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	region := m.Region.ValueString()
+	if region == "" {
+		var err error
+		if region, err = d.Region(ctx); err != nil {
+			resources.Fail(&resp.Diagnostics, "tell the region of the image", err)
+			return
+		}
+	}
+	store, err := d.Store(ctx)
+	if err != nil {
+		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+		return
+	}
+	image, err := find(ctx, store, m, region)
+	if err != nil {
+		resources.Fail(&resp.Diagnostics, "find the image", err)
+		return
+	}
+	m.Region = types.StringValue(image.Region)
+	m.Architecture = types.StringValue(image.Architecture)
+	m.ImageID = types.StringValue(image.ID)
+	m.Digest = types.StringValue(image.Digest)
+	m.Run = types.StringNull()
+	if image.Run != "" {
+		m.Run = types.StringValue(image.Run)
+	}
+	m.RegisteredAt = timetypes.NewRFC3339TimeValue(image.RegisteredAt.Truncate(time.Second))
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// store is the part of build data that this data source uses.
+type store interface {
+	builddata.Versions
+	builddata.Images
+}
+
+// find returns the one image that the model selects.
+func find(ctx context.Context, s store, m model, region string) (builddata.Image, error) {
+	v, err := s.Version(ctx, m.Service.ValueString(), m.Version.ValueString())
+	if err != nil {
+		return builddata.Image{}, err
+	}
+	if !m.AllowRevoked.ValueBool() {
+		if _, err := builddata.Usable(v); err != nil {
+			return builddata.Image{}, fmt.Errorf("%w; set allow_revoked = true to use its image all the same", err)
+		}
+	}
+	images, err := s.Images(ctx, builddata.ImageQuery{Service: v.Service, Number: v.Number})
+	if err != nil {
+		return builddata.Image{}, err
+	}
+	var found []builddata.Image
+	var elsewhere []string
+	for _, image := range images {
+		if image.Region == region && (m.Architecture.IsNull() || image.Architecture == m.Architecture.ValueString()) {
+			found = append(found, image)
+		}
+		elsewhere = append(elsewhere, fmt.Sprintf("%s in %s (%s)", image.ID, image.Region, image.Architecture))
+	}
+	what := fmt.Sprintf("version %s of service %s", v.Name, v.Service)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(images) == 0:
+		return builddata.Image{}, fmt.Errorf("%s has no image: bake one with Packer and the post-processor delivery-stamp", what)
+	case len(found) == 0:
+		return builddata.Image{}, fmt.Errorf("%s has no such image in %s; it has %s", what, region, strings.Join(elsewhere, ", "))
+	}
+	return builddata.Image{}, fmt.Errorf("%s has %d such images in %s, so which to use is not clear; it has %s: select by architecture, or bake a new version", what, len(found), region, strings.Join(elsewhere, ", "))
+}

@@ -1,0 +1,125 @@
+// Package tags holds the data source delivery_tags.
+package tags
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+)
+
+type model struct {
+	Service     types.String `tfsdk:"service"`
+	OwnerTeam   types.String `tfsdk:"owner_team"`
+	Solution    types.String `tfsdk:"solution"`
+	Environment types.String `tfsdk:"environment"`
+	Version     types.String `tfsdk:"version"`
+	Tags        types.Map    `tfsdk:"tags"`
+
+	Map               types.Map          `tfsdk:"map"`
+	GroupTags         []groupTag         `tfsdk:"asg_tags"`
+	TagSpecifications []tagSpecification `tfsdk:"tag_specifications"`
+}
+
+type groupTag struct {
+	Key               types.String `tfsdk:"key"`
+	Value             types.String `tfsdk:"value"`
+	PropagateAtLaunch types.Bool   `tfsdk:"propagate_at_launch"`
+}
+
+type tagSpecification struct {
+	ResourceType types.String `tfsdk:"resource_type"`
+	Tags         types.Map    `tfsdk:"tags"`
+}
+
+// taggedAtLaunch are the kinds of things a launch template tags.
+var taggedAtLaunch = []string{"instance", "volume", "network-interface"}
+
+var _ datasource.DataSourceWithConfigure = (*tagsDataSource)(nil)
+
+type tagsDataSource struct{ *resources.Dependencies }
+
+// NewDataSource returns the data source delivery_tags.
+func NewDataSource() datasource.DataSource { return &tagsDataSource{} }
+
+func (d *tagsDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_tags"
+}
+
+func (d *tagsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "One set of tags, in the three forms in which AWS resources take them. The provider's `default_tags` are part of it; a key in its `required_tags` without a value is an error. Asks nothing of AWS.",
+		Attributes: map[string]schema.Attribute{
+			"service":     schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `service`: what is built and deployed on its own."},
+			"owner_team":  schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `owner_team`: who answers for the service."},
+			"solution":    schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `solution`: what drives the cost."},
+			"environment": schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `environment`."},
+			"version":     schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `version`."},
+			"tags":        schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "More tags."},
+			"map":         schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The tags as a map, as most resources take them in `tags`."},
+			"asg_tags": schema.ListNestedAttribute{
+				Computed: true, MarkdownDescription: "The tags for the `tag` blocks of an Auto Scaling group, in the order of their keys.",
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"key":                 schema.StringAttribute{Computed: true, MarkdownDescription: "The key."},
+					"value":               schema.StringAttribute{Computed: true, MarkdownDescription: "The value."},
+					"propagate_at_launch": schema.BoolAttribute{Computed: true, MarkdownDescription: "Always `true`: instances carry the tags of their group."},
+				}},
+			},
+			"tag_specifications": schema.ListNestedAttribute{
+				Computed: true, MarkdownDescription: "The tags for the `tag_specifications` blocks of a launch template: of instances, volumes and network interfaces, none of which inherit `default_tags` by themselves.",
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"resource_type": schema.StringAttribute{Computed: true, MarkdownDescription: "`instance`, `volume` or `network-interface`."},
+					"tags":          schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The tags."},
+				}},
+			},
+		},
+	}
+}
+
+func (d *tagsDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+	d.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
+}
+
+func (d *tagsDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	more, diags := resources.Tags(ctx, m.Tags)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	set := tagging.Merge(d.DefaultTags, more, tagging.Set{
+		tagging.Service:     m.Service.ValueString(),
+		tagging.OwnerTeam:   m.OwnerTeam.ValueString(),
+		tagging.Solution:    m.Solution.ValueString(),
+		tagging.Environment: m.Environment.ValueString(),
+		tagging.Version:     m.Version.ValueString(),
+	}.NonEmpty())
+	if err := set.ValidateOwn(); err != nil {
+		resources.Fail(&resp.Diagnostics, "make a set of tags", err)
+		return
+	}
+	if missing := set.Missing(d.RequiredTags); len(missing) > 0 {
+		resources.Fail(&resp.Diagnostics, "make a set of tags", fmt.Errorf("these required tags have no value: %s; give them here or in the provider's default_tags", strings.Join(missing, ", ")))
+		return
+	}
+	m.encode(set)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+func (m *model) encode(set tagging.Set) {
+	m.Map = resources.StringMap(set)
+	m.GroupTags, m.TagSpecifications = nil, nil
+	for _, key := range set.Keys() {
+		m.GroupTags = append(m.GroupTags, groupTag{Key: types.StringValue(key), Value: types.StringValue(set[key]), PropagateAtLaunch: types.BoolValue(true)})
+	}
+	for _, kind := range taggedAtLaunch {
+		m.TagSpecifications = append(m.TagSpecifications, tagSpecification{ResourceType: types.StringValue(kind), Tags: m.Map})
+	}
+}

@@ -1,0 +1,69 @@
+// Package version holds the resource delivery_version and the data sources
+// delivery_version and delivery_versions.
+package version
+
+import (
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+)
+
+// facts are what a version is, as every resource and data source here shows it.
+type facts struct {
+	Service        types.String      `tfsdk:"service"`
+	Version        types.String      `tfsdk:"version"`
+	Number         types.Int64       `tfsdk:"number"`
+	Scheme         types.String      `tfsdk:"scheme"`
+	Key            types.String      `tfsdk:"key"`
+	SourceRevision types.String      `tfsdk:"source_revision"`
+	Labels         types.Map         `tfsdk:"labels"`
+	CreatedAt      timetypes.RFC3339 `tfsdk:"created_at"`
+	Revoked        types.Bool        `tfsdk:"revoked"`
+	RevokedReason  types.String      `tfsdk:"revoked_reason"`
+}
+
+func (f *facts) encode(v builddata.Version) {
+	*f = facts{
+		Service:        types.StringValue(v.Service),
+		Version:        types.StringValue(v.Name),
+		Number:         types.Int64Value(v.Number),
+		Scheme:         types.StringValue(string(v.Scheme)),
+		Key:            optional(v.Key),
+		SourceRevision: optional(v.SourceRevision),
+		Labels:         types.MapNull(types.StringType),
+		CreatedAt:      timetypes.NewRFC3339TimeValue(v.CreatedAt.Truncate(time.Second)),
+		Revoked:        types.BoolValue(v.Revocation != nil),
+		RevokedReason:  types.StringNull(),
+	}
+	if len(v.Labels) > 0 {
+		f.Labels = resources.StringMap(v.Labels)
+	}
+	if v.Revocation != nil {
+		f.RevokedReason = types.StringValue(v.Revocation.Reason)
+	}
+}
+
+// optional is null where a fact is not known.
+func optional(s string) types.String {
+	if s == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(s)
+}
+
+// What the attributes mean, wherever they appear.
+const (
+	describeVersion       = "The version's name, as its scheme renders it: `17`, `1.4.0`, `2026.11.3`."
+	describeNumber        = "The version's number: unique and rising within the service, from 1. Gaps occur, repeats never."
+	describeScheme        = "How the number is rendered: `sequence` (17), `semver` (1.4.0) or `calver` (2026.11.3: year, month, count within the month, in UTC)."
+	describeKey           = "The idempotency key it was allocated with, if any."
+	describeRevision      = "The SCM revision it was built from, if known."
+	describeLabels        = "The labels it was allocated with, if any."
+	describeCreated       = "When it was allocated, in UTC (RFC 3339)."
+	describeRevoked       = "Whether it was revoked, that is, must not be used any more."
+	describeRevokedReason = "Why it was revoked."
+)
