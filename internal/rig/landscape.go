@@ -6,14 +6,13 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
 // Landscape is what an account has already when a team begins to use this
-// project: a network, a load balancer that several services share, and an
-// image to bake from.
+// project: a network, and a load balancer that several services share. The
+// image to bake from, BaseImage, is there in every account and region.
 type Landscape struct {
 	Region          string
 	VPC             string
@@ -22,9 +21,12 @@ type Landscape struct {
 	LoadBalancer    string
 	LoadBalancerDNS string
 	// Listener answers 404 to whatever no rule takes.
-	Listener  string
-	BaseImage string
+	Listener string
 }
+
+// BaseImage is the image in images.json. One that is registered with moto's
+// own API is not backed by EBS, and Packer refuses those.
+const BaseImage = "ami-0ba5e0000000000ba"
 
 // Prepare makes the landscape in one region of an account.
 func Prepare(ctx context.Context, a Account, region string) (Landscape, error) {
@@ -58,30 +60,6 @@ func (l *Landscape) prepare(ctx context.Context, cfg aws.Config) error {
 		return err
 	}
 	l.SecurityGroup = *group.GroupId
-
-	volume, err := network.CreateVolume(ctx, &ec2.CreateVolumeInput{AvailabilityZone: aws.String(l.Region + "a"), Size: aws.Int32(8)})
-	if err != nil {
-		return err
-	}
-	snapshot, err := network.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{VolumeId: volume.VolumeId})
-	if err != nil {
-		return err
-	}
-	if _, err := network.DeleteVolume(ctx, &ec2.DeleteVolumeInput{VolumeId: volume.VolumeId}); err != nil {
-		return err
-	}
-	image, err := network.RegisterImage(ctx, &ec2.RegisterImageInput{
-		Name: aws.String("base"), Architecture: ec2types.ArchitectureValuesX8664, RootDeviceName: aws.String("/dev/xvda"),
-		VirtualizationType: aws.String("hvm"), EnaSupport: aws.Bool(true),
-		BlockDeviceMappings: []ec2types.BlockDeviceMapping{{
-			DeviceName: aws.String("/dev/xvda"),
-			Ebs:        &ec2types.EbsBlockDevice{SnapshotId: snapshot.SnapshotId, VolumeSize: aws.Int32(8), DeleteOnTermination: aws.Bool(true)},
-		}},
-	})
-	if err != nil {
-		return err
-	}
-	l.BaseImage = *image.ImageId
 
 	balancing := elb.NewFromConfig(cfg)
 	balancer, err := balancing.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{

@@ -50,9 +50,9 @@ func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 	for _, volume := range volumes.Volumes {
 		// Moto gives an instance a default volume beside the one that its
 		// launch template maps to the same device, forgets it there, and
-		// leaves it attached to the terminated instance: an untagged state
-		// that AWS does not know.
-		if len(volume.Tags) == 0 && len(volume.Attachments) == 1 && terminated[aws.ToString(volume.Attachments[0].InstanceId)] {
+		// leaves it attached to the terminated instance, a state that AWS
+		// does not know.
+		if len(volume.Attachments) == 1 && terminated[aws.ToString(volume.Attachments[0].InstanceId)] {
 			continue
 		}
 		found("volume", volume.VolumeId)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -55,8 +56,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 	m := &Moto{URL: "http://127.0.0.1:" + port, log: &bytes.Buffer{}}
 	m.cmd = exec.Command(python, "-c", serve, "-H", "127.0.0.1", "-p", port)
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
-	// The stock images would slow down its start and are used by nobody.
-	m.cmd.Env = append(os.Environ(), "MOTO_EC2_LOAD_DEFAULT_AMIS=false")
+	m.cmd.Env = append(os.Environ(), "MOTO_AMIS_PATH="+filepath.Join(Root(), "internal", "rig", "images.json"))
 	separate(m.cmd)
 	if m.leash, err = m.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start moto: %w", err)

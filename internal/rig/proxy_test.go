@@ -118,7 +118,7 @@ func TestProxy_JSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // only read
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != 400 || !strings.Contains(string(body), `"__type":"ThrottlingException"`) {
 		t.Errorf("got %d %s and %v", resp.StatusCode, body, err)

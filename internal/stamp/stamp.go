@@ -1,0 +1,239 @@
+// Package stamp ties baked images to the version they hold: it tags them in
+// every region and, once all of them are tagged, registers them in the build
+// data repository. A version is offered everywhere or nowhere.
+package stamp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+// Cloud is the part of AWS that stamping uses.
+type Cloud interface {
+	// DescribeImage returns what AWS knows about an image. It waits a while
+	// for one that is not visible yet, as those that were just copied, and
+	// fails on one that cannot be launched.
+	DescribeImage(ctx context.Context, image Image) (Seen, error)
+	// TagImage puts tags on an image and on its snapshots. Tags with other
+	// keys stay. Repeating the call changes nothing; after an error it is not
+	// known which of them carry the tags.
+	TagImage(ctx context.Context, image Image, snapshots []string, tags tagging.Set) error
+}
+
+// Seen is what AWS knows about an image.
+type Seen struct {
+	// Architecture is AWS's word: "x86_64", "arm64".
+	Architecture string
+	// Snapshots are the ids of those it consists of.
+	Snapshots []string
+	Tags      tagging.Set
+}
+
+// Repository is the part of build data that stamping uses.
+type Repository interface {
+	Version(ctx context.Context, service, name string) (builddata.Version, error)
+	Register(ctx context.Context, images ...builddata.Image) error
+	Append(ctx context.Context, events ...builddata.Event) error
+}
+
+// Request says which images hold which version.
+type Request struct {
+	Images []Image
+
+	// Service and Version name the version; it must exist and not be revoked.
+	Service string
+	Version string
+
+	// What else the images are tagged with. Run may be empty.
+	OwnerTeam string
+	Solution  string
+	Run       string
+	// Tags are the caller's own, with other keys than those above.
+	Tags tagging.Set
+
+	// SourceImage and Inputs are what the images were made from; see Digest.
+	SourceImage string
+	Inputs      []string
+}
+
+// Event is what the event of a stamped version says happened.
+const Event = "bake"
+
+// lastWords bounds how long storing the event may take, since it is also
+// stored after an interruption.
+const lastWords = 30 * time.Second
+
+// Stamper stamps images.
+type Stamper struct {
+	cloud      Cloud
+	repository Repository
+	say        func(format string, args ...any)
+}
+
+// New returns a Stamper that reports its progress to say, which is called by
+// one goroutine at a time.
+func New(cloud Cloud, repository Repository, say func(format string, args ...any)) *Stamper {
+	return &Stamper{cloud: cloud, repository: repository, say: say}
+}
+
+// Stamp tags the images and their snapshots, in all regions at once, then
+// registers the images, all in one, and records the bake as an event. It may
+// be repeated. After an error nothing is registered, unless it is an
+// *UnrecordedError; a *HalfStampedError says which images are tagged, and
+// after every other error none are. How it failed is recorded too.
+func (s *Stamper) Stamp(ctx context.Context, r Request) error {
+	version, err := s.repository.Version(ctx, r.Service, r.Version)
+	if err != nil {
+		return untouched(err)
+	}
+	err = s.stamp(ctx, r, version)
+	if err == nil || errors.As(err, new(*UnrecordedError)) {
+		return err
+	}
+	return errors.Join(err, s.recordFailure(ctx, r, version, err))
+}
+
+func (s *Stamper) stamp(ctx context.Context, r Request, version builddata.Version) error {
+	seen, tags, digest, err := s.prepare(ctx, r, version)
+	if err != nil {
+		return untouched(err)
+	}
+	if failed := s.tag(ctx, r.Images, seen, tags); len(failed) > 0 {
+		return newHalfStampedError(version, r.Images, failed)
+	}
+	images := make([]builddata.Image, len(r.Images))
+	for i, image := range r.Images {
+		images[i] = builddata.Image{
+			Service: version.Service, Number: version.Number, Region: image.Region, ID: image.ID,
+			Architecture: seen[i].Architecture, Digest: digest, Run: r.Run,
+		}
+	}
+	if err := s.repository.Register(ctx, images...); err != nil {
+		return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
+	}
+	s.say("Registered %s as version %s of service %s.", list(r.Images), version.Name, version.Service)
+	done := event(r, version)
+	done.Status, done.Message = builddata.Succeeded, "images "+list(r.Images)
+	if err := s.record(ctx, done); err != nil {
+		return &UnrecordedError{Version: version, Images: r.Images, Err: err}
+	}
+	return nil
+}
+
+// untouched says what an error that came before the first change leaves behind.
+func untouched(err error) error {
+	return fmt.Errorf("stamp images: %w; nothing was tagged or registered", err)
+}
+
+// prepare finds whatever stands in the way before anything is changed.
+func (s *Stamper) prepare(ctx context.Context, r Request, version builddata.Version) (seen []Seen, tags tagging.Set, digest string, err error) {
+	if _, err := builddata.Usable(version); err != nil {
+		return nil, nil, "", err
+	}
+	if len(r.Images) == 0 {
+		return nil, nil, "", errors.New("there is no image to stamp")
+	}
+	if tags, err = r.tags(version); err != nil {
+		return nil, nil, "", err
+	}
+	if digest, err = Digest(r.SourceImage, r.Inputs); err != nil {
+		return nil, nil, "", err
+	}
+	seen, err = s.look(ctx, r.Images, tags)
+	return seen, tags, digest, err
+}
+
+// look examines all images, and fails if any of them cannot be stamped.
+func (s *Stamper) look(ctx context.Context, images []Image, tags tagging.Set) ([]Seen, error) {
+	seen := make([]Seen, len(images))
+	errs := inParallel(images, func(i int) (err error) {
+		if seen[i], err = s.cloud.DescribeImage(ctx, images[i]); err != nil {
+			return fmt.Errorf("image %s: %w", images[i], err)
+		}
+		return contradiction(images[i], seen[i].Tags, tags)
+	})
+	return seen, errors.Join(errs...)
+}
+
+// contradiction reports an image that was stamped as something else, which
+// must not lose that stamp because somebody mistyped an id.
+func contradiction(image Image, has, want tagging.Set) error {
+	for _, key := range []string{tagging.Service, tagging.Version} {
+		if had := cmp.Or(has[key], want[key]); had != want[key] {
+			return fmt.Errorf("image %s carries the tag %s = %q already and cannot be stamped with %q; name another image, or remove the tag if it was set by mistake", image, key, had, want[key])
+		}
+	}
+	return nil
+}
+
+// tag tags all images, whatever happens to some of them.
+func (s *Stamper) tag(ctx context.Context, images []Image, seen []Seen, tags tagging.Set) (failed []Failure) {
+	var mu sync.Mutex
+	errs := inParallel(images, func(i int) error {
+		if err := s.cloud.TagImage(ctx, images[i], seen[i].Snapshots, tags); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		s.say("Tagged %s and its snapshots (%s).", images[i], cmp.Or(strings.Join(seen[i].Snapshots, ", "), "none"))
+		return nil
+	})
+	for i, err := range errs {
+		if err != nil {
+			failed = append(failed, Failure{Image: images[i], Err: err})
+		}
+	}
+	return failed
+}
+
+// inParallel runs f for every image at once, waits for all of them, and
+// returns their errors by index.
+func inParallel(images []Image, f func(i int) error) []error {
+	errs := make([]error, len(images))
+	var all sync.WaitGroup
+	for i := range images {
+		all.Go(func() { errs[i] = f(i) })
+	}
+	all.Wait()
+	return errs
+}
+
+func (s *Stamper) recordFailure(ctx context.Context, r Request, version builddata.Version, cause error) error {
+	failed := event(r, version)
+	failed.Status, failed.Message = builddata.Failed, strings.Join(strings.Fields(cause.Error()), " ")
+	if ctx.Err() != nil {
+		failed.Status = builddata.Interrupted
+	}
+	if err := s.record(ctx, failed); err != nil {
+		return fmt.Errorf("this failure is not in the version's history: %w", err)
+	}
+	return nil
+}
+
+// record stores how it ended, also when it ended because ctx did.
+func (s *Stamper) record(ctx context.Context, e builddata.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	return s.repository.Append(ctx, e)
+}
+
+func event(r Request, version builddata.Version) builddata.Event {
+	var regions []string
+	for _, image := range r.Images {
+		regions = append(regions, image.Region)
+	}
+	slices.Sort(regions)
+	return builddata.Event{
+		Service: version.Service, Number: version.Number, Run: r.Run,
+		What: Event, Where: strings.Join(slices.Compact(regions), ","),
+	}
+}

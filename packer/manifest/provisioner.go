@@ -1,0 +1,156 @@
+// Package manifest is the Packer provisioner delivery-manifest, which writes
+// into an image which version it holds, so that a server can tell.
+package manifest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/hashicorp/packer-plugin-sdk/common"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+	"github.com/hashicorp/packer-plugin-sdk/uuid"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/packer"
+)
+
+//go:generate go tool -modfile=../../tools/packer-sdc/go.mod packer-sdc mapstructure-to-hcl2 -type Config
+
+const (
+	defaultPath = "/etc/delivery/release.json"
+	// defaultCommand works for root, also where there is no sudo, and for
+	// users who may use sudo without a password.
+	defaultCommand = `$(test "$(id -u)" -eq 0 || echo sudo -n) install -D -m 0644 {{ .Source }} {{ .Path }} && rm -f {{ .Source }}`
+)
+
+// Config is the provisioner's arguments.
+type Config struct {
+	common.PackerConfig `mapstructure:",squash"`
+	packer.Release      `mapstructure:",squash"`
+	packer.Origin       `mapstructure:",squash"`
+
+	// Where the file goes, as an absolute path of the machine that is built.
+	// Defaults to `/etc/delivery/release.json`.
+	Path string `mapstructure:"path"`
+	// The command that puts the uploaded file `{{ .Source }}` to its place
+	// `{{ .Path }}`, making the folder. Both are quoted for a shell.
+	ExecuteCommand string `mapstructure:"execute_command"`
+	// The folder that the file is uploaded to at first, which the user that
+	// Packer signs in as can write to. Defaults to `/tmp`.
+	RemoteFolder string `mapstructure:"remote_folder"`
+
+	ctx interpolate.Context
+}
+
+// Manifest is what the file says.
+type Manifest struct {
+	Service        string            `json:"service"`
+	Version        string            `json:"version"`
+	Number         int64             `json:"number"`
+	SourceRevision string            `json:"source_revision"`
+	OwnerTeam      string            `json:"owner_team"`
+	Solution       string            `json:"solution"`
+	Run            string            `json:"run"`
+	CreatedAt      time.Time         `json:"created_at"`
+	Labels         map[string]string `json:"labels"`
+}
+
+// Provisioner is delivery-manifest.
+type Provisioner struct{ config Config }
+
+var _ packersdk.Provisioner = (*Provisioner)(nil)
+
+// ConfigSpec implements packersdk.HCL2Speccer.
+func (p *Provisioner) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
+
+// Prepare implements packersdk.Provisioner. It reports all faults at once.
+func (p *Provisioner) Prepare(raws ...any) error {
+	err := config.Decode(&p.config, &config.DecodeOpts{
+		PluginType: "delivery-manifest", Interpolate: true, InterpolateContext: &p.config.ctx,
+		InterpolateFilter: &interpolate.RenderFilter{Exclude: []string{"execute_command"}},
+	}, raws...)
+	if err != nil {
+		return err
+	}
+	c := &p.config
+	c.Complete()
+	c.Path = cmp.Or(c.Path, defaultPath)
+	c.ExecuteCommand = cmp.Or(c.ExecuteCommand, defaultCommand)
+	c.RemoteFolder = cmp.Or(c.RemoteFolder, "/tmp")
+
+	faults := append(c.CheckVersion(), c.Origin.Check()...)
+	if packer.Known(c.Path) && (!path.IsAbs(c.Path) || strings.HasSuffix(c.Path, "/")) {
+		faults = append(faults, fmt.Errorf("path %q: an absolute path of a file is expected, for example %s", c.Path, defaultPath))
+	}
+	return errors.Join(faults...)
+}
+
+// Provision implements packersdk.Provisioner.
+func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, machine packersdk.Communicator, _ map[string]any) error {
+	version, err := p.version(ctx)
+	if err != nil {
+		return p.config.Explain(err)
+	}
+	content, err := json.MarshalIndent(p.manifest(version), "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	ui.Sayf("Writing %s:\n%s", p.config.Path, content)
+	return p.install(ctx, ui, machine, append(content, '\n'))
+}
+
+func (p *Provisioner) version(ctx context.Context) (builddata.Version, error) {
+	store, err := p.config.Open(ctx)
+	if err != nil {
+		return builddata.Version{}, err
+	}
+	defer store.Close() //nolint:errcheck // only read
+	v, err := store.Version(ctx, p.config.Service, p.config.Version)
+	if err != nil {
+		return builddata.Version{}, err
+	}
+	return builddata.Usable(v)
+}
+
+func (p *Provisioner) manifest(v builddata.Version) Manifest {
+	return Manifest{
+		Service: v.Service, Version: v.Name, Number: v.Number, SourceRevision: v.SourceRevision,
+		OwnerTeam: p.config.OwnerTeam, Solution: p.config.Solution, Run: p.config.Run,
+		CreatedAt: v.CreatedAt, Labels: v.Labels,
+	}
+}
+
+// install uploads the file to where the user may write, and from there puts it
+// in its place with a command, which may become root.
+func (p *Provisioner) install(ctx context.Context, ui packersdk.Ui, machine packersdk.Communicator, content []byte) error {
+	source := path.Join(p.config.RemoteFolder, "delivery-release-"+uuid.TimeOrderedUUID()+".json")
+	p.config.ctx.Data = map[string]string{"Source": quote(source), "Path": quote(p.config.Path)}
+	command, err := interpolate.Render(p.config.ExecuteCommand, &p.config.ctx)
+	if err != nil {
+		return fmt.Errorf("execute_command: %w", err)
+	}
+	if err := machine.Upload(source, bytes.NewReader(content), nil); err != nil {
+		return fmt.Errorf("upload the manifest to %s: %w; set remote_folder to a folder that Packer's user can write to", source, err)
+	}
+	cmd := &packersdk.RemoteCmd{Command: command}
+	if err := cmd.RunWithUi(ctx, machine, ui); err != nil {
+		return fmt.Errorf("put the manifest to %s: %w", p.config.Path, err)
+	}
+	if status := cmd.ExitStatus(); status != 0 {
+		return fmt.Errorf("put the manifest to %s: the command ended with status %d (%s); see its output above, and set execute_command if this machine needs another one", p.config.Path, status, command)
+	}
+	return nil
+}
+
+// quote makes s one word of a POSIX shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -1,0 +1,226 @@
+// Package stamp is the Packer post-processor delivery-stamp, which ties the
+// AMIs that a build made to the version they hold.
+package stamp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/hashicorp/packer-plugin-sdk/common"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/stamp"
+	"github.com/pipes-as-code/terraform-provider-delivery/packer"
+)
+
+//go:generate go tool -modfile=../../tools/packer-sdc/go.mod packer-sdc mapstructure-to-hcl2 -type Config,AssumeRole
+
+// Config is the post-processor's arguments.
+type Config struct {
+	common.PackerConfig `mapstructure:",squash"`
+	packer.Release      `mapstructure:",squash"`
+	packer.Origin       `mapstructure:",squash"`
+
+	// Further tags for the images and their snapshots.
+	Tags map[string]string `mapstructure:"tags"`
+	// The files and folders that the image is made from. Their names and
+	// contents and the source AMI make the digest that is registered with the
+	// images; without inputs there is none.
+	Inputs []string `mapstructure:"inputs"`
+	// The AMI that the image was built on. Defaults to what the builder says.
+	SourceAMI string `mapstructure:"source_ami"`
+	// Images to stamp instead of those that the build made, each as
+	// `region:ami-id`. This completes what an earlier build left half stamped.
+	Images []string `mapstructure:"images"`
+
+	// The profile in the shared AWS configuration files. Defaults to `AWS_PROFILE`.
+	Profile string `mapstructure:"profile"`
+	// The IAM role to act as.
+	AssumeRole *AssumeRole `mapstructure:"assume_role"`
+	// Addresses that replace those of the AWS services `ec2` and `sts`.
+	Endpoints map[string]string `mapstructure:"endpoints"`
+
+	ctx interpolate.Context
+}
+
+// AssumeRole names a role to act as.
+type AssumeRole struct {
+	// The ARN of the role.
+	RoleARN string `mapstructure:"role_arn" required:"true"`
+	// The name of the session, as it appears in CloudTrail. Defaults to
+	// `packer-plugin-delivery`.
+	SessionName string `mapstructure:"session_name"`
+	// The external id that the role's trust policy asks for.
+	ExternalID string `mapstructure:"external_id"`
+}
+
+// CloudOpener opens AWS.
+type CloudOpener func(ctx context.Context, c awscloud.Config) (stamp.Cloud, error)
+
+// PostProcessor is delivery-stamp.
+type PostProcessor struct {
+	openCloud CloudOpener
+	config    Config
+}
+
+var _ packersdk.PostProcessor = (*PostProcessor)(nil)
+
+// New returns the post-processor, which opens AWS with openCloud.
+func New(openCloud CloudOpener) *PostProcessor { return &PostProcessor{openCloud: openCloud} }
+
+// ConfigSpec implements packersdk.HCL2Speccer.
+func (p *PostProcessor) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
+
+// Configure implements packersdk.PostProcessor. It reports all faults at once.
+func (p *PostProcessor) Configure(raws ...any) error {
+	err := config.Decode(&p.config, &config.DecodeOpts{
+		PluginType: "delivery-stamp", Interpolate: true, InterpolateContext: &p.config.ctx,
+	}, raws...)
+	if err != nil {
+		return err
+	}
+	p.config.Complete()
+	return p.config.check()
+}
+
+// endpoints are the AWS services that this post-processor calls.
+var endpoints = []string{"ec2", "sts"}
+
+func (c *Config) check() error {
+	faults := append(c.CheckVersion(), c.Origin.Check()...)
+	tags := maps.Clone(c.Tags)
+	maps.DeleteFunc(tags, func(_, value string) bool { return !packer.Known(value) })
+	if err := stamp.ValidateTags(tags); err != nil {
+		faults = append(faults, fmt.Errorf("tags: %w", err))
+	}
+	if err := stamp.CheckInputs(packer.KnownOf(c.Inputs)); err != nil {
+		faults = append(faults, fmt.Errorf("inputs: %w", err))
+	}
+	if images := packer.KnownOf(c.Images); len(images) > 0 {
+		if _, err := stamp.ParseImages(strings.Join(images, ",")); err != nil {
+			faults = append(faults, fmt.Errorf("images: %w", err))
+		}
+	}
+	if c.AssumeRole != nil && c.AssumeRole.RoleARN == "" {
+		faults = append(faults, errors.New("assume_role: the argument role_arn is missing"))
+	}
+	for service := range c.Endpoints {
+		if !slices.Contains(endpoints, service) {
+			faults = append(faults, fmt.Errorf("endpoints: %q is not called here: use %s", service, strings.Join(endpoints, ", ")))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// PostProcess implements packersdk.PostProcessor. The artifact is returned as
+// it came, and is kept whatever keep_input_artifact says: what is registered
+// must exist.
+func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
+	err := p.stamp(ctx, ui, artifact)
+	var unrecorded *stamp.UnrecordedError
+	if errors.As(err, &unrecorded) {
+		// Packer would destroy what is registered if this were its error.
+		ui.Error(unrecorded.Error())
+		return artifact, true, true, nil
+	}
+	if err != nil {
+		return nil, false, false, err
+	}
+	return artifact, true, true, nil
+}
+
+func (p *PostProcessor) stamp(ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact) error {
+	if len(p.config.Images) > 0 {
+		images, err := stamp.ParseImages(strings.Join(p.config.Images, ","))
+		if err != nil {
+			return fmt.Errorf("images: %w", err)
+		}
+		return p.stampImages(ctx, ui, images, p.config.SourceAMI)
+	}
+	images, err := stamp.ParseImages(artifact.Id())
+	if err != nil {
+		return fmt.Errorf("%w; use delivery-stamp with the builders of the Amazon plugin that make AMIs (this is of %s)", err, artifact.BuilderId())
+	}
+	source := p.config.SourceAMI
+	if source == "" {
+		source = sourceAMI(artifact)
+	}
+	if err := p.stampImages(ctx, ui, images, source); err != nil {
+		return fmt.Errorf("%w\n\n%s", err, afterwards(images, source))
+	}
+	return nil
+}
+
+func (p *PostProcessor) stampImages(ctx context.Context, ui packersdk.Ui, images []stamp.Image, source string) error {
+	store, err := p.config.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer store.Close() //nolint:errcheck // what was written is durable by now
+	// Each image is reached in its own region; the first one's stands in for
+	// a region in the environment, which needs not be there.
+	cloud, err := p.openCloud(ctx, p.config.aws(images[0].Region))
+	if err != nil {
+		return err
+	}
+	err = stamp.New(cloud, store, ui.Sayf).Stamp(ctx, stamp.Request{
+		Images: images, Service: p.config.Service, Version: p.config.Version,
+		OwnerTeam: p.config.OwnerTeam, Solution: p.config.Solution, Run: p.config.Run, Tags: p.config.Tags,
+		SourceImage: source, Inputs: p.config.Inputs,
+	})
+	return p.config.Explain(err)
+}
+
+func (c *Config) aws(region string) awscloud.Config {
+	out := awscloud.Config{Region: region, Profile: c.Profile, Endpoints: c.Endpoints}
+	if role := c.AssumeRole; role != nil {
+		out.AssumeRole = &awscloud.AssumeRole{RoleARN: role.RoleARN, SessionName: role.SessionName, ExternalID: role.ExternalID}
+		if out.AssumeRole.SessionName == "" {
+			out.AssumeRole.SessionName = "packer-plugin-delivery"
+		}
+	}
+	return out
+}
+
+// afterwards says what Packer does with the artifact of a build whose
+// post-processor failed (CoreBuild.Run in packer/build.go): it destroys it,
+// unless the first post-processor of some sequence asked to keep it.
+func afterwards(images []stamp.Image, source string) string {
+	quoted := make([]string, len(images))
+	for i, image := range images {
+		quoted[i] = fmt.Sprintf("%q", image)
+	}
+	arguments := "images = [" + strings.Join(quoted, ", ") + "]"
+	if source != "" {
+		arguments += fmt.Sprintf(" and source_ami = %q", source)
+	}
+	return "  In Packer:     it now deregisters these AMIs and the build has to run again, unless another post-processor keeps them, as \"manifest\" does;" +
+		"\n                 if they are kept, a build of source \"null\" stamps them, where delivery-stamp has " + arguments + "."
+}
+
+// sourceAMI is the AMI that the Amazon plugin says it built on; empty if it
+// does not. The map's type depends on how Packer encodes calls of plugins.
+func sourceAMI(artifact packersdk.Artifact) string {
+	var value any
+	switch data := artifact.State("generated_data").(type) {
+	case map[string]any:
+		value = data["SourceAMI"]
+	case map[any]any:
+		value = data["SourceAMI"]
+	}
+	switch id := value.(type) {
+	case string:
+		return id
+	case []byte:
+		return string(id)
+	}
+	return ""
+}
