@@ -100,6 +100,8 @@ func useTools(t *testing.T) {
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"TF_CLI_CONFIG_FILE":          os.DevNull,
 		"CHECKPOINT_DISABLE":          "1",
+		// The SDK waits by the machine's clock before it tries again.
+		"AWS_MAX_ATTEMPTS": "3",
 	}
 	if target, err := filepath.EvalSymlinks(terraform); err == nil && filepath.Base(target) == "tofu" {
 		settings["TF_ACC_PROVIDER_HOST"] = "registry.opentofu.org"

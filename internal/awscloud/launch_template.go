@@ -18,12 +18,16 @@ import (
 // Error codes of EC2,
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html.
 const (
-	codeTemplateExists   = "InvalidLaunchTemplateName.AlreadyExistsException"
-	codeTemplateUnknown  = "InvalidLaunchTemplateId.NotFound"
-	codeTemplateMissing  = "InvalidLaunchTemplateName.NotFoundException"
-	codeTemplateNotFound = "InvalidLaunchTemplateId.NotFoundException"
-	codeVersionNotFound  = "InvalidLaunchTemplateId.VersionNotFound"
+	codeTemplateExists  = "InvalidLaunchTemplateName.AlreadyExistsException"
+	codeVersionNotFound = "InvalidLaunchTemplateId.VersionNotFound"
 )
+
+// templateGone are the codes for a launch template that does not exist.
+var templateGone = []string{
+	"InvalidLaunchTemplateId.NotFound",
+	"InvalidLaunchTemplateId.NotFoundException",
+	"InvalidLaunchTemplateName.NotFoundException",
+}
 
 // MakeTemplate implements cluster.Cloud.
 func (c *Cloud) MakeTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
@@ -146,7 +150,7 @@ func (c *Cloud) templateVersion(ctx context.Context, t cluster.Template) (types.
 		LaunchTemplateId: &t.ID, Versions: []string{t.Version},
 	})
 	switch {
-	case hasCode(err, codeTemplateUnknown, codeTemplateNotFound, codeVersionNotFound) || err == nil && len(out.LaunchTemplateVersions) == 0:
+	case hasCode(err, append(templateGone, codeVersionNotFound)...) || err == nil && len(out.LaunchTemplateVersions) == 0:
 		return types.LaunchTemplateVersion{}, fmt.Errorf("launch_template: version %s of %s does not exist in %s", t.Version, t.ID, c.region)
 	case err != nil:
 		return types.LaunchTemplateVersion{}, fmt.Errorf("read launch template %s: %w", t.ID, err)
@@ -158,7 +162,7 @@ func (c *Cloud) templateVersion(ctx context.Context, t cluster.Template) (types.
 func (c *Cloud) template(ctx context.Context, g cluster.Generation) (*types.LaunchTemplate, error) {
 	out, err := c.ec2.DescribeLaunchTemplates(ctx, &ec2.DescribeLaunchTemplatesInput{LaunchTemplateNames: []string{g.Name}})
 	switch {
-	case hasCode(err, codeTemplateMissing) || err == nil && len(out.LaunchTemplates) == 0:
+	case hasCode(err, templateGone...) || err == nil && len(out.LaunchTemplates) == 0:
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read launch template %s: %w", g.Name, err)
@@ -188,7 +192,7 @@ func (c *Cloud) RemoveTemplate(ctx context.Context, g cluster.Generation) error 
 		return err
 	}
 	_, err = c.ec2.DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateId: t.LaunchTemplateId})
-	if err != nil && !hasCode(err, codeTemplateUnknown, codeTemplateNotFound) {
+	if err != nil && !hasCode(err, templateGone...) {
 		return fmt.Errorf("delete launch template %s: %w", g.Name, err)
 	}
 	return nil

@@ -85,7 +85,7 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 			return o, err
 		}
 		if o.Listener == nil {
-			missing("place at the listener " + listenerARN)
+			missing("place at a listener")
 		}
 	case listenerARN != "":
 		missing("target group " + g.Name)
@@ -126,20 +126,40 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 	return nil
 }
 
-// findListener looks for a listener that forwards to the target group.
+// findListener looks for a listener that forwards to the target group: among
+// those of the load balancers that AWS knows to use it, or else of all.
 func (c *Cloud) findListener(ctx context.Context, group *elbtypes.TargetGroup) (*cluster.Listener, error) {
-	for _, balancer := range group.LoadBalancerArns {
-		pages := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: &balancer})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("read the listeners of %s: %w", balancer, err)
+	in := &elb.DescribeLoadBalancersInput{}
+	if len(group.LoadBalancerArns) > 0 {
+		in.LoadBalancerArns = group.LoadBalancerArns
+	}
+	balancers := elb.NewDescribeLoadBalancersPaginator(c.elb, in)
+	for balancers.HasMorePages() {
+		page, err := balancers.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the load balancers of target group %s: %w", aws.ToString(group.TargetGroupName), err)
+		}
+		for _, balancer := range page.LoadBalancers {
+			l, err := c.findListenerOf(ctx, balancer, aws.ToString(group.TargetGroupArn))
+			if l != nil || err != nil {
+				return l, err
 			}
-			for _, listener := range page.Listeners {
-				l, err := c.observeListener(ctx, aws.ToString(listener.ListenerArn), aws.ToString(group.TargetGroupArn))
-				if l != nil || err != nil {
-					return l, err
-				}
+		}
+	}
+	return nil, nil
+}
+
+func (c *Cloud) findListenerOf(ctx context.Context, balancer elbtypes.LoadBalancer, targetGroupARN string) (*cluster.Listener, error) {
+	listeners := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: balancer.LoadBalancerArn})
+	for listeners.HasMorePages() {
+		page, err := listeners.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the listeners of %s: %w", aws.ToString(balancer.LoadBalancerArn), err)
+		}
+		for _, listener := range page.Listeners {
+			l, err := c.observeListener(ctx, aws.ToString(listener.ListenerArn), targetGroupARN)
+			if l != nil || err != nil {
+				return l, err
 			}
 		}
 	}

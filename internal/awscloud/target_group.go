@@ -16,6 +16,7 @@ import (
 // Error codes of Elastic Load Balancing.
 const (
 	codeTargetGroupNotFound = "TargetGroupNotFound"
+	codeTargetGroupExists   = "DuplicateTargetGroupName"
 	codeResourceInUse       = "ResourceInUse"
 )
 
@@ -35,15 +36,14 @@ const (
 	propagationEvery = 2 * time.Second
 )
 
-// MakeTargets implements cluster.Cloud. Creating a target group again with the
-// same name and settings returns the one there is.
+// MakeTargets implements cluster.Cloud.
 func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
 	if err != nil {
 		return err
 	}
 	t := s.Target
-	out, err := c.elb.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{
+	_, err = c.elb.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{
 		Name:                       &g.Name,
 		Port:                       &t.Port,
 		Protocol:                   types.ProtocolEnum(t.Protocol),
@@ -59,8 +59,17 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 		Matcher:                    &types.Matcher{HttpCode: &t.Health.Matcher},
 		Tags:                       elbTags(g.Tags(s.Tags)),
 	})
-	if err != nil {
+	// AWS returns the group there is when name and settings are the same; the
+	// name is ours alone, so where it does not, it is ours as well.
+	if err != nil && !hasCode(err, codeTargetGroupExists) {
 		return fmt.Errorf("create target group %s: %w", g.Name, err)
+	}
+	group, err := c.targetGroup(ctx, g)
+	if err != nil {
+		return err
+	}
+	if group == nil {
+		return fmt.Errorf("target group %s is gone", g.Name)
 	}
 	attributes := []types.TargetGroupAttribute{
 		attribute(attributeDelay, strconv.Itoa(int(t.DeregistrationDelay.Seconds()))),
@@ -72,7 +81,7 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 			attribute(attributeStickyDuration, strconv.Itoa(int(t.Stickiness.Seconds()))))
 	}
 	_, err = c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
-		TargetGroupArn: out.TargetGroups[0].TargetGroupArn, Attributes: attributes,
+		TargetGroupArn: group.TargetGroupArn, Attributes: attributes,
 	})
 	if err != nil {
 		return fmt.Errorf("set the attributes of target group %s: %w", g.Name, err)

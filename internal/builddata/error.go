@@ -22,14 +22,14 @@ var (
 // matches ErrConflict.
 type KeyError struct {
 	Key    string
-	Asked  string
 	Holder Version
-	Holds  string
+	// Conflict is what differs: "it has scheme semver, not calver".
+	Conflict string
 }
 
 func (e *KeyError) Error() string {
-	return fmt.Sprintf("key %q was asked for with %s, but stands for version %s of service %s with %s; nothing was allocated: use another key, for example one that includes the service and the run",
-		e.Key, e.Asked, e.Holder.Name, e.Holder.Service, e.Holds)
+	return fmt.Sprintf("key %q already stands for version %s of service %s, but %s; nothing was allocated: use another key, for example one that includes the service and the run",
+		e.Key, e.Holder.Name, e.Holder.Service, e.Conflict)
 }
 
 // Unwrap makes the error match ErrConflict.

@@ -81,20 +81,20 @@ func (a Allocation) Validate() error {
 // Answers reports whether v is what a asks for, so that v may be handed out
 // again for the same key. The error is a *KeyError that names the difference.
 func (a Allocation) Answers(v Version) error {
-	conflict := func(asked, holds string) error {
-		return &KeyError{Key: a.Key, Asked: asked, Holder: v, Holds: holds}
-	}
+	conflict := ""
 	switch {
 	case a.Service != v.Service:
-		return conflict("service "+a.Service, "service "+v.Service)
+		conflict = fmt.Sprintf("a key belongs to one service, so it cannot be used for service %s", a.Service)
 	case a.Scheme != v.Scheme:
-		return conflict("scheme "+string(a.Scheme), "scheme "+string(v.Scheme))
+		conflict = fmt.Sprintf("it has scheme %s, not %s", v.Scheme, a.Scheme)
 	case a.SourceRevision != v.SourceRevision:
-		return conflict(fmt.Sprintf("source revision %q", a.SourceRevision), fmt.Sprintf("source revision %q", v.SourceRevision))
+		conflict = fmt.Sprintf("it has source revision %q, not %q", v.SourceRevision, a.SourceRevision)
 	case !maps.Equal(a.Labels, v.Labels):
-		return conflict(fmt.Sprintf("labels %v", a.Labels), fmt.Sprintf("labels %v", v.Labels))
+		conflict = fmt.Sprintf("it has labels %v, not %v", v.Labels, a.Labels)
+	default:
+		return nil
 	}
-	return nil
+	return &KeyError{Key: a.Key, Holder: v, Conflict: conflict}
 }
 
 // servicePattern keeps a service usable in AWS tags, resource names and ids

@@ -1,10 +1,20 @@
 package cluster_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	asgtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -13,20 +23,21 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
 const address = "delivery_cluster.strawberry"
 
-// arguments are those of a cluster under test; a test changes some.
+// arguments are those of a cluster under test. Those that are empty are left out.
 type arguments map[string]string
 
-// config is a whole configuration with one cluster.
-func config(e *acctest.Env, change arguments) string {
+// config is a whole configuration with one cluster: a usual one, with changes.
+func config(e *acctest.Env, changes ...arguments) string {
 	all := arguments{
 		"service":            `"strawberry"`,
 		"environment":        `"test"`,
 		"version":            `"17"`,
-		"image_id":           fmt.Sprintf("%q", e.BaseImage),
+		"image_id":           fmt.Sprintf("%q", rig.BaseImage),
 		"instance_type":      `"t3.micro"`,
 		"subnet_ids":         fmt.Sprintf("[%q, %q]", e.Subnets[0], e.Subnets[1]),
 		"security_group_ids": fmt.Sprintf("[%q]", e.SecurityGroup),
@@ -37,10 +48,12 @@ func config(e *acctest.Env, change arguments) string {
 		"target":             `{ port = 8080, health_check = { path = "/health" } }`,
 		"tags":               `{ purpose = "acceptance" }`,
 	}
-	text := e.Provider(`  default_tags = { owner_team = "fruit", solution = "shop" }`) + "resource \"delivery_cluster\" \"strawberry\" {\n"
-	for name, value := range change {
-		all[name] = value
+	for _, change := range changes {
+		for name, value := range change {
+			all[name] = value
+		}
 	}
+	text := e.Provider(`  default_tags = { owner_team = "fruit", solution = "shop" }`) + "resource \"delivery_cluster\" \"strawberry\" {\n"
 	for name, value := range all {
 		if value != "" {
 			text += fmt.Sprintf("  %s = %s\n", name, value)
@@ -49,42 +62,495 @@ func config(e *acctest.Env, change arguments) string {
 	return text + "}\n"
 }
 
-func emptyPlan() resource.ConfigPlanChecks {
-	return resource.ConfigPlanChecks{PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}
+// worker has no listener.
+var worker = arguments{"listener": "", "listener_rule": "", "target": ""}
+
+// test runs the steps and checks that nothing is left in the account.
+func test(t *testing.T, e *acctest.Env, steps ...resource.TestStep) {
+	t.Helper()
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		CheckDestroy:             func(*terraform.State) error { return e.NothingLeft(t.Context()) },
+		Steps:                    steps,
+	})
 }
 
-func action(what plancheck.ResourceActionType) resource.ConfigPlanChecks {
-	checks := emptyPlan()
-	checks.PreApply = []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, what)}
-	return checks
+// expect checks what is planned for the cluster, and that the plan is empty
+// once it has been applied.
+func expect(what plancheck.ResourceActionType, more ...plancheck.PlanCheck) resource.ConfigPlanChecks {
+	return resource.ConfigPlanChecks{
+		PreApply:             append([]plancheck.PlanCheck{plancheck.ExpectResourceAction(address, what)}, more...),
+		PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
+	}
 }
 
 func value(path string, v knownvalue.Check) statecheck.StateCheck {
 	return statecheck.ExpectKnownValue(address, tfjsonpath.New(path), v)
 }
 
+// attribute returns an attribute of the cluster in the state.
+func attribute(s *terraform.State, name string) string {
+	return s.RootModule().Resources[address].Primary.Attributes[name]
+}
+
+// forwards checks where the listener sends requests; * stands for what makes
+// a generation's name unique.
+func forwards(t *testing.T, e *acctest.Env, want string) resource.TestCheckFunc {
+	return func(*terraform.State) error {
+		got, err := e.Forwards(t.Context())
+		if err != nil {
+			return err
+		}
+		got = regexp.MustCompile(`-[a-z0-9]{8}=`).ReplaceAllString(got, "-*=")
+		if got != want {
+			return fmt.Errorf("the listener does\n%s\nwant\n%s", got, want)
+		}
+		return nil
+	}
+}
+
 func TestAccCluster(t *testing.T) {
 	e := acctest.New(t)
+	var generation string
+	larger := arguments{"min_size": "3", "max_size": "6", "tags": `{ purpose = "demo", budget = "small" }`}
+	test(t, e,
+		resource.TestStep{
+			Config:           config(e),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+			ConfigStateChecks: []statecheck.StateCheck{
+				value("id", knownvalue.StringExact("strawberry/test")),
+				value("generation", knownvalue.StringRegexp(regexp.MustCompile(`^strawberry-test-[a-z0-9]{8}$`))),
+				value("metadata_http_tokens", knownvalue.StringExact("required")),
+				value("missing", knownvalue.ListSizeExact(0)),
+			},
+			Check: resource.ComposeTestCheckFunc(
+				forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+				tagged(t, e, "acceptance", ""),
+				func(s *terraform.State) error {
+					generation = attribute(s, "generation")
+					return nil
+				},
+			),
+		},
+		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true},
+		// In place: the same generation, and its running servers carry the new tags.
+		resource.TestStep{
+			Config:           config(e, larger),
+			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
+			Check: resource.ComposeTestCheckFunc(
+				tagged(t, e, "demo", "small"),
+				func(s *terraform.State) error {
+					if got := attribute(s, "generation"); got != generation {
+						return fmt.Errorf("got generation %s, want it unchanged, %s", got, generation)
+					}
+					return nil
+				},
+			),
+		},
+		// Somebody scaled within the bounds: that is nobody's drift.
+		resource.TestStep{
+			PreConfig: func() {
+				_, err := e.AutoScaling().SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &generation, DesiredCapacity: aws.Int32(5)})
+				fatal(t, err)
+			},
+			Config:           config(e, larger),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+		},
+		// Somebody changed the bounds and a tag: the next apply repairs both
+		// and leaves the size alone.
+		resource.TestStep{
+			PreConfig: func() {
+				_, err := e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: &generation, MaxSize: aws.Int32(9)})
+				fatal(t, err)
+				_, err = e.AutoScaling().CreateOrUpdateTags(t.Context(), &autoscaling.CreateOrUpdateTagsInput{Tags: []asgtypes.Tag{{
+					ResourceId: &generation, ResourceType: aws.String("auto-scaling-group"), PropagateAtLaunch: aws.Bool(true),
+					Key: aws.String("owner_team"), Value: aws.String("vegetable"),
+				}}})
+				fatal(t, err)
+			},
+			Config:           config(e, larger),
+			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
+			Check: resource.ComposeTestCheckFunc(tagged(t, e, "demo", "small"), func(*terraform.State) error {
+				group, err := describeGroup(t.Context(), e, generation)
+				if err != nil || aws.ToInt32(group.MaxSize) != 6 || aws.ToInt32(group.DesiredCapacity) != 5 {
+					return errors.Join(err, fmt.Errorf("got %d servers of at most %d, want 5 of 6", aws.ToInt32(group.DesiredCapacity), aws.ToInt32(group.MaxSize)))
+				}
+				return nil
+			}),
+		},
+		// Somebody removed a part.
+		resource.TestStep{
+			PreConfig:        func() { removeRules(t, e) },
+			Config:           config(e, larger),
+			ConfigPlanChecks: expect(plancheck.ResourceActionDestroyBeforeCreate),
+			Check:            forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+		},
+	)
+}
+
+// tagged checks that everything in the cluster carries the tags.
+func tagged(t *testing.T, e *acctest.Env, purpose, budget string) resource.TestCheckFunc {
+	return func(s *terraform.State) error {
+		things, err := rig.Tags(t.Context(), e.Account, e.Landscape)
+		if err != nil {
+			return err
+		}
+		kinds := map[string]int{}
+		for thing, tags := range things {
+			kind, _, _ := strings.Cut(thing, ":")
+			kinds[kind]++
+			for key, want := range map[string]string{
+				"service": "strawberry", "environment": "test", "version": "17", "owner_team": "fruit", "solution": "shop",
+				"purpose": purpose, "budget": budget, "delivery:cluster": "strawberry/test",
+			} {
+				if got := tags[key]; got != want {
+					return fmt.Errorf("%s has tag %s = %q, want %q; it has %v", thing, key, got, want, tags)
+				}
+			}
+		}
+		for _, kind := range []string{"Auto Scaling group", "instance", "volume", "launch template", "target group", "listener rule"} {
+			if kinds[kind] == 0 {
+				return fmt.Errorf("there is no %s; there are %v", kind, kinds)
+			}
+		}
+		return nil
+	}
+}
+
+func describeGroup(ctx context.Context, e *acctest.Env, name string) (asgtypes.AutoScalingGroup, error) {
+	out, err := e.AutoScaling().DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	if err != nil {
+		return asgtypes.AutoScalingGroup{}, err
+	}
+	return out.AutoScalingGroups[0], nil
+}
+
+func removeRules(t *testing.T, e *acctest.Env) {
+	t.Helper()
+	rules, err := e.ELB().DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})
+	fatal(t, err)
+	for _, rule := range rules.Rules {
+		if !aws.ToBool(rule.IsDefault) {
+			_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: rule.RuleArn})
+			fatal(t, err)
+		}
+	}
+}
+
+func fatal(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAccCluster_Worker(t *testing.T) {
+	e := acctest.New(t)
+	test(t, e,
+		resource.TestStep{
+			Config:           config(e, worker, arguments{"root_volume_size": "20", "user_data": `"#!/bin/sh\necho ü"`, "iam_instance_profile": `"strawberry"`, "metadata_http_tokens": `"optional"`}),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+			ConfigStateChecks: []statecheck.StateCheck{
+				value("target_group_arn", knownvalue.Null()),
+			},
+			Check: forwards(t, e, "default fixed-response 404"),
+		},
+		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true},
+	)
+}
+
+func TestAccCluster_DefaultAction(t *testing.T) {
+	e := acctest.New(t)
+	test(t, e,
+		resource.TestStep{
+			Config:           config(e, arguments{"listener_rule": "", "target": `{ port = 80, stickiness = "5m", deregistration_delay = "10s" }`}),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+			Check:            forwards(t, e, "default strawberry-test-*=1"),
+		},
+		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true},
+		resource.TestStep{
+			Config: e.Provider(),
+			Check:  forwards(t, e, "default fixed-response 503"),
+		},
+	)
+}
+
+func TestAccCluster_ReplacedByANewVersion(t *testing.T) {
+	e := acctest.New(t)
+	createFirst := arguments{"lifecycle": "", "version": `"18"`}
+	both := func(change arguments) string {
+		return strings.TrimSuffix(config(e, change), "}\n") + "  lifecycle { create_before_destroy = true }\n}\n"
+	}
+	var first string
+	test(t, e,
+		resource.TestStep{
+			Config: both(nil),
+			Check: func(s *terraform.State) error {
+				first = attribute(s, "generation")
+				return nil
+			},
+		},
+		resource.TestStep{
+			Config:           both(createFirst),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreateBeforeDestroy),
+			Check: resource.ComposeTestCheckFunc(
+				forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+				func(s *terraform.State) error {
+					left, err := rig.Leftovers(t.Context(), e.Account, e.Landscape)
+					if err != nil {
+						return err
+					}
+					if all := strings.Join(left, ", "); strings.Contains(all, first) || !strings.Contains(all, attribute(s, "generation")) {
+						return fmt.Errorf("want only the generation of version 18, got %s", all)
+					}
+					return nil
+				},
+			),
+		},
+	)
+}
+
+func TestAccCluster_CopiesALaunchTemplate(t *testing.T) {
+	e := acctest.New(t)
+	make := func(name string, deleteVolume bool) string {
+		out, err := e.EC2().CreateLaunchTemplate(t.Context(), &ec2.CreateLaunchTemplateInput{
+			LaunchTemplateName: &name,
+			LaunchTemplateData: &ec2types.RequestLaunchTemplateData{
+				InstanceType: ec2types.InstanceTypeM5Large, SecurityGroupIds: []string{e.SecurityGroup},
+				BlockDeviceMappings: []ec2types.LaunchTemplateBlockDeviceMappingRequest{{
+					DeviceName: aws.String("/dev/sdb"), Ebs: &ec2types.LaunchTemplateEbsBlockDeviceRequest{VolumeSize: aws.Int32(5), DeleteOnTermination: &deleteVolume},
+				}},
+			},
+		})
+		fatal(t, err)
+		return *out.LaunchTemplate.LaunchTemplateId
+	}
+	good, bad := make("good", true), make("bad", false)
+	copying := func(id string) string {
+		return config(e, worker, arguments{"instance_type": "", "security_group_ids": "", "launch_template": fmt.Sprintf(`{ id = %q, version = "1" }`, id)})
+	}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
-		CheckDestroy:             func(*terraform.State) error { return e.NothingLeft(t.Context()) },
 		Steps: []resource.TestStep{
+			{Config: copying(bad), PlanOnly: true, ExpectError: says("the volume at /dev/sdb of launch template " + bad + " would outlive its server")},
 			{
-				Config:           config(e, nil),
-				ConfigPlanChecks: action(plancheck.ResourceActionCreate),
-				ConfigStateChecks: []statecheck.StateCheck{
-					value("id", knownvalue.StringExact("strawberry/test")),
-					value("generation", knownvalue.StringRegexp(regexp.MustCompile(`^strawberry-test-[a-z0-9]{8}$`))),
-					value("missing", knownvalue.ListSizeExact(0)),
-					value("tags_all", knownvalue.MapExact(map[string]knownvalue.Check{
-						"service": knownvalue.StringExact("strawberry"), "environment": knownvalue.StringExact("test"), "version": knownvalue.StringExact("17"),
-						"owner_team": knownvalue.StringExact("fruit"), "solution": knownvalue.StringExact("shop"), "purpose": knownvalue.StringExact("acceptance"),
-					})),
+				Config:           copying(good),
+				ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+				Check: func(s *terraform.State) error {
+					out, err := e.EC2().DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String(attribute(s, "launch_template_id"))})
+					if err != nil {
+						return err
+					}
+					data := out.LaunchTemplateVersions[0].LaunchTemplateData
+					if data.InstanceType != ec2types.InstanceTypeM5Large || aws.ToString(data.ImageId) != rig.BaseImage || data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired {
+						return fmt.Errorf("got %s with image %s and tokens %s", data.InstanceType, aws.ToString(data.ImageId), data.MetadataOptions.HttpTokens)
+					}
+					return nil
 				},
-			},
-			{
-				ResourceName: address, ImportState: true, ImportStateVerify: true,
 			},
 		},
 	})
+}
+
+func TestAccCluster_AlreadyGone(t *testing.T) {
+	e := acctest.New(t)
+	remove := func() {
+		removeRules(t, e)
+		groups, err := e.AutoScaling().DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+		fatal(t, err)
+		name := groups.AutoScalingGroups[0].AutoScalingGroupName
+		_, err = e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0)})
+		fatal(t, err)
+		_, err = e.AutoScaling().DeleteAutoScalingGroup(t.Context(), &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: name, ForceDelete: aws.Bool(true)})
+		fatal(t, err)
+		targets, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{*name}})
+		fatal(t, err)
+		_, err = e.ELB().DeleteTargetGroup(t.Context(), &elb.DeleteTargetGroupInput{TargetGroupArn: targets.TargetGroups[0].TargetGroupArn})
+		fatal(t, err)
+		_, err = e.EC2().DeleteLaunchTemplate(t.Context(), &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: name})
+		fatal(t, err)
+	}
+	test(t, e,
+		resource.TestStep{Config: config(e)},
+		resource.TestStep{PreConfig: remove, Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionCreate)},
+		// Destroyed by somebody else while Terraform destroys it, too.
+		resource.TestStep{
+			Config:           config(e),
+			Destroy:          true,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{meanwhile(remove)}},
+		},
+	)
+}
+
+// meanwhile does something between a plan and its apply.
+type meanwhile func()
+
+func (m meanwhile) CheckPlan(context.Context, plancheck.CheckPlanRequest, *plancheck.CheckPlanResponse) {
+	m()
+}
+
+// says matches an error that contains the text, however Terraform wraps it.
+func says(text string) *regexp.Regexp {
+	words := strings.Fields(text)
+	for i, word := range words {
+		words[i] = regexp.QuoteMeta(word)
+	}
+	return regexp.MustCompile(`(?s)` + strings.Join(words, `[\s│]+`))
+}
+
+func TestAccCluster_BadInput(t *testing.T) {
+	e := acctest.New(t)
+	foreign, err := e.ELB().CreateTargetGroup(t.Context(), &elb.CreateTargetGroupInput{
+		Name: aws.String("foreign"), Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: aws.String(e.VPC),
+	})
+	fatal(t, err)
+	_, err = e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
+		ListenerArn: aws.String(e.Listener), Priority: aws.Int32(7),
+		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
+		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: foreign.TargetGroups[0].TargetGroupArn}},
+	})
+	fatal(t, err)
+	elsewhere := strings.Replace(e.Listener, acctest.Region, "us-west-2", 1)
+	gone := e.Listener[:len(e.Listener)-16] + "0000000000000000"
+
+	for name, tt := range map[string]struct {
+		change arguments
+		says   string
+	}{
+		"SizesContradict":       {arguments{"min_size": "5"}, "min_size is 5 and max_size is 4"},
+		"MissingService":        {arguments{"service": `""`}, "the service is missing"},
+		"BadEnvironment":        {arguments{"environment": `"a/b"`}, `"a/b": use 1 to 64 letters`},
+		"ImageUnknown":          {arguments{"image_id": `"ami-00000000000000000"`}, "image ami-00000000000000000 does not exist in eu-north-1"},
+		"SubnetUnknown":         {arguments{"subnet_ids": `["subnet-00000000000000000"]`}, "at least one does not exist in eu-north-1"},
+		"SecurityGroupUnknown":  {arguments{"security_group_ids": `["sg-00000000000000000"]`}, "at least one does not exist in eu-north-1"},
+		"ListenerUnknown":       {arguments{"listener": fmt.Sprintf("%q", gone)}, "listener: " + gone + " does not exist"},
+		"ListenerElsewhere":     {arguments{"listener": fmt.Sprintf("%q", elsewhere)}, "is in us-west-2, but the cluster is in eu-north-1"},
+		"ListenerNoARN":         {arguments{"listener": `"shared"`}, `"shared" is no ARN of a listener`},
+		"PriorityTaken":         {arguments{"listener_rule": `{ priority = 7, paths = ["/x"] }`}, "serves something that cluster strawberry/test did not make"},
+		"RuleSelectsNothing":    {arguments{"listener_rule": `{ priority = 8 }`}, "the listener rule selects nothing"},
+		"RuleSelectsTooMuch":    {arguments{"listener_rule": `{ priority = 8, paths = ["/1", "/2", "/3", "/4", "/5", "/6"] }`}, "at most 5"},
+		"RuleWithoutListener":   {arguments{"listener": "", "target": ""}, "A rule needs a listener"},
+		"ListenerWithoutTarget": {arguments{"target": ""}, "These attributes must be configured together"},
+		"NothingToMakeItOf":     {arguments{"instance_type": ""}, "Exactly one of these attributes must be configured"},
+		"TimeoutTooLong":        {arguments{"target": `{ port = 80, health_check = { timeout = "30s", interval = "10s" } }`}, "the timeout (30s) must be shorter than the interval (10s)"},
+		"DurationOutOfRange":    {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`}, `Got "2h". Use whole seconds from 0s to 1h0m0s`},
+		"ReservedTag":           {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
+		"TagAWSWouldRefuse":     {arguments{"tags": `{ "aws:x" = "x" }`}, `the prefix "aws:" is reserved`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resource.Test(t, resource.TestCase{
+				ProtoV6ProviderFactories: acctest.Factories,
+				Steps:                    []resource.TestStep{{Config: config(e, tt.change), PlanOnly: true, ExpectError: says(tt.says)}},
+			})
+		})
+	}
+	t.Run("RequiredTagMissing", func(t *testing.T) {
+		resource.Test(t, resource.TestCase{
+			ProtoV6ProviderFactories: acctest.Factories,
+			Steps: []resource.TestStep{{
+				Config:   strings.Replace(config(e), `solution = "shop"`, "", 1),
+				PlanOnly: true, ExpectError: says("these required tags have no value: solution"),
+			}},
+		})
+	})
+	t.Run("ImportUnknown", func(t *testing.T) {
+		resource.Test(t, resource.TestCase{
+			ProtoV6ProviderFactories: acctest.Factories,
+			Steps: []resource.TestStep{{
+				Config: config(e), ResourceName: address, ImportState: true, ImportStateId: "strawberry/nowhere", ExpectError: says("0 Auto Scaling groups carry the tag"),
+			}},
+		})
+	})
+}
+
+func TestAccCluster_ImageDisappears(t *testing.T) {
+	e := acctest.New(t)
+	deregister := func() {
+		_, err := e.EC2().DeregisterImage(t.Context(), &ec2.DeregisterImageInput{ImageId: aws.String(rig.BaseImage)})
+		fatal(t, err)
+	}
+	test(t, e, resource.TestStep{
+		Config:           config(e),
+		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{meanwhile(deregister)}},
+		ExpectError:      says("image " + rig.BaseImage + " does not exist in eu-north-1"),
+	})
+}
+
+// Every call that a creation makes fails for good, one after the other: the
+// apply fails, and nothing that no state knows is left. Then the same apply
+// succeeds.
+func TestAccCluster_AWSSaysNo(t *testing.T) {
+	for _, action := range []string{
+		"CreateLaunchTemplate", "CreateTargetGroup", "ModifyTargetGroupAttributes", "CreateRule", "CreateAutoScalingGroup", "DescribeTargetHealth", "ModifyRule",
+	} {
+		for name, fault := range map[string]rig.Fault{
+			"Refused":   {Status: 403, Code: "AccessDenied"},
+			"LostReply": {Status: 403, Code: "AccessDenied", After: true},
+		} {
+			t.Run(action+name, func(t *testing.T) {
+				e := acctest.New(t)
+				e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+					if c.Action == action {
+						return &fault
+					}
+					return nil
+				})
+				test(t, e,
+					resource.TestStep{Config: config(e), ExpectError: says("nothing of it is left")},
+					resource.TestStep{
+						PreConfig: func() {
+							e.Proxy.Intercept(nil)
+							fatal(t, e.NothingLeft(t.Context()))
+						},
+						Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+					},
+				)
+			})
+		}
+	}
+}
+
+// AWS throttles, has a server error, or loses its reply, once for each call.
+func TestAccCluster_AWSFalters(t *testing.T) {
+	for name, fault := range map[string]rig.Fault{
+		"Throttled":   {Status: 400, Code: "Throttling"},
+		"ServerError": {Status: 500, Code: "InternalFailure"},
+		"LostReply":   {After: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := acctest.New(t)
+			seen := map[string]bool{}
+			e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+				if c.Service == "sts" || seen[c.Action] {
+					return nil
+				}
+				if fault.After && c.Action == "CreateAutoScalingGroup" {
+					return nil // asked again, moto makes a second one, where AWS answers AlreadyExists
+				}
+				seen[c.Action] = true
+				return &fault
+			})
+			test(t, e, resource.TestStep{Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionCreate)})
+		})
+	}
+}
+
+// The creation fails, and so does the removal of what it made: then the state
+// knows the rest, and the next apply replaces it.
+func TestAccCluster_FailedRemovalStaysInState(t *testing.T) {
+	e := acctest.New(t)
+	e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+		if c.Action == "DescribeTargetHealth" || c.Action == "DeleteAutoScalingGroup" {
+			return &rig.Fault{Status: 403, Code: "AccessDenied"}
+		}
+		return nil
+	})
+	test(t, e,
+		resource.TestStep{Config: config(e), ExpectError: says("it is incomplete and recorded as such; its removal failed, too")},
+		resource.TestStep{
+			PreConfig:        func() { e.Proxy.Intercept(nil) },
+			Config:           config(e),
+			ConfigPlanChecks: expect(plancheck.ResourceActionDestroyBeforeCreate),
+		},
+	)
 }

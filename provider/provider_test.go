@@ -1,0 +1,47 @@
+package provider_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
+	"github.com/pipes-as-code/terraform-provider-delivery/provider"
+)
+
+func TestNew(t *testing.T) {
+	p := provider.New("1.2.3")()
+	if got := len(p.Resources(t.Context())); got != 2 {
+		t.Errorf("got %d resources, want 2", got)
+	}
+}
+
+// A version needs neither credentials nor a region; a cluster says what it misses.
+func TestAccProvider_WithoutCredentials(t *testing.T) {
+	e := acctest.NewWithoutAWS(t)
+	// A profile that does not exist takes the place of the credentials that
+	// the environment of the tests holds.
+	nobody := `  profile = "nobody"`
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		Steps: []resource.TestStep{
+			{Config: e.Provider(nobody) + "resource \"delivery_version\" \"web\" {\n  service = \"web\"\n}\n"},
+			{
+				Config: e.Provider(nobody, `  required_tags = []`, `  region = "eu-north-1"`) + strings.ReplaceAll(`
+					resource "delivery_cluster" "web" {
+						service       = "web"
+						environment   = "test"
+						version       = "1"
+						image_id      = "ami-1"
+						instance_type = "t3.micro"
+						subnet_ids    = ["subnet-1"]
+						min_size      = 1
+						max_size      = 1
+					}`, "\t", " "),
+				ExpectError: regexp.MustCompile(`(?s)Could not reach AWS.*nobody`),
+			},
+		},
+	})
+}
