@@ -88,9 +88,7 @@ type bakery struct {
 
 func newBakery(t *testing.T) bakery {
 	t.Helper()
-	if os.Getenv("TF_ACC") == "" {
-		t.Skip("acceptance tests run with TF_ACC=1")
-	}
+	rig.Acceptance(t)
 	t.Parallel()
 	packer, err := rig.Tool("packer")
 	if err != nil {

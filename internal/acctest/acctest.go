@@ -64,9 +64,7 @@ func New(t *testing.T) *Env {
 // NewWithoutAWS is New for tests that ask nothing of AWS.
 func NewWithoutAWS(t *testing.T) *Env {
 	t.Helper()
-	if os.Getenv("TF_ACC") == "" {
-		t.Skip("acceptance tests run with TF_ACC=1 (\"make test\")")
-	}
+	rig.Acceptance(t)
 	t.Parallel()
 	useTools(t)
 	e := &Env{repository: filepath.Join(t.TempDir(), "delivery.db")}

@@ -28,6 +28,7 @@ type stampBench struct {
 
 func newStampBench(t *testing.T) stampBench {
 	t.Helper()
+	rig.Acceptance(t)
 	moto, err := rig.Shared()
 	if err != nil {
 		t.Fatal(err)
@@ -36,13 +37,9 @@ func newStampBench(t *testing.T) stampBench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	landscape, err := rig.Prepare(t.Context(), account, "us-east-1")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := stampBench{
 		ec2:   ec2.NewFromConfig(account.Config("us-east-1")),
-		image: stamp.Image{Region: "us-east-1", ID: landscape.BaseImage},
+		image: stamp.Image{Region: "us-east-1", ID: rig.BaseImage},
 		clock: clock.NewFake(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)),
 	}
 	if b.proxy, err = rig.NewProxy(account.Endpoint); err != nil {

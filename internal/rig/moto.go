@@ -57,7 +57,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 	m.cmd = exec.Command(python, "-c", serve, "-H", "127.0.0.1", "-p", port)
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
 	m.cmd.Env = append(os.Environ(), "MOTO_AMIS_PATH="+filepath.Join(Root(), "internal", "rig", "images.json"))
-	separate(m.cmd)
+	Separate(m.cmd)
 	if m.leash, err = m.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start moto: %w", err)
 	}

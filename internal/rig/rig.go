@@ -29,3 +29,15 @@ func Tool(name string) (string, error) {
 	}
 	return path, nil
 }
+
+// Acceptance skips a test that needs the tools, unless TF_ACC is set, as
+// "make test" does.
+func Acceptance(t interface {
+	Helper()
+	Skip(why ...any)
+}) {
+	t.Helper()
+	if os.Getenv("TF_ACC") == "" {
+		t.Skip("acceptance tests run with TF_ACC=1, as by \"make test\"")
+	}
+}

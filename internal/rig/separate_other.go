@@ -4,4 +4,5 @@ package rig
 
 import "os/exec"
 
-func separate(*exec.Cmd) {}
+// Separate does nothing where there are no process groups.
+func Separate(*exec.Cmd) {}

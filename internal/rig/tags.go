@@ -125,7 +125,10 @@ func templateTags(ctx context.Context, compute *ec2.Client, template ec2types.La
 		return err
 	}
 	for _, specification := range out.LaunchTemplateVersions[0].LaunchTemplateData.TagSpecifications {
-		all[string(specification.ResourceType)+":every one of "+aws.ToString(template.LaunchTemplateName)] = ec2Tags(specification.Tags)
+		// Moto also lists the template's own tags here.
+		if specification.ResourceType == ec2types.ResourceTypeVolume || specification.ResourceType == ec2types.ResourceTypeNetworkInterface {
+			all[string(specification.ResourceType)+":all of "+aws.ToString(template.LaunchTemplateName)] = ec2Tags(specification.Tags)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,49 @@
+# A test environment: fresh servers of one version, made from the image that
+# was baked for it, at a host name of their own on a shared listener.
+
+terraform {
+  required_version = ">= 1.11"
+  required_providers {
+    delivery = { source = "pipes-as-code/delivery" }
+  }
+}
+
+data "delivery_image" "this" {
+  service = var.service
+  version = var.service_version
+}
+
+resource "delivery_cluster" "this" {
+  service     = var.service
+  environment = var.name
+  version     = var.service_version
+  image_id    = data.delivery_image.this.image_id
+
+  instance_type      = var.instance_type
+  subnet_ids         = var.subnet_ids
+  security_group_ids = var.security_group_ids
+  min_size           = var.servers
+  max_size           = var.servers
+
+  listener      = var.listener
+  listener_rule = { priority = var.priority, hosts = [var.host] }
+  target = {
+    port                 = var.port
+    deregistration_delay = "5s"
+    health_check         = { path = var.health_path, interval = "5s", timeout = "2s" }
+  }
+
+  tags = var.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+# The same tags for whatever else belongs to the environment.
+data "delivery_tags" "this" {
+  service     = var.service
+  environment = var.name
+  version     = var.service_version
+  tags        = var.tags
+}

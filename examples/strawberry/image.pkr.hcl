@@ -1,0 +1,107 @@
+# Bakes a version of strawberry into AMIs, in two regions, and stamps them.
+#
+#   GOOS=linux CGO_ENABLED=0 go build -o dist/strawberry .
+#   packer init . && packer build -var version=17 .
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = ">= 1.3.0"
+    }
+    delivery = {
+      source  = "github.com/pipes-as-code/delivery"
+      version = ">= 0.1.0"
+    }
+  }
+}
+
+variable "version" {
+  type        = string
+  description = "The version to bake, allocated by release/."
+}
+
+variable "source_ami" {
+  type        = string
+  description = "The AMI to bake from: a Linux with systemd."
+}
+
+variable "regions" {
+  type        = list(string)
+  description = "Where the image is needed. It is baked in the first and copied to the others."
+  default     = ["eu-north-1", "eu-west-1"]
+}
+
+variable "rehearsal" {
+  type        = bool
+  description = "Leave out the provisioning, for an emulated AWS that starts no machines to sign in to."
+  default     = false
+}
+
+# Reads the version, and fails where there is none or it was revoked.
+data "delivery-version" "this" {
+  service = "strawberry"
+  version = var.version
+}
+
+source "amazon-ebs" "strawberry" {
+  region        = var.regions[0]
+  ami_regions   = slice(var.regions, 1, length(var.regions))
+  ami_name      = "strawberry-${var.version}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
+  source_ami    = var.source_ami
+  instance_type = "t3.micro"
+
+  communicator = var.rehearsal ? "none" : "ssh"
+  ssh_username = "ec2-user"
+}
+
+build {
+  # The same source under two names, so that provisioners can tell them apart.
+  dynamic "source" {
+    for_each = var.rehearsal ? ["rehearsal"] : ["server"]
+    labels   = ["amazon-ebs.strawberry"]
+    content {
+      name = source.value
+    }
+  }
+
+  provisioner "file" {
+    except = ["amazon-ebs.rehearsal"]
+    sources = [
+      "${path.root}/dist/strawberry",
+      "${path.root}/strawberry.service",
+    ]
+    destination = "/tmp/"
+  }
+
+  provisioner "shell" {
+    except = ["amazon-ebs.rehearsal"]
+    inline = [
+      "sudo install -m 0755 /tmp/strawberry /usr/local/bin/strawberry",
+      "sudo install -m 0644 /tmp/strawberry.service /etc/systemd/system/strawberry.service",
+      "sudo systemctl enable strawberry",
+    ]
+  }
+
+  # Tells the servers which release they are.
+  provisioner "delivery-manifest" {
+    except     = ["amazon-ebs.rehearsal"]
+    service    = "strawberry"
+    version    = data.delivery-version.this.version
+    owner_team = "fruit"
+    solution   = "shop"
+  }
+
+  post-processor "delivery-stamp" {
+    service    = "strawberry"
+    version    = data.delivery-version.this.version
+    owner_team = "fruit"
+    solution   = "shop"
+    inputs     = ["${path.root}/dist/strawberry", "${path.root}/strawberry.service", "${path.root}/image.pkr.hcl"]
+  }
+
+  # Lists the AMIs, and so keeps them should stamping them fail half-way.
+  post-processor "manifest" {
+    output = "${path.root}/dist/images.json"
+  }
+}

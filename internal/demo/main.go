@@ -1,0 +1,55 @@
+// Command demo shows the main job from start to end with the real programs, on
+// an emulated AWS: allocate a version, bake it into two regions, test it in an
+// environment of its own, and leave nothing behind. It checks everything that
+// it tells, and fails if any of it is not so.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx)
+	switch {
+	case err == nil:
+		return
+	case ctx.Err() != nil:
+		fmt.Println("\nInterrupted. The emulated AWS and all files of the demo are gone.")
+		os.Exit(130)
+	}
+	fmt.Printf("\nThe demo failed: %v\nThe emulated AWS and all files of the demo are gone.\n", err)
+	os.Exit(1)
+}
+
+// run plays the scenes in order, and takes the stage down however they end.
+func run(ctx context.Context) (err error) {
+	s, err := setUp(ctx)
+	defer func() { err = errors.Join(err, s.takeDown()) }()
+	if err != nil {
+		return err
+	}
+	for _, scene := range []struct {
+		title string
+		play  func(ctx context.Context) error
+	}{
+		{"Allocate a version", s.allocate},
+		{"Bake it into two regions", s.bake},
+		{"Create a test environment from the image", s.create},
+		{"Plan again", s.planAgain},
+		{"Destroy the environment", s.destroy},
+	} {
+		s.title(scene.title)
+		if err := scene.play(ctx); err != nil {
+			return fmt.Errorf("%s: %w", scene.title, err)
+		}
+	}
+	s.epilogue()
+	return nil
+}
