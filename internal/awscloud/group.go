@@ -75,7 +75,7 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 		switch {
 		case err == nil || hasCode(err, codeGroupExists):
 			return true, "", nil
-		case hasCode(err, codeValidation) && mentions(err, "launch template", "instance profile"):
+		case hasCode(err, codeValidation) && mentions(err, "does not exist", "invalid iam instance profile"):
 			return false, err.Error(), nil
 		}
 		return false, "", fmt.Errorf("create Auto Scaling group %s: %w", g.Name, err)
@@ -221,7 +221,7 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation) error {
 }
 
 // drain waits until the group has ended all servers but those that are
-// protected from scale-in, which only the deletion of the group ends.
+// protected from scale-in or in standby, which only its deletion ends.
 func (c *Cloud) drain(ctx context.Context, g cluster.Generation) error {
 	_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
 		AutoScalingGroupName: &g.Name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0),
@@ -249,7 +249,9 @@ func (c *Cloud) drain(ctx context.Context, g cluster.Generation) error {
 		if group == nil || err != nil {
 			return err == nil, "", err
 		}
-		left := slices.DeleteFunc(group.Instances, func(i types.Instance) bool { return aws.ToBool(i.ProtectedFromScaleIn) })
+		left := slices.DeleteFunc(group.Instances, func(i types.Instance) bool {
+			return aws.ToBool(i.ProtectedFromScaleIn) || i.LifecycleState == types.LifecycleStateStandby
+		})
 		return len(left) == 0, fmt.Sprintf("%d servers of %s are still ending", len(left), g.Name), nil
 	})
 }

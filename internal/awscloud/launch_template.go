@@ -82,12 +82,17 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 	if s.Servers.OptionalTokens {
 		data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateOptional
 	}
+	setTags(data, g, s)
+	return data, nil
+}
+
+// setTags has volumes and interfaces carry the generation's tags.
+func setTags(data *types.RequestLaunchTemplateData, g cluster.Generation, s cluster.Spec) {
 	data.TagSpecifications = nil
 	for _, kind := range []types.ResourceType{types.ResourceTypeVolume, types.ResourceTypeNetworkInterface} {
 		data.TagSpecifications = append(data.TagSpecifications,
 			types.LaunchTemplateTagSpecificationRequest{ResourceType: kind, Tags: ec2Tags(g.Tags(s.Tags))})
 	}
-	return data, nil
 }
 
 // copyTemplateData turns what AWS returns of a launch template into what it
@@ -170,19 +175,26 @@ func (c *Cloud) template(ctx context.Context, g cluster.Generation) (*types.Laun
 	return &out.LaunchTemplates[0], nil
 }
 
-// renewTemplate adds a version to the generation's launch template and returns its number.
-func (c *Cloud) renewTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec) (string, error) {
-	data, err := c.templateData(ctx, g, s)
+// renewTemplate adds a version to the generation's launch template that differs
+// from the given one in its tags only, and returns it.
+func (c *Cloud) renewTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec, t cluster.Template) (cluster.Template, error) {
+	used, err := c.templateVersion(ctx, t)
 	if err != nil {
-		return "", err
+		return t, err
 	}
+	data, err := copyTemplateData(used.LaunchTemplateData)
+	if err != nil {
+		return t, err
+	}
+	setTags(data, g, s)
 	out, err := c.ec2.CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
-		LaunchTemplateName: &g.Name, LaunchTemplateData: data, VersionDescription: aws.String("version " + s.Version),
+		LaunchTemplateId: &t.ID, LaunchTemplateData: data, VersionDescription: used.VersionDescription,
 	})
 	if err != nil {
-		return "", fmt.Errorf("renew launch template %s: %w", g.Name, err)
+		return t, fmt.Errorf("renew launch template %s: %w", g.Name, err)
 	}
-	return strconv.FormatInt(aws.ToInt64(out.LaunchTemplateVersion.VersionNumber), 10), nil
+	t.Version = strconv.FormatInt(aws.ToInt64(out.LaunchTemplateVersion.VersionNumber), 10)
+	return t, nil
 }
 
 // RemoveTemplate implements cluster.Cloud.

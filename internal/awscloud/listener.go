@@ -134,15 +134,17 @@ func (c *Cloud) checkPlace(ctx context.Context, id cluster.ID, p place) error {
 	var err error
 	if p.ruleARN != "" {
 		ours, err = c.belongsTo(ctx, id, p.ruleARN)
+	} else if weights := p.weights(); weights != nil {
+		ours, err = c.belongsTo(ctx, id, sortedKeys(weights)...)
 	} else {
-		// A default action that forwards nowhere is nobody's.
-		ours, err = c.belongsTo(ctx, id, sortedKeys(p.weights())...)
+		// A fixed response is a placeholder; a redirect is there for a reason.
+		ours = !slices.ContainsFunc(p.actions, func(a types.Action) bool { return a.Type != types.ActionTypeEnumFixedResponse })
 	}
 	if err != nil {
 		return err
 	}
 	if !ours {
-		return fmt.Errorf("%s serves something that cluster %s did not make; choose another priority or listener, or remove it there first", p, id)
+		return fmt.Errorf("%s serves something that cluster %s did not make; choose another priority or listener, or put a fixed response there first", p, id)
 	}
 	return nil
 }
@@ -150,9 +152,6 @@ func (c *Cloud) checkPlace(ctx context.Context, id cluster.ID, p place) error {
 // belongsTo reports whether all the resources carry the cluster's tag. AWS
 // takes at most 20 in one call, and a forward action has at most 5.
 func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (bool, error) {
-	if len(arns) == 0 {
-		return true, nil
-	}
 	out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: arns})
 	if err != nil {
 		return false, fmt.Errorf("read the tags of %v: %w", arns, err)

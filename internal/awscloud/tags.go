@@ -86,21 +86,22 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	should := g.Tags(s.Tags)
 	obsolete := surplus(fromGroupTags(group.Tags), should)
 
-	version, err := c.renewTemplate(ctx, g, s)
-	if err != nil {
-		return err
+	if group.LaunchTemplate == nil {
+		return fmt.Errorf("auto scaling group %s has lost its launch template", g.Name)
 	}
-	t, err := c.template(ctx, g)
+	template, err := c.renewTemplate(ctx, g, s, cluster.Template{
+		ID: aws.ToString(group.LaunchTemplate.LaunchTemplateId), Version: aws.ToString(group.LaunchTemplate.Version),
+	})
 	if err != nil {
 		return err
 	}
 	_, err = c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
-		AutoScalingGroupName: &g.Name, LaunchTemplate: templateVersion(t.LaunchTemplateId, version),
+		AutoScalingGroupName: &g.Name, LaunchTemplate: templateVersion(&template.ID, template.Version),
 	})
 	if err != nil {
 		return fmt.Errorf("renew the launch template of Auto Scaling group %s: %w", g.Name, err)
 	}
-	if err := c.retagRunning(ctx, group, aws.ToString(t.LaunchTemplateId), should, obsolete); err != nil {
+	if err := c.retagRunning(ctx, group, template.ID, should, obsolete); err != nil {
 		return err
 	}
 	if err := c.retagBalancing(ctx, g, s, obsolete); err != nil {
