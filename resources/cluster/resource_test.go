@@ -410,6 +410,14 @@ func TestAccCluster_BadInput(t *testing.T) {
 		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: foreign.TargetGroups[0].TargetGroupArn}},
 	})
 	fatal(t, err)
+	redirecting, err := e.ELB().CreateListener(t.Context(), &elb.CreateListenerInput{
+		LoadBalancerArn: aws.String(e.LoadBalancer), Port: aws.Int32(81), Protocol: elbtypes.ProtocolEnumHttp,
+		DefaultActions: []elbtypes.Action{{
+			Type:           elbtypes.ActionTypeEnumRedirect,
+			RedirectConfig: &elbtypes.RedirectActionConfig{StatusCode: elbtypes.RedirectActionStatusCodeEnumHttp301, Protocol: aws.String("HTTPS")},
+		}},
+	})
+	fatal(t, err)
 	elsewhere := strings.Replace(e.Listener, acctest.Region, "us-west-2", 1)
 	gone := e.Listener[:len(e.Listener)-16] + "0000000000000000"
 
@@ -427,6 +435,7 @@ func TestAccCluster_BadInput(t *testing.T) {
 		"ListenerElsewhere":     {arguments{"listener": fmt.Sprintf("%q", elsewhere)}, "is in us-west-2, but the cluster is in eu-north-1"},
 		"ListenerNoARN":         {arguments{"listener": `"shared"`}, `"shared" is no ARN of a listener`},
 		"PriorityTaken":         {arguments{"listener_rule": `{ priority = 7, paths = ["/x"] }`}, "serves something that cluster strawberry/test did not make"},
+		"DefaultActionTaken":    {arguments{"listener": fmt.Sprintf("%q", *redirecting.Listeners[0].ListenerArn), "listener_rule": ""}, "serves something that cluster strawberry/test did not make"},
 		"RuleSelectsNothing":    {arguments{"listener_rule": `{ priority = 8 }`}, "the listener rule selects nothing"},
 		"RuleSelectsTooMuch":    {arguments{"listener_rule": `{ priority = 8, paths = ["/1", "/2", "/3", "/4", "/5", "/6"] }`}, "at most 5"},
 		"RuleWithoutListener":   {arguments{"listener": "", "target": ""}, "A rule needs a listener"},
