@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
@@ -31,9 +33,25 @@ type Dependencies struct {
 	Entropy io.Reader
 }
 
-// From returns the Dependencies in the data that Terraform passes to
-// Configure; nil before the provider is configured, which is no fault.
-func From(data any, diags *diag.Diagnostics) *Dependencies {
+// ForResource gives a resource its Dependencies.
+type ForResource struct{ *Dependencies }
+
+// Configure implements resource.ResourceWithConfigure.
+func (f *ForResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	f.Dependencies = from(req.ProviderData, &resp.Diagnostics)
+}
+
+// ForDataSource gives a data source its Dependencies.
+type ForDataSource struct{ *Dependencies }
+
+// Configure implements datasource.DataSourceWithConfigure.
+func (f *ForDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+	f.Dependencies = from(req.ProviderData, &resp.Diagnostics)
+}
+
+// from returns the Dependencies in what the provider handed over: nothing
+// before it is configured, which is no fault.
+func from(data any, diags *diag.Diagnostics) *Dependencies {
 	if data == nil {
 		return nil
 	}

@@ -36,17 +36,13 @@ var (
 	_ resource.ResourceWithImportState      = (*clusterResource)(nil)
 )
 
-type clusterResource struct{ *resources.Dependencies }
+type clusterResource struct{ resources.ForResource }
 
 // NewResource returns the resource delivery_cluster.
 func NewResource() resource.Resource { return &clusterResource{} }
 
 func (r *clusterResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_cluster"
-}
-
-func (r *clusterResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *clusterResource) ConfigValidators(context.Context) []resource.ConfigValidator {
@@ -143,13 +139,7 @@ func (r *clusterResource) validate(s cluster.Spec) error {
 }
 
 func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	s, diags := m.spec(ctx, r.DefaultTags)
-	resp.Diagnostics.Append(diags...)
+	m, s, manager := r.planned(ctx, req.Plan, &resp.Diagnostics)
 	within, diags := m.Timeouts.Create(ctx, defaultCreate)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
@@ -165,11 +155,6 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 		return
 	}
 	g := cluster.NewGeneration(s.ID, entropy)
-	manager, err := r.manager(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "reach AWS", err)
-		return
-	}
 	// All of a generation is found by its name, so this is identity enough
 	// for Terraform to destroy it, however far the creation comes.
 	m.begin(g, s)
@@ -182,6 +167,21 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 		return
 	}
 	resp.Diagnostics.Append(r.refresh(ctx, manager, &m, &resp.State)...)
+}
+
+// planned decodes a plan that is to be applied, and finds the means.
+func (r *clusterResource) planned(ctx context.Context, plan tfsdk.Plan, diags *diag.Diagnostics) (m model, s cluster.Spec, manager *cluster.Manager) {
+	diags.Append(plan.Get(ctx, &m)...)
+	if diags.HasError() {
+		return m, s, nil
+	}
+	s, more := m.spec(ctx, r.DefaultTags)
+	diags.Append(more...)
+	manager, err := r.manager(ctx)
+	if err != nil {
+		resources.Fail(diags, "reach AWS", err)
+	}
+	return m, s, manager
 }
 
 // begin fills in what is known before the first part of a cluster is made.
@@ -226,21 +226,10 @@ func (r *clusterResource) Read(ctx context.Context, req resource.ReadRequest, re
 }
 
 func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	s, diags := m.spec(ctx, r.DefaultTags)
-	resp.Diagnostics.Append(diags...)
+	m, s, manager := r.planned(ctx, req.Plan, &resp.Diagnostics)
 	within, diags := m.Timeouts.Update(ctx, defaultUpdate)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
-		return
-	}
-	manager, err := r.manager(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "reach AWS", err)
 		return
 	}
 	if err := manager.Update(ctx, m.generation(), s, within); err != nil {

@@ -30,7 +30,7 @@ type model struct {
 
 var _ datasource.DataSourceWithConfigure = (*imageDataSource)(nil)
 
-type imageDataSource struct{ *resources.Dependencies }
+type imageDataSource struct{ resources.ForDataSource }
 
 // NewDataSource returns the data source delivery_image.
 func NewDataSource() datasource.DataSource { return &imageDataSource{} }
@@ -54,10 +54,6 @@ func (d *imageDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, 
 			"registered_at": schema.StringAttribute{Computed: true, CustomType: timetypes.RFC3339Type{}, MarkdownDescription: "When it was registered, in UTC (RFC 3339)."},
 		},
 	}
-}
-
-func (d *imageDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
 }
 
 func (d *imageDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {

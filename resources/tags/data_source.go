@@ -43,7 +43,7 @@ var taggedAtLaunch = []string{"instance", "volume", "network-interface"}
 
 var _ datasource.DataSourceWithConfigure = (*tagsDataSource)(nil)
 
-type tagsDataSource struct{ *resources.Dependencies }
+type tagsDataSource struct{ resources.ForDataSource }
 
 // NewDataSource returns the data source delivery_tags.
 func NewDataSource() datasource.DataSource { return &tagsDataSource{} }
@@ -80,10 +80,6 @@ func (d *tagsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			},
 		},
 	}
-}
-
-func (d *tagsDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
 }
 
 func (d *tagsDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {

@@ -29,7 +29,7 @@ var (
 	_ datasource.DataSourceWithConfigValidators = (*versionDataSource)(nil)
 )
 
-type versionDataSource struct{ *resources.Dependencies }
+type versionDataSource struct{ resources.ForDataSource }
 
 // NewDataSource returns the data source delivery_version.
 func NewDataSource() datasource.DataSource { return &versionDataSource{} }
@@ -57,10 +57,6 @@ func (d *versionDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 
 func (d *versionDataSource) ConfigValidators(context.Context) []datasource.ConfigValidator {
 	return []datasource.ConfigValidator{datasourcevalidator.ExactlyOneOf(path.MatchRoot("version"), path.MatchRoot("latest"))}
-}
-
-func (d *versionDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
 }
 
 func (d *versionDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {

@@ -23,7 +23,7 @@ type listModel struct {
 
 var _ datasource.DataSourceWithConfigure = (*listDataSource)(nil)
 
-type listDataSource struct{ *resources.Dependencies }
+type listDataSource struct{ resources.ForDataSource }
 
 // NewListDataSource returns the data source delivery_versions.
 func NewListDataSource() datasource.DataSource { return &listDataSource{} }
@@ -51,10 +51,6 @@ func (d *listDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			},
 		},
 	}
-}
-
-func (d *listDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	d.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
 }
 
 func (d *listDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {

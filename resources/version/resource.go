@@ -38,7 +38,7 @@ var (
 	_ resource.ResourceWithValidateConfig = (*versionResource)(nil)
 )
 
-type versionResource struct{ *resources.Dependencies }
+type versionResource struct{ resources.ForResource }
 
 // NewResource returns the resource delivery_version.
 func NewResource() resource.Resource { return &versionResource{} }
@@ -102,10 +102,6 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 			"revoked_reason": schema.StringAttribute{Computed: true, MarkdownDescription: describeRevokedReason},
 		},
 	}
-}
-
-func (r *versionResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.Dependencies = resources.From(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *versionResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
