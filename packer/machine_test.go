@@ -53,7 +53,10 @@ func startMachine(t *testing.T) machine {
 			go serveConnection(conn, config)
 		}
 	}()
-	address := listener.Addr().(*net.TCPAddr)
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("listening on %v", listener.Addr())
+	}
 	return machine{host: address.IP.String(), port: address.Port}
 }
 

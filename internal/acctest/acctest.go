@@ -117,9 +117,12 @@ var Factories = map[string]func() (tfprotov6.ProviderServer, error){
 	"delivery": providerserver.NewProtocol6WithError(provider.New("test")()),
 }
 
+// Repository is the URL of the test's build data repository.
+func (e *Env) Repository() string { return "sqlite://" + filepath.ToSlash(e.repository) }
+
 // Provider is the configuration of the provider, with more arguments if given.
 func (e *Env) Provider(arguments ...string) string {
-	config := fmt.Sprintf("provider \"delivery\" {\n  repository = %q\n", "sqlite://"+filepath.ToSlash(e.repository))
+	config := fmt.Sprintf("provider \"delivery\" {\n  repository = %q\n", e.Repository())
 	if e.Proxy != nil {
 		url := e.Proxy.URL
 		config += fmt.Sprintf(`  region      = %q

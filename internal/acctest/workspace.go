@@ -15,6 +15,9 @@ import (
 // Workspace is a folder in which the real program acts on a configuration,
 // for what the test library cannot do, such as being interrupted.
 type Workspace struct {
+	// Environ is added to the environment of the program.
+	Environ []string
+
 	dir     string
 	program string
 }
@@ -41,7 +44,7 @@ func RemoveBuilt() error {
 	return os.RemoveAll(folder)
 }
 
-// NewWorkspace makes a folder that holds the configuration.
+// NewWorkspace makes a folder that holds the configuration, if there is one.
 func NewWorkspace(t *testing.T, config string) *Workspace {
 	t.Helper()
 	provider, err := built()
@@ -53,10 +56,13 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 		t.Fatal(err)
 	}
 	w := &Workspace{dir: t.TempDir(), program: program}
-	for name, text := range map[string]string{
-		"main.tf":      "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n" + config,
+	files := map[string]string{
 		"terraform.rc": fmt.Sprintf("provider_installation {\n  dev_overrides { \"pipes-as-code/delivery\" = %q }\n  direct {}\n}\n", provider),
-	} {
+	}
+	if config != "" {
+		files["main.tf"] = "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n" + config
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -64,11 +70,14 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 	return w
 }
 
+// Copy adds the files of a folder.
+func (w *Workspace) Copy(folder string) error { return os.CopyFS(w.dir, os.DirFS(folder)) }
+
 // Command is the program with arguments, not started yet.
 func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.program, args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "TF_CLI_CONFIG_FILE="+filepath.Join(w.dir, "terraform.rc"), "TF_IN_AUTOMATION=1")
+	cmd.Env = append(append(os.Environ(), w.Environ...), "TF_CLI_CONFIG_FILE="+filepath.Join(w.dir, "terraform.rc"), "TF_IN_AUTOMATION=1")
 	rig.Separate(cmd)
 	return cmd
 }

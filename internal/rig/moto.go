@@ -65,7 +65,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 		return nil, fmt.Errorf("start moto: %w", err)
 	}
 	for range 600 {
-		resp, err := http.Get(m.URL + "/moto-api/") //nolint:noctx // local and immediate
+		resp, err := http.Get(m.URL + "/moto-api/")
 		if err == nil {
 			_ = resp.Body.Close()
 			return m, nil

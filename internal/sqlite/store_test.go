@@ -102,7 +102,7 @@ func TestOpen_Refuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := tt.path(t)
-			before, _ := os.ReadFile(path) //nolint:errcheck // a folder has no content to compare
+			before, _ := os.ReadFile(path) // a folder has no content to compare
 			s, err := sqlite.Open(t.Context(), path, clock.System{})
 			if err == nil {
 				_ = s.Close()
@@ -110,7 +110,7 @@ func TestOpen_Refuses(t *testing.T) {
 			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v, want %v that says %q and names the file", err, tt.want, tt.says)
 			}
-			after, _ := os.ReadFile(path) //nolint:errcheck // as above
+			after, _ := os.ReadFile(path)
 			if string(before) != string(after) {
 				t.Error("the file was changed")
 			}

@@ -77,9 +77,9 @@ func test(t *testing.T, e *acctest.Env, steps ...resource.TestStep) {
 
 // expect checks what is planned for the cluster, and that the plan is empty
 // once it has been applied.
-func expect(what plancheck.ResourceActionType, more ...plancheck.PlanCheck) resource.ConfigPlanChecks {
+func expect(what plancheck.ResourceActionType) resource.ConfigPlanChecks {
 	return resource.ConfigPlanChecks{
-		PreApply:             append([]plancheck.PlanCheck{plancheck.ExpectResourceAction(address, what)}, more...),
+		PreApply:             []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, what)},
 		PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
 	}
 }
@@ -312,7 +312,7 @@ func TestAccCluster_ReplacedByANewVersion(t *testing.T) {
 
 func TestAccCluster_CopiesALaunchTemplate(t *testing.T) {
 	e := acctest.New(t)
-	make := func(name string, deleteVolume bool) string {
+	create := func(name string, deleteVolume bool) string {
 		out, err := e.EC2().CreateLaunchTemplate(t.Context(), &ec2.CreateLaunchTemplateInput{
 			LaunchTemplateName: &name,
 			LaunchTemplateData: &ec2types.RequestLaunchTemplateData{
@@ -325,7 +325,7 @@ func TestAccCluster_CopiesALaunchTemplate(t *testing.T) {
 		fatal(t, err)
 		return *out.LaunchTemplate.LaunchTemplateId
 	}
-	good, bad := make("good", true), make("bad", false)
+	good, bad := create("good", true), create("bad", false)
 	copying := func(id string) string {
 		return config(e, worker, arguments{"instance_type": "", "security_group_ids": "", "launch_template": fmt.Sprintf(`{ id = %q, version = "1" }`, id)})
 	}

@@ -1,0 +1,17 @@
+terraform {
+  required_providers {
+    delivery = {
+      source  = "pipes-as-code/delivery"
+      version = "~> 0.1"
+    }
+  }
+}
+
+provider "delivery" {
+  region = "eu-north-1"
+
+  default_tags = {
+    owner_team = "fruit"
+    solution   = "shop"
+  }
+}

@@ -1,0 +1,2 @@
+# service/environment
+terraform import delivery_cluster.strawberry strawberry/prod

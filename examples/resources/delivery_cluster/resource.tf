@@ -1,0 +1,61 @@
+terraform {
+  required_providers {
+    delivery = { source = "pipes-as-code/delivery" }
+  }
+}
+
+variable "release" {
+  description = "The version to run."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "The subnets of the servers."
+  type        = set(string)
+}
+
+variable "security_group_ids" {
+  description = "The security groups of the servers."
+  type        = set(string)
+}
+
+variable "listener_arn" {
+  description = "The load balancer's listener."
+  type        = string
+}
+
+data "delivery_image" "strawberry" {
+  service = "strawberry"
+  version = var.release
+}
+
+resource "delivery_cluster" "strawberry" {
+  service     = "strawberry"
+  environment = "prod"
+  version     = var.release
+  image_id    = data.delivery_image.strawberry.image_id
+
+  instance_type      = "t3.micro"
+  subnet_ids         = var.subnet_ids
+  security_group_ids = var.security_group_ids
+  min_size           = 2
+  max_size           = 6
+
+  listener      = var.listener_arn
+  listener_rule = { priority = 100, hosts = ["strawberry.example.com"] }
+
+  target = {
+    port         = 8080
+    health_check = { path = "/health" }
+  }
+
+  tags = {
+    owner_team = "fruit"
+    solution   = "shop"
+  }
+
+  # The servers of a new version serve before those of the old one go.
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,2 @@
+# service/version
+terraform import delivery_version.strawberry strawberry/1.4.0

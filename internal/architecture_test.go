@@ -1,0 +1,40 @@
+// Package architecture_test holds the project to its direction of dependencies.
+package architecture_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const internal = "github.com/pipes-as-code/terraform-provider-delivery/internal/"
+
+// domain is what the project knows without Terraform, Packer, AWS or SQL.
+var domain = []string{
+	internal + "builddata",
+	internal + "clock",
+	internal + "cluster",
+	internal + "stamp",
+	internal + "tagging",
+}
+
+func TestDomainReachesNoTechnology(t *testing.T) {
+	for _, pkg := range domain {
+		t.Run(strings.TrimPrefix(pkg, internal), func(t *testing.T) {
+			t.Parallel()
+			list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg)
+			out, err := list.Output()
+			if err != nil {
+				t.Fatalf("%s: %v", list, err)
+			}
+			reached := strings.Fields(string(out))
+			for _, dependency := range reached {
+				if !slices.Contains(domain, dependency) && !strings.HasPrefix(dependency, "golang.org/x/sync/") {
+					t.Errorf("reaches %s", dependency)
+				}
+			}
+			t.Logf("%d packages outside the standard library, itself included", len(reached))
+		})
+	}
+}

@@ -1,0 +1,69 @@
+package provider_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+)
+
+// Every example in the documentation applies as it stands, given values for
+// its variables, and can be destroyed again.
+func TestAccExamples(t *testing.T) {
+	folders, err := filepath.Glob(filepath.Join(rig.Root(), "examples", "*", "delivery_*"))
+	if err != nil || len(folders) < 6 {
+		t.Fatalf("got %v and %v, want the examples of all resources and data sources", folders, err)
+	}
+	folders = append(folders, filepath.Join(rig.Root(), "examples", "provider"))
+	for _, folder := range folders {
+		t.Run(filepath.Base(filepath.Dir(folder))+"/"+filepath.Base(folder), func(t *testing.T) {
+			e := acctest.New(t)
+			for range 17 {
+				if _, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Semver, Bump: builddata.Minor}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := e.Store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: 17, Region: acctest.Region, ID: rig.BaseImage, Architecture: "x86_64"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := acctest.NewWorkspace(t, "")
+			if err := w.Copy(folder); err != nil {
+				t.Fatal(err)
+			}
+			w.Environ = append(e.Environ(),
+				"DELIVERY_REPOSITORY="+e.Repository(),
+				"AWS_REGION="+acctest.Region,
+				"TF_VAR_release=0.17.0",
+				"TF_VAR_revision=4f2a9c1",
+				fmt.Sprintf("TF_VAR_subnet_ids=[%q,%q]", e.Subnets[0], e.Subnets[1]),
+				fmt.Sprintf("TF_VAR_security_group_ids=[%q]", e.SecurityGroup),
+				"TF_VAR_listener_arn="+e.Listener,
+			)
+			for _, command := range []string{"apply -auto-approve", "plan -detailed-exitcode", "destroy -auto-approve"} {
+				if _, err := w.Run(t.Context(), append(strings.Fields(command), "-no-color", "-input=false")...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.NothingLeft(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if os.Getenv("TF_ACC") != "" {
+		if err := acctest.RemoveBuilt(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
