@@ -2,59 +2,68 @@
 package examples_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-
-	"github.com/hashicorp/terraform-plugin-testing/config"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// TestAccExamples applies each example as it stands, after the version that
-// they are about was baked, and expects an empty plan.
+// Every example in the documentation applies as it stands, given values for
+// its variables, and can be destroyed again.
 func TestAccExamples(t *testing.T) {
-	files, err := filepath.Glob("*/delivery_*/*.tf")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("found %v, %v", files, err)
+	folders, err := filepath.Glob("*/delivery_*")
+	if err != nil || len(folders) < 6 {
+		t.Fatalf("got %v and %v, want the examples of all resources and data sources", folders, err)
 	}
-	for _, file := range files {
-		t.Run(filepath.ToSlash(filepath.Dir(file)), func(t *testing.T) {
+	for _, folder := range append(folders, "provider") {
+		t.Run(filepath.ToSlash(folder), func(t *testing.T) {
 			e := acctest.New(t)
-			v, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence})
+			for range 17 {
+				if _, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Semver, Bump: builddata.Minor}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := e.Store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: 17, Region: acctest.Region, ID: rig.BaseImage, Architecture: "x86_64"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = e.Store.Register(t.Context(), builddata.Image{
-				Service: v.Service, Number: v.Number, Region: acctest.Region, ID: rig.BaseImage, Architecture: "x86_64", Digest: "sha256:0",
-			})
-			if err != nil {
+			w := acctest.NewWorkspace(t, "")
+			if err := w.Copy(folder); err != nil {
 				t.Fatal(err)
 			}
-			example, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+			w.Environ = append(e.Environ(),
+				"DELIVERY_REPOSITORY="+e.Repository(),
+				"AWS_REGION="+acctest.Region,
+				"TF_VAR_release=0.17.0",
+				"TF_VAR_revision=4f2a9c1",
+				fmt.Sprintf("TF_VAR_subnet_ids=[%q,%q]", e.Subnets[0], e.Subnets[1]),
+				fmt.Sprintf("TF_VAR_security_group_ids=[%q]", e.SecurityGroup),
+				"TF_VAR_listener_arn="+e.Listener,
+			)
+			for _, command := range []string{"apply -auto-approve", "plan -detailed-exitcode", "destroy -auto-approve"} {
+				if _, err := w.Run(t.Context(), append(strings.Fields(command), "-no-color", "-input=false")...); err != nil {
+					t.Fatal(err)
+				}
 			}
-			subnets := make([]config.Variable, len(e.Subnets))
-			for i, id := range e.Subnets {
-				subnets[i] = config.StringVariable(id)
+			if err := e.NothingLeft(t.Context()); err != nil {
+				t.Error(err)
 			}
-			resource.Test(t, resource.TestCase{
-				ProtoV6ProviderFactories: acctest.Factories,
-				Steps: []resource.TestStep{{
-					Config: e.Provider() + string(example),
-					ConfigVariables: config.Variables{
-						"revision":           config.StringVariable("4f2a9c1"),
-						"release":            config.StringVariable(v.Name),
-						"subnet_ids":         config.SetVariable(subnets...),
-						"security_group_ids": config.SetVariable(config.StringVariable(e.SecurityGroup)),
-						"listener_arn":       config.StringVariable(e.Listener),
-					},
-				}},
-			})
 		})
 	}
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if os.Getenv("TF_ACC") != "" {
+		if err := acctest.RemoveBuilt(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }

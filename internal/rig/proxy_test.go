@@ -128,6 +128,8 @@ func TestProxy_JSON(t *testing.T) {
 // startProxy puts a proxy before a new account and returns the configuration
 // that goes through it, without retries.
 func startProxy(t *testing.T) (*rig.Proxy, aws.Config) {
+	t.Helper()
+	rig.Acceptance(t)
 	moto, err := rig.Shared()
 	if err != nil {
 		t.Fatal(err)
