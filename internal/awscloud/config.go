@@ -64,7 +64,7 @@ type Cloud struct {
 	config      aws.Config
 	endpoints   map[string]string
 	clock       clock.Clock
-	ec2         *ec2.Client
+	ec2         ec2Calls
 	autoscaling *autoscaling.Client
 	elb         *elb.Client
 }
@@ -126,7 +126,7 @@ func newCloud(cfg aws.Config, endpoints map[string]string, c clock.Clock) *Cloud
 		config:    cfg,
 		endpoints: endpoints,
 		clock:     c,
-		ec2:       ec2.NewFromConfig(cfg, func(o *ec2.Options) { override(&o.BaseEndpoint, endpoints[endpointEC2]) }),
+		ec2:       newEC2Calls(ec2.NewFromConfig(cfg, func(o *ec2.Options) { override(&o.BaseEndpoint, endpoints[endpointEC2]) })),
 		autoscaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
 			override(&o.BaseEndpoint, endpoints[endpointAutoScaling])
 		}),

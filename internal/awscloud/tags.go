@@ -133,17 +133,16 @@ func (c *Cloud) retagRunning(ctx context.Context, group *asgtypes.AutoScalingGro
 	ids := append([]string{templateID}, instances...)
 	// A filter takes at most 200 values.
 	for batch := range slices.Chunk(instances, 200) {
-		pages := ec2.NewDescribeVolumesPaginator(c.ec2, &ec2.DescribeVolumesInput{
-			Filters: []ec2types.Filter{{Name: aws.String("attachment.instance-id"), Values: batch}},
-		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+		in := &ec2.DescribeVolumesInput{Filters: []ec2types.Filter{{Name: aws.String("attachment.instance-id"), Values: batch}}}
+		for more := true; more; more = aws.ToString(in.NextToken) != "" {
+			page, err := c.ec2.DescribeVolumes(ctx, in)
 			if err != nil {
 				return fmt.Errorf("list the volumes of %s: %w", aws.ToString(group.AutoScalingGroupName), err)
 			}
 			for _, volume := range page.Volumes {
 				ids = append(ids, aws.ToString(volume.VolumeId))
 			}
+			in.NextToken = page.NextToken
 		}
 	}
 	// One call takes at most 1000 resources.
