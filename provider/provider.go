@@ -5,12 +5,14 @@ package provider
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
@@ -18,6 +20,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
@@ -33,13 +36,32 @@ import (
 )
 
 type model struct {
-	Repository   types.String     `tfsdk:"repository"`
-	Region       types.String     `tfsdk:"region"`
-	Profile      types.String     `tfsdk:"profile"`
-	AssumeRole   *assumeRoleModel `tfsdk:"assume_role"`
-	Endpoints    types.Map        `tfsdk:"endpoints"`
-	DefaultTags  types.Map        `tfsdk:"default_tags"`
-	RequiredTags types.Set        `tfsdk:"required_tags"`
+	Repository   types.String `tfsdk:"repository"`
+	Region       types.String `tfsdk:"region"`
+	Profile      types.String `tfsdk:"profile"`
+	AssumeRole   types.Object `tfsdk:"assume_role"`
+	Endpoints    types.Map    `tfsdk:"endpoints"`
+	DefaultTags  types.Map    `tfsdk:"default_tags"`
+	RequiredTags types.Set    `tfsdk:"required_tags"`
+}
+
+// known reports the first of the arguments whose value is not known yet.
+// Taking its default instead would look for everything in the wrong place, not
+// find it, and plan to make it anew.
+func (m model) known(arguments ...string) error {
+	values := map[string]attr.Value{"repository": m.Repository, "region": m.Region, "profile": m.Profile, "assume_role": m.AssumeRole, "endpoints": m.Endpoints}
+	for _, argument := range arguments {
+		if !isKnown(values[argument]) {
+			return fmt.Errorf("the provider's argument %s is not known yet: apply what it depends on first, with -target", argument)
+		}
+	}
+	return nil
+}
+
+// isKnown reports whether a value and all in it is known.
+func isKnown(v attr.Value) bool {
+	value, err := v.ToTerraformValue(context.Background())
+	return err == nil && value.IsFullyKnown()
 }
 
 type assumeRoleModel struct {
@@ -147,18 +169,18 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	// What is not known yet fails where it is used, and only there: during a
-	// plan that uses nothing of it, it is no fault.
 	cloudConfig := awscloud.Config{Region: m.Region.ValueString(), Profile: m.Profile.ValueString(), Clock: p.clock}
-	if m.AssumeRole != nil {
+	if !m.AssumeRole.IsNull() && isKnown(m.AssumeRole) {
+		var assume assumeRoleModel
+		resp.Diagnostics.Append(m.AssumeRole.As(ctx, &assume, basetypes.ObjectAsOptions{})...)
 		role := awscloud.AssumeRole{
-			RoleARN: m.AssumeRole.RoleARN.ValueString(), SessionName: m.AssumeRole.SessionName.ValueString(), ExternalID: m.AssumeRole.ExternalID.ValueString(),
+			RoleARN: assume.RoleARN.ValueString(), SessionName: assume.SessionName.ValueString(), ExternalID: assume.ExternalID.ValueString(),
 		}
 		if role.SessionName == "" {
 			role.SessionName = "terraform-provider-delivery"
 		}
-		if !m.AssumeRole.Duration.IsNull() && !m.AssumeRole.Duration.IsUnknown() {
-			duration, diags := m.AssumeRole.Duration.ValueGoDuration()
+		if !assume.Duration.IsNull() {
+			duration, diags := assume.Duration.ValueGoDuration()
 			resp.Diagnostics.Append(diags...)
 			if duration < 15*time.Minute || duration > 12*time.Hour {
 				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "The session's duration is out of range", "AWS takes 15m to 12h.")
@@ -167,13 +189,13 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 		}
 		cloudConfig.AssumeRole = &role
 	}
-	if !m.Endpoints.IsNull() && !m.Endpoints.IsUnknown() {
+	if !m.Endpoints.IsNull() && isKnown(m.Endpoints) {
 		resp.Diagnostics.Append(m.Endpoints.ElementsAs(ctx, &cloudConfig.Endpoints, false)...)
 	}
 	defaultTags, diags := resources.Tags(ctx, m.DefaultTags)
 	resp.Diagnostics.Append(diags...)
 	required := tagging.Required
-	if !m.RequiredTags.IsNull() && !m.RequiredTags.IsUnknown() {
+	if !m.RequiredTags.IsNull() && isKnown(m.RequiredTags) {
 		required = nil
 		resp.Diagnostics.Append(m.RequiredTags.ElementsAs(ctx, &required, false)...)
 	}
@@ -183,19 +205,33 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 
 	address := m.Repository.ValueString()
 	d := &resources.Dependencies{
-		Store: once(func(ctx context.Context) (builddata.Store, error) { return app.OpenRepository(ctx, address, p.clock) }),
+		Store: once(func(ctx context.Context) (builddata.Store, error) {
+			if err := m.known("repository"); err != nil {
+				return nil, err
+			}
+			return app.OpenRepository(ctx, address, p.clock)
+		}),
 		Cloud: once(func(ctx context.Context) (cluster.Cloud, error) {
+			if err := m.known("region", "profile", "assume_role", "endpoints"); err != nil {
+				return nil, err
+			}
 			cloud, err := awscloud.Open(ctx, cloudConfig)
 			if err != nil {
 				return nil, err
 			}
 			return cloud, nil
 		}),
-		Region:       func(ctx context.Context) (string, error) { return awscloud.Region(ctx, cloudConfig) },
-		DefaultTags:  defaultTags,
-		RequiredTags: required,
-		Clock:        p.clock,
-		Entropy:      rand.Reader,
+		Region: func(ctx context.Context) (string, error) {
+			if err := m.known("region", "profile"); err != nil {
+				return "", err
+			}
+			return awscloud.Region(ctx, cloudConfig)
+		},
+		DefaultTags:        defaultTags,
+		DefaultTagsUnknown: !isKnown(m.DefaultTags),
+		RequiredTags:       required,
+		Clock:              p.clock,
+		Entropy:            rand.Reader,
 	}
 	resp.ResourceData, resp.DataSourceData = d, d
 }

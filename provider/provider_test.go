@@ -18,6 +18,22 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// What is not known yet is not taken for its default.
+func TestAccProvider_UnknownArgument(t *testing.T) {
+	acctest.NewWithoutAWS(t)
+	resource.Test(t, resource.TestCase{
+		ProtoV6ProviderFactories: acctest.Factories,
+		Steps: []resource.TestStep{{
+			Config: `
+				resource "terraform_data" "file" {}
+				provider "delivery" { repository = "sqlite:///${terraform_data.file.id}" }
+				data "delivery_versions" "web" { service = "web" }
+			`,
+			ExpectError: regexp.MustCompile(`(?s)argument\s+repository\s+is\s+not\s+known\s+yet`),
+		}},
+	})
+}
+
 // A version needs neither credentials nor a region; a cluster says what it misses.
 func TestAccProvider_WithoutCredentials(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)

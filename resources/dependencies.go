@@ -26,8 +26,10 @@ type Dependencies struct {
 	// Region is the provider's region, known without credentials.
 	Region func(ctx context.Context) (string, error)
 
-	DefaultTags  tagging.Set
-	RequiredTags []string
+	DefaultTags tagging.Set
+	// DefaultTagsUnknown says that some of them are not known yet.
+	DefaultTagsUnknown bool
+	RequiredTags       []string
 
 	Clock   clock.Clock
 	Entropy io.Reader

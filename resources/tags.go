@@ -2,6 +2,7 @@ package resources
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -18,6 +19,9 @@ func Tags(ctx context.Context, m types.Map) (tagging.Set, diag.Diagnostics) {
 	var values map[string]types.String
 	diags := m.ElementsAs(ctx, &values, false)
 	for key, value := range values {
+		if value.IsNull() {
+			diags.AddError("A tag has no value", fmt.Sprintf("Tag %q is null. Give it a value, or leave it out.", key))
+		}
 		if !value.IsUnknown() && !value.IsNull() {
 			set[key] = value.ValueString()
 		}

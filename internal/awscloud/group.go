@@ -39,12 +39,9 @@ const (
 
 // MakeServers implements cluster.Cloud.
 func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster.Spec, size int32) error {
-	t, err := c.template(ctx, g)
+	t, err := visible(ctx, c, "launch template", g, c.template)
 	if err != nil {
 		return err
-	}
-	if t == nil {
-		return fmt.Errorf("launch template %s is gone", g.Name)
 	}
 	in := &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: &g.Name,
@@ -57,12 +54,9 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 		Tags:                 groupTags(g, g.Tags(s.Tags)),
 	}
 	if s.Target != nil {
-		group, err := c.targetGroup(ctx, g)
+		group, err := visible(ctx, c, "target group", g, c.targetGroup)
 		if err != nil {
 			return err
-		}
-		if group == nil {
-			return fmt.Errorf("target group %s is gone", g.Name)
 		}
 		in.TargetGroupARNs = []string{aws.ToString(group.TargetGroupArn)}
 		in.HealthCheckType = aws.String("ELB")
@@ -86,8 +80,8 @@ func templateVersion(id *string, version string) *types.LaunchTemplateSpecificat
 	return &types.LaunchTemplateSpecification{LaunchTemplateId: id, Version: &version}
 }
 
-// group finds the generation's Auto Scaling group; nil when there is none, or
-// when it is being deleted and may be passed over.
+// group finds the generation's Auto Scaling group; nil when there is none. One
+// that is being deleted is still there, with a Status.
 func (c *Cloud) group(ctx context.Context, g cluster.Generation) (*types.AutoScalingGroup, error) {
 	out, err := c.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{g.Name}})
 	if err != nil {
@@ -102,12 +96,9 @@ func (c *Cloud) group(ctx context.Context, g cluster.Generation) (*types.AutoSca
 // Health implements cluster.Cloud. It takes at most four calls, whatever the
 // number of servers.
 func (c *Cloud) Health(ctx context.Context, g cluster.Generation) (cluster.Health, error) {
-	group, err := c.group(ctx, g)
+	group, err := visible(ctx, c, "Auto Scaling group", g, c.group)
 	if err != nil {
 		return cluster.Health{}, err
-	}
-	if group == nil {
-		return cluster.Health{}, fmt.Errorf("auto scaling group %s is gone", g.Name)
 	}
 	health := cluster.Health{Desired: int(aws.ToInt32(group.DesiredCapacity))}
 	targets, err := c.targetHealth(ctx, group.TargetGroupARNs)
@@ -277,6 +268,16 @@ func (c *Cloud) Generations(ctx context.Context, id cluster.ID) ([]cluster.Gener
 		}
 	}
 	return all, nil
+}
+
+// visible waits until a part of a generation that was made is also found.
+func visible[T any](ctx context.Context, c *Cloud, part string, g cluster.Generation, find func(context.Context, cluster.Generation) (*T, error)) (*T, error) {
+	var found *T
+	err := c.poll(ctx, propagationEvery, propagation, func(ctx context.Context) (done bool, saw string, err error) {
+		found, err = find(ctx, g)
+		return found != nil, fmt.Sprintf("%s %s is not there, or not visible yet", part, g.Name), err
+	})
+	return found, err
 }
 
 // poll waits by the Cloud's clock.

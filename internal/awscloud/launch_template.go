@@ -45,7 +45,9 @@ func (c *Cloud) MakeTemplate(ctx context.Context, g cluster.Generation, s cluste
 	if err != nil && !hasCode(err, codeTemplateExists) {
 		return fmt.Errorf("create launch template %s: %w", g.Name, err)
 	}
-	return nil
+	// So that whoever removes it again finds it.
+	_, err = visible(ctx, c, "launch template", g, c.template)
+	return err
 }
 
 // templateData is what the servers are made of. Volumes and interfaces get
@@ -115,8 +117,9 @@ func copyTemplateData(from *types.ResponseLaunchTemplateData) (*types.RequestLau
 func setRootVolume(data *types.RequestLaunchTemplateData, image types.Image, size int32) {
 	device := aws.ToString(image.RootDeviceName)
 	for _, m := range data.BlockDeviceMappings {
-		if aws.ToString(m.DeviceName) == device {
-			return // a copied template's, which was checked
+		if m.Ebs != nil && aws.ToString(m.DeviceName) == device {
+			m.Ebs.DeleteOnTermination = aws.Bool(true) // a copied template's
+			return
 		}
 	}
 	if size == 0 {

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -63,13 +65,32 @@ func (p place) weights() map[string]int32 {
 	return weights
 }
 
-// forward is the action that sends requests by weight.
-func forward(weights map[string]int32) []types.Action {
+// forward returns the place's actions with the requests sent by weight. What
+// comes before that, such as an authentication, stays.
+func (p place) forward(weights map[string]int32, sticky time.Duration) []types.Action {
 	config := &types.ForwardActionConfig{}
 	for _, arn := range sortedKeys(weights) {
 		config.TargetGroups = append(config.TargetGroups, types.TargetGroupTuple{TargetGroupArn: aws.String(arn), Weight: aws.Int32(weights[arn])})
 	}
-	return []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: config}}
+	if len(weights) > 1 && sticky > 0 {
+		// AWS refuses several target groups of which one is sticky, unless
+		// the choice among them is sticky as well.
+		config.TargetGroupStickinessConfig = &types.TargetGroupStickinessConfig{Enabled: aws.Bool(true), DurationSeconds: seconds(sticky)}
+	}
+	actions := slices.DeleteFunc(slices.Clone(p.actions), func(a types.Action) bool {
+		return a.Type == types.ActionTypeEnumForward || a.Type == types.ActionTypeEnumFixedResponse || a.Type == types.ActionTypeEnumRedirect
+	})
+	return append(actions, types.Action{Type: types.ActionTypeEnumForward, ForwardConfig: config, Order: aws.Int32(int32(len(actions) + 1))})
+}
+
+// stickiness is how long the place keeps a client at its target group.
+func (p place) stickiness() time.Duration {
+	for _, action := range p.actions {
+		if action.ForwardConfig != nil && action.ForwardConfig.TargetGroupStickinessConfig != nil {
+			return time.Duration(aws.ToInt32(action.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds)) * time.Second
+		}
+	}
+	return 0
 }
 
 // serviceUnavailable is what a default action does once its cluster is gone.
@@ -118,12 +139,18 @@ func (c *Cloud) places(ctx context.Context, listenerARN string) ([]place, error)
 	return append(all, place{listenerARN: listenerARN, actions: listeners.Listeners[0].DefaultActions}), nil
 }
 
+// is reports whether the place is the one that l means.
+func (p place) is(l cluster.Listener) bool {
+	if l.Rule == nil {
+		return p.ruleARN == ""
+	}
+	return p.priority == strconv.Itoa(int(l.Rule.Priority))
+}
+
 // placeOf picks from places the one that l means; nil when there is none yet.
 func placeOf(places []place, l cluster.Listener) *place {
-	for i, p := range places {
-		if l.Rule == nil && p.ruleARN == "" || l.Rule != nil && p.priority == strconv.Itoa(int(l.Rule.Priority)) {
-			return &places[i]
-		}
+	if i := slices.IndexFunc(places, func(p place) bool { return p.is(l) }); i >= 0 {
+		return &places[i]
 	}
 	return nil
 }
@@ -164,74 +191,148 @@ func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (b
 	return len(out.TagDescriptions) == len(arns), nil
 }
 
-// Connect implements cluster.Cloud.
+// Connect implements cluster.Cloud. For which requests a rule stands is left
+// alone until Serve: another generation may be serving them.
 func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
-	return c.redirect(ctx, g, s, func(weights map[string]int32, own string) map[string]int32 {
-		if _, there := weights[own]; there {
-			return weights
-		}
-		if len(weights) == 0 {
-			return map[string]int32{own: 1}
-		}
-		weights[own] = 0
-		return weights
-	})
-}
-
-// Serve implements cluster.Cloud.
-func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
-	return c.redirect(ctx, g, s, func(_ map[string]int32, own string) map[string]int32 { return map[string]int32{own: 1} })
-}
-
-// redirect changes the weights at the cluster's place, making it if need be.
-func (c *Cloud) redirect(ctx context.Context, g cluster.Generation, s cluster.Spec, change func(weights map[string]int32, own string) map[string]int32) error {
-	group, err := c.targetGroup(ctx, g)
+	own, places, err := c.connection(ctx, g, s)
 	if err != nil {
 		return err
-	}
-	if group == nil {
-		return fmt.Errorf("target group %s is gone", g.Name)
-	}
-	own := aws.ToString(group.TargetGroupArn)
-	places, err := c.places(ctx, s.Listener.ARN)
-	if err != nil {
-		return err
-	}
-	if places == nil {
-		return fmt.Errorf("listener %s does not exist", s.Listener.ARN)
 	}
 	p := placeOf(places, *s.Listener)
 	if p == nil {
-		_, err := c.elb.CreateRule(ctx, &elb.CreateRuleInput{
-			ListenerArn: &s.Listener.ARN,
-			Priority:    &s.Listener.Rule.Priority,
-			Conditions:  conditions(*s.Listener.Rule),
-			Actions:     forward(change(nil, own)),
-			Tags:        elbTags(g.Tags(s.Tags).Without(tagging.Generation, "Name")),
-		})
-		if hasCode(err, codePriorityInUse) {
-			// Either somebody was quicker, or the reply to our own call was
-			// lost and it was sent again: the tags tell.
-			if places, err = c.places(ctx, s.Listener.ARN); err != nil {
-				return err
-			}
-			p = placeOf(places, *s.Listener)
+		// The cluster may serve elsewhere at the listener, and a new rule
+		// would take its requests away before there are servers.
+		if p, err = c.servedBy(ctx, s.ID, places); err != nil {
+			return err
 		}
-		if p == nil {
-			if err != nil {
-				return fmt.Errorf("create a rule with priority %d at listener %s: %w", s.Listener.Rule.Priority, s.Listener.ARN, err)
-			}
-			return nil
-		}
+	}
+	if p == nil {
+		return c.createRule(ctx, g, s, own)
 	}
 	if err := c.checkPlace(ctx, s.ID, *p); err != nil {
 		return err
 	}
-	weights := change(p.weights(), own)
-	if len(weights) > maxForward {
-		return fmt.Errorf("%s would forward to %d target groups, but a load balancer takes at most %d; remove what earlier rollouts left", p, len(weights), maxForward)
+	weights := p.weights()
+	if _, there := weights[own]; there {
+		return nil
 	}
-	return c.setActions(ctx, *p, forward(weights), s.Listener.Rule)
+	if len(weights) == 0 {
+		weights = map[string]int32{own: 1}
+	} else {
+		weights[own] = 0
+	}
+	return c.setWeights(ctx, *p, weights, s.Target.Stickiness, nil)
+}
+
+// Serve implements cluster.Cloud. Other generations stay connected, without
+// requests, until they are removed.
+func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	own, places, err := c.connection(ctx, g, s)
+	if err != nil {
+		return err
+	}
+	p := placeOf(places, *s.Listener)
+	if p == nil {
+		if err := c.createRule(ctx, g, s, own); err != nil {
+			return err
+		}
+	} else {
+		if err := c.checkPlace(ctx, s.ID, *p); err != nil {
+			return err
+		}
+		weights := p.weights()
+		for arn := range weights {
+			weights[arn] = 0
+		}
+		if weights == nil {
+			weights = map[string]int32{}
+		}
+		weights[own] = 1
+		if err := c.setWeights(ctx, *p, weights, s.Target.Stickiness, s.Listener.Rule); err != nil {
+			return err
+		}
+	}
+	// Where Connect lent a place, it is given back.
+	for _, other := range places {
+		weights := other.weights()
+		if _, there := weights[own]; !there || other.ruleARN == "" || other.is(*s.Listener) {
+			continue
+		}
+		delete(weights, own)
+		if ours, err := c.belongsTo(ctx, s.ID, other.ruleARN); err != nil || !ours || len(weights) == 0 {
+			return err
+		}
+		if err := c.setWeights(ctx, other, weights, other.stickiness(), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connection finds the generation's target group and what the listener does.
+func (c *Cloud) connection(ctx context.Context, g cluster.Generation, s cluster.Spec) (own string, places []place, err error) {
+	group, err := visible(ctx, c, "target group", g, c.targetGroup)
+	if err != nil {
+		return "", nil, err
+	}
+	places, err = c.places(ctx, s.Listener.ARN)
+	if err == nil && places == nil {
+		err = fmt.Errorf("listener %s does not exist", s.Listener.ARN)
+	}
+	return aws.ToString(group.TargetGroupArn), places, err
+}
+
+// servedBy finds the rule by which the cluster gets requests now; nil when none.
+func (c *Cloud) servedBy(ctx context.Context, id cluster.ID, places []place) (*place, error) {
+	for i, p := range places {
+		if p.ruleARN == "" || p.weights() == nil {
+			continue
+		}
+		if ours, err := c.belongsTo(ctx, id, p.ruleARN); ours || err != nil {
+			return &places[i], err
+		}
+	}
+	return nil, nil
+}
+
+// createRule makes the cluster's rule, with all requests for the target group.
+func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.Spec, own string) error {
+	_, err := c.elb.CreateRule(ctx, &elb.CreateRuleInput{
+		ListenerArn: &s.Listener.ARN,
+		Priority:    &s.Listener.Rule.Priority,
+		Conditions:  conditions(*s.Listener.Rule),
+		Actions:     place{}.forward(map[string]int32{own: 1}, 0),
+		Tags:        elbTags(ruleTags(g, s)),
+	})
+	if hasCode(err, codePriorityInUse) {
+		// Either somebody was quicker, or the reply to our own call was lost
+		// and it was sent again: then the rule forwards to our target group.
+		places, lookErr := c.places(ctx, s.Listener.ARN)
+		if lookErr != nil {
+			return lookErr
+		}
+		if p := placeOf(places, *s.Listener); p != nil && p.weights()[own] > 0 {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("create a rule with priority %d at listener %s: %w", s.Listener.Rule.Priority, s.Listener.ARN, err)
+	}
+	return nil
+}
+
+// ruleTags are the cluster's: a rule outlives generations.
+func ruleTags(g cluster.Generation, s cluster.Spec) tagging.Set {
+	return g.Tags(s.Tags).Without(tagging.Generation, "Name")
+}
+
+// setWeights sends a place's requests by weight and, given a rule, changes for
+// which requests it stands.
+func (c *Cloud) setWeights(ctx context.Context, p place, weights map[string]int32, sticky time.Duration, rule *cluster.Rule) error {
+	if len(weights) > maxForward {
+		return fmt.Errorf("%s would forward to %d target groups, but a load balancer takes at most %d; destroy generations that are left over", p, len(weights), maxForward)
+	}
+	return c.setActions(ctx, p, p.forward(weights, sticky), rule)
 }
 
 // setActions changes what a place does and, given a rule, for which requests.
@@ -253,36 +354,60 @@ func (c *Cloud) setActions(ctx context.Context, p place, actions []types.Action,
 	return nil
 }
 
-// Disconnect implements cluster.Cloud.
-func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, listenerARN string) error {
+// Disconnect implements cluster.Cloud. It refuses before it changes anything
+// if somebody else's rule forwards to the generation: without its servers that
+// rule would lead nowhere, and it is not ours to delete.
+func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.Listener) error {
 	group, err := c.targetGroup(ctx, g)
 	if group == nil || err != nil {
 		return err
 	}
-	places, err := c.places(ctx, listenerARN)
+	own := aws.ToString(group.TargetGroupArn)
+	places, err := c.places(ctx, l.ARN)
 	if err != nil {
 		return err
 	}
+	places = slices.DeleteFunc(places, func(p place) bool {
+		_, there := p.weights()[own]
+		return !there
+	})
 	for _, p := range places {
-		weights := p.weights()
-		if _, there := weights[aws.ToString(group.TargetGroupArn)]; !there {
-			continue
-		}
-		delete(weights, aws.ToString(group.TargetGroupArn))
-		switch {
-		case len(weights) > 0:
-			err = c.setActions(ctx, p, forward(weights), nil)
-		case p.ruleARN == "":
-			err = c.setActions(ctx, p, serviceUnavailable(), nil)
-		default:
-			_, err = c.elb.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &p.ruleARN})
-			if err != nil {
-				err = fmt.Errorf("delete %s: %w", p, err)
+		ours := p.is(l)
+		if p.ruleARN != "" {
+			if ours, err = c.belongsTo(ctx, g.Cluster, p.ruleARN); err != nil {
+				return err
 			}
 		}
-		if err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
+		if !ours {
+			return fmt.Errorf("%s, which cluster %s did not make, forwards to its target group; remove it there first", p, g.Cluster)
+		}
+	}
+	for _, p := range places {
+		if err := c.disconnectFrom(ctx, p, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
 			return err
 		}
+	}
+	return nil
+}
+
+// disconnectFrom takes a target group from a place. If it had all the requests,
+// those that are left share them.
+func (c *Cloud) disconnectFrom(ctx context.Context, p place, own string) error {
+	weights := p.weights()
+	delete(weights, own)
+	if len(weights) > 0 {
+		if total := slices.Max(slices.Collect(maps.Values(weights))); total == 0 {
+			for arn := range weights {
+				weights[arn] = 1
+			}
+		}
+		return c.setWeights(ctx, p, weights, p.stickiness(), nil)
+	}
+	if p.ruleARN == "" {
+		return c.setActions(ctx, p, serviceUnavailable(), nil)
+	}
+	if _, err := c.elb.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &p.ruleARN}); err != nil {
+		return fmt.Errorf("delete %s: %w", p, err)
 	}
 	return nil
 }
@@ -299,8 +424,9 @@ func conditions(r cluster.Rule) []types.RuleCondition {
 }
 
 // observeListener describes where the target group gets its requests from, as
-// the domain has it; nil when it gets none.
-func (c *Cloud) observeListener(ctx context.Context, listenerARN, targetGroupARN string) (*cluster.Listener, error) {
+// the domain has it; nil when it gets none by a rule of the cluster's or by
+// the default action.
+func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string) (*cluster.Listener, error) {
 	places, err := c.places(ctx, listenerARN)
 	if err != nil {
 		return nil, err
@@ -309,32 +435,43 @@ func (c *Cloud) observeListener(ctx context.Context, listenerARN, targetGroupARN
 		if _, there := p.weights()[targetGroupARN]; !there {
 			continue
 		}
-		l := &cluster.Listener{ARN: listenerARN}
 		if p.ruleARN == "" {
-			return l, nil
+			return &cluster.Listener{ARN: listenerARN}, nil
 		}
-		priority, err := strconv.ParseInt(p.priority, 10, 32)
+		ours, err := c.belongsTo(ctx, g.Cluster, p.ruleARN)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p, err)
+			return nil, err
 		}
-		l.Rule = &cluster.Rule{Priority: int32(priority)}
-		for _, condition := range p.conditions {
-			// AWS fills the older Values as well, and other emulators only that.
-			values := condition.Values
-			switch aws.ToString(condition.Field) {
-			case "host-header":
-				if condition.HostHeaderConfig != nil {
-					values = condition.HostHeaderConfig.Values
-				}
-				l.Rule.Hosts = values
-			case "path-pattern":
-				if condition.PathPatternConfig != nil {
-					values = condition.PathPatternConfig.Values
-				}
-				l.Rule.Paths = values
-			}
+		if ours {
+			rule, err := p.rule()
+			return &cluster.Listener{ARN: listenerARN, Rule: rule}, err
 		}
-		return l, nil
 	}
 	return nil, nil
+}
+
+// rule describes a place that is a rule.
+func (p place) rule() (*cluster.Rule, error) {
+	priority, err := strconv.ParseInt(p.priority, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, err)
+	}
+	rule := &cluster.Rule{Priority: int32(priority)}
+	for _, condition := range p.conditions {
+		// AWS fills the older Values as well, and other emulators only that.
+		values := condition.Values
+		switch aws.ToString(condition.Field) {
+		case "host-header":
+			if condition.HostHeaderConfig != nil {
+				values = condition.HostHeaderConfig.Values
+			}
+			rule.Hosts = values
+		case "path-pattern":
+			if condition.PathPatternConfig != nil {
+				values = condition.PathPatternConfig.Values
+			}
+			rule.Paths = values
+		}
+	}
+	return rule, nil
 }

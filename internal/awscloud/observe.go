@@ -60,7 +60,7 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 		if err != nil && !errors.Is(err, errNoImage) {
 			return o, err
 		}
-		o.OwnRootVolumeSize = o.Servers.RootVolumeSize != rootVolumeSize(image)
+		o.OwnRootVolumeSize = err == nil && o.Servers.RootVolumeSize != rootVolumeSize(image)
 	}
 
 	targets, err := c.targetGroup(ctx, g)
@@ -77,9 +77,9 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 			o.Target.Health.GracePeriod = time.Duration(aws.ToInt32(group.HealthCheckGracePeriod)) * time.Second
 		}
 		if listenerARN == "" {
-			o.Listener, err = c.findListener(ctx, targets)
+			o.Listener, err = c.findListener(ctx, g, targets)
 		} else {
-			o.Listener, err = c.observeListener(ctx, listenerARN, o.TargetGroupARN)
+			o.Listener, err = c.observeListener(ctx, g, listenerARN, o.TargetGroupARN)
 		}
 		if err != nil {
 			return o, err
@@ -128,7 +128,7 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 
 // findListener looks for a listener that forwards to the target group: among
 // those of the load balancers that AWS knows to use it, or else of all.
-func (c *Cloud) findListener(ctx context.Context, group *elbtypes.TargetGroup) (*cluster.Listener, error) {
+func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *elbtypes.TargetGroup) (*cluster.Listener, error) {
 	in := &elb.DescribeLoadBalancersInput{}
 	if len(group.LoadBalancerArns) > 0 {
 		in.LoadBalancerArns = group.LoadBalancerArns
@@ -140,7 +140,7 @@ func (c *Cloud) findListener(ctx context.Context, group *elbtypes.TargetGroup) (
 			return nil, fmt.Errorf("read the load balancers of target group %s: %w", aws.ToString(group.TargetGroupName), err)
 		}
 		for _, balancer := range page.LoadBalancers {
-			l, err := c.findListenerOf(ctx, balancer, aws.ToString(group.TargetGroupArn))
+			l, err := c.findListenerOf(ctx, g, balancer, aws.ToString(group.TargetGroupArn))
 			if l != nil || err != nil {
 				return l, err
 			}
@@ -149,7 +149,7 @@ func (c *Cloud) findListener(ctx context.Context, group *elbtypes.TargetGroup) (
 	return nil, nil
 }
 
-func (c *Cloud) findListenerOf(ctx context.Context, balancer elbtypes.LoadBalancer, targetGroupARN string) (*cluster.Listener, error) {
+func (c *Cloud) findListenerOf(ctx context.Context, g cluster.Generation, balancer elbtypes.LoadBalancer, targetGroupARN string) (*cluster.Listener, error) {
 	listeners := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: balancer.LoadBalancerArn})
 	for listeners.HasMorePages() {
 		page, err := listeners.NextPage(ctx)
@@ -157,7 +157,7 @@ func (c *Cloud) findListenerOf(ctx context.Context, balancer elbtypes.LoadBalanc
 			return nil, fmt.Errorf("read the listeners of %s: %w", aws.ToString(balancer.LoadBalancerArn), err)
 		}
 		for _, listener := range page.Listeners {
-			l, err := c.observeListener(ctx, aws.ToString(listener.ListenerArn), targetGroupARN)
+			l, err := c.observeListener(ctx, g, aws.ToString(listener.ListenerArn), targetGroupARN)
 			if l != nil || err != nil {
 				return l, err
 			}

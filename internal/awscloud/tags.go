@@ -133,7 +133,12 @@ func (c *Cloud) retagRunning(ctx context.Context, group *asgtypes.AutoScalingGro
 	ids := append([]string{templateID}, instances...)
 	// A filter takes at most 200 values.
 	for batch := range slices.Chunk(instances, 200) {
-		in := &ec2.DescribeVolumesInput{Filters: []ec2types.Filter{{Name: aws.String("attachment.instance-id"), Values: batch}}}
+		// Only what the launch template tagged: a volume that somebody
+		// attached to a server is not ours.
+		in := &ec2.DescribeVolumesInput{Filters: []ec2types.Filter{
+			{Name: aws.String("attachment.instance-id"), Values: batch},
+			{Name: aws.String("tag:" + tagging.Generation), Values: []string{should[tagging.Generation]}},
+		}}
 		for more := true; more; more = aws.ToString(in.NextToken) != "" {
 			page, err := c.ec2.DescribeVolumes(ctx, in)
 			if err != nil {
@@ -182,7 +187,13 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 		return err
 	}
 	if p := placeOf(places, *s.Listener); p != nil && p.ruleARN != "" {
-		should[p.ruleARN] = g.Tags(s.Tags).Without(tagging.Generation, "Name")
+		ours, err := c.belongsTo(ctx, s.ID, p.ruleARN)
+		if err != nil {
+			return err
+		}
+		if ours {
+			should[p.ruleARN] = ruleTags(g, s)
+		}
 	}
 	for _, arn := range sortedKeys(should) {
 		if _, err := c.elb.AddTags(ctx, &elb.AddTagsInput{ResourceArns: []string{arn}, Tags: elbTags(should[arn])}); err != nil {

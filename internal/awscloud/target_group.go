@@ -64,12 +64,9 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 	if err != nil && !hasCode(err, codeTargetGroupExists) {
 		return fmt.Errorf("create target group %s: %w", g.Name, err)
 	}
-	group, err := c.targetGroup(ctx, g)
+	group, err := visible(ctx, c, "target group", g, c.targetGroup)
 	if err != nil {
 		return err
-	}
-	if group == nil {
-		return fmt.Errorf("target group %s is gone", g.Name)
 	}
 	attributes := []types.TargetGroupAttribute{
 		attribute(attributeDelay, strconv.Itoa(int(t.DeregistrationDelay.Seconds()))),
@@ -80,13 +77,16 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 			attribute(attributeStickyType, "lb_cookie"),
 			attribute(attributeStickyDuration, strconv.Itoa(int(t.Stickiness.Seconds()))))
 	}
-	_, err = c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
-		TargetGroupArn: group.TargetGroupArn, Attributes: attributes,
-	})
-	if err != nil {
-		return fmt.Errorf("set the attributes of target group %s: %w", g.Name, err)
-	}
-	return nil
+	// Also once it was found, AWS may not know it everywhere.
+	return c.whilePropagating(ctx, func() error {
+		_, err := c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
+			TargetGroupArn: group.TargetGroupArn, Attributes: attributes,
+		})
+		if err != nil {
+			return fmt.Errorf("set the attributes of target group %s: %w", g.Name, err)
+		}
+		return nil
+	}, codeTargetGroupNotFound)
 }
 
 func attribute(key, value string) types.TargetGroupAttribute {

@@ -28,8 +28,9 @@ type Cloud interface {
 	// Serve sends all of the cluster's requests to the generation.
 	Serve(ctx context.Context, g Generation, s Spec) error
 	// Disconnect takes the generation from the listener. A rule that is left
-	// without a generation is deleted; a default action answers 503 from then on.
-	Disconnect(ctx context.Context, g Generation, listenerARN string) error
+	// without a generation is deleted; a default action answers 503 from then
+	// on. If something else forwards to the generation, nothing is changed.
+	Disconnect(ctx context.Context, g Generation, l Listener) error
 
 	// Health says how the generation's servers are.
 	Health(ctx context.Context, g Generation) (Health, error)
@@ -43,7 +44,8 @@ type Cloud interface {
 	// the bounds force.
 	Resize(ctx context.Context, g Generation, size Size) error
 	// Retag gives everything in the generation, running servers and their
-	// volumes included, exactly the tags of s.
+	// volumes included, exactly the tags of s. Network interfaces of running
+	// servers keep those they were started with.
 	Retag(ctx context.Context, g Generation, s Spec) error
 
 	// Observe reports what there is of a generation, and whether all of its

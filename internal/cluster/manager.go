@@ -22,7 +22,8 @@ type Manager struct {
 // what AWS throttles and well below what a server takes to start.
 const pollEvery = 5 * time.Second
 
-// removalTime bounds the removal of what a failed creation made.
+// removalTime bounds the removal of what a failed creation made, beyond the
+// time that servers may take to finish their requests.
 const removalTime = 15 * time.Minute
 
 // CreateError says that a cluster could not be made.
@@ -70,9 +71,9 @@ func (m *Manager) Create(ctx context.Context, g Generation, s Spec, within time.
 	}
 	m.Progress(ctx, "to %s failed (%s); removing what was made", doing, err)
 	// A deadline that ended the creation must not end the removal, too.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removalTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removalTime+s.drainTime())
 	defer cancel()
-	failure.RemoveErr = m.Delete(ctx, g, s.listenerARN())
+	failure.RemoveErr = m.Delete(ctx, g, s.Listener)
 	failure.Left = failure.RemoveErr != nil
 	return failure
 }
@@ -131,10 +132,10 @@ func (m *Manager) awaitHealthy(ctx context.Context, g Generation, within time.Du
 // Delete removes generation g: first its place at the listener, then its
 // servers, which finish their requests, then the rest. What is gone already is
 // passed over. After an error it can be called again.
-func (m *Manager) Delete(ctx context.Context, g Generation, listenerARN string) error {
+func (m *Manager) Delete(ctx context.Context, g Generation, l *Listener) error {
 	var steps []step
-	if listenerARN != "" {
-		steps = append(steps, step{"take it from the listener", func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, g, listenerARN) }})
+	if l != nil {
+		steps = append(steps, step{"take it from the listener", func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, g, *l) }})
 	}
 	steps = append(steps,
 		step{"remove the servers", func(ctx context.Context) error { return m.Cloud.RemoveServers(ctx, g) }},

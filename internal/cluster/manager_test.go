@@ -75,7 +75,7 @@ func (f *fakeCloud) Serve(ctx context.Context, g cluster.Generation, _ cluster.S
 	return f.do(ctx, "Serve", func() { f.place = map[string]int{g.Name: 1} })
 }
 
-func (f *fakeCloud) Disconnect(ctx context.Context, g cluster.Generation, _ string) error {
+func (f *fakeCloud) Disconnect(ctx context.Context, g cluster.Generation, _ cluster.Listener) error {
 	return f.do(ctx, "Disconnect", func() { delete(f.place, g.Name) })
 }
 
@@ -229,7 +229,7 @@ func TestManager_CreateStopsAnywhere(t *testing.T) {
 			if err := m.Create(ctx, generation, spec, time.Hour); !errors.As(err, &failure) || !failure.Left || !failure.Interrupted || removing {
 				t.Errorf("got %v, removal tried: %t; want to end at once and say that something may be left", err, removing)
 			}
-			if err := m.Delete(t.Context(), generation, "arn"); err != nil || len(f.there)+len(f.place) > 0 {
+			if err := m.Delete(t.Context(), generation, spec.Listener); err != nil || len(f.there)+len(f.place) > 0 {
 				t.Errorf("afterwards: got %v with %v and %v left, want nothing left", err, f.there, f.place)
 			}
 		})

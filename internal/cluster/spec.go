@@ -68,6 +68,14 @@ func (s Spec) listenerARN() string {
 	return s.Listener.ARN
 }
 
+// drainTime is how long a server that leaves may finish its requests.
+func (s Spec) drainTime() time.Duration {
+	if s.Target == nil {
+		return 0
+	}
+	return s.Target.DeregistrationDelay
+}
+
 // Servers is what the servers are made of, beside the image.
 type Servers struct {
 	// Template, when set, is copied and takes the place of the other fields

@@ -128,21 +128,8 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set) (cluster.Spec, d
 			s.Listener.Rule = &cluster.Rule{Priority: r.Priority.ValueInt32(), Hosts: d.strings(r.Hosts), Paths: d.strings(r.Paths)}
 		}
 	}
-	if t := m.Target; t != nil {
-		var h healthCheckModel
-		d.diags.Append(t.HealthCheck.As(ctx, &h, objectOptions)...)
-		s.Target = &cluster.Target{
-			Port:                t.Port.ValueInt32(),
-			Protocol:            t.Protocol.ValueString(),
-			DeregistrationDelay: d.duration(t.DeregistrationDelay),
-			Stickiness:          d.duration(t.Stickiness),
-			Health: cluster.HealthCheck{
-				Path: h.Path.ValueString(), Matcher: h.Matcher.ValueString(),
-				Interval: d.duration(h.Interval), Timeout: d.duration(h.Timeout),
-				HealthyThreshold: h.HealthyThreshold.ValueInt32(), UnhealthyThreshold: h.UnhealthyThreshold.ValueInt32(),
-				GracePeriod: d.duration(h.GracePeriod),
-			},
-		}
+	if m.Target != nil {
+		s.Target = d.target(*m.Target)
 	}
 	var diags diag.Diagnostics
 	s.Tags, diags = m.tags(ctx, defaults)
@@ -164,6 +151,23 @@ func (d *decoder) strings(set types.Set) (all []string) {
 	return all
 }
 
+func (d *decoder) target(t targetModel) *cluster.Target {
+	var h healthCheckModel
+	d.diags.Append(t.HealthCheck.As(d.ctx, &h, objectOptions)...)
+	return &cluster.Target{
+		Port:                t.Port.ValueInt32(),
+		Protocol:            t.Protocol.ValueString(),
+		DeregistrationDelay: d.duration(t.DeregistrationDelay),
+		Stickiness:          d.duration(t.Stickiness),
+		Health: cluster.HealthCheck{
+			Path: h.Path.ValueString(), Matcher: h.Matcher.ValueString(),
+			Interval: d.duration(h.Interval), Timeout: d.duration(h.Timeout),
+			HealthyThreshold: h.HealthyThreshold.ValueInt32(), UnhealthyThreshold: h.UnhealthyThreshold.ValueInt32(),
+			GracePeriod: d.duration(h.GracePeriod),
+		},
+	}
+}
+
 func (d *decoder) duration(v timetypes.GoDuration) time.Duration {
 	if v.IsNull() || v.IsUnknown() {
 		return 0
@@ -183,7 +187,10 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		m.AutoScalingGroupName = types.StringValue(o.GroupName)
 		m.MinSize, m.MaxSize = types.Int32Value(o.Size.Min), types.Int32Value(o.Size.Max)
 		m.SubnetIDs = e.set(o.Servers.SubnetIDs)
-		m.Version = types.StringValue(o.Version)
+		// Otherwise a tag that somebody edited would replace the servers.
+		if imported {
+			m.Version = types.StringValue(o.Version)
+		}
 		m.encodeTags(e.ctx, o, defaults, imported)
 	}
 	if o.TemplateID != "" {
@@ -263,27 +270,37 @@ func (e *encoder) set(all []string) types.Set {
 }
 
 func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {
+	var wasHealth healthCheckModel
+	if was == nil {
+		was = &targetModel{Stickiness: timetypes.NewGoDurationNull()}
+	} else {
+		e.diags.Append(was.HealthCheck.As(e.ctx, &wasHealth, objectOptions)...)
+	}
 	health, diags := types.ObjectValueFrom(e.ctx, healthCheckTypes, healthCheckModel{
 		Path: types.StringValue(t.Health.Path), Matcher: types.StringValue(t.Health.Matcher),
-		Interval: durationValue(t.Health.Interval), Timeout: durationValue(t.Health.Timeout),
+		Interval: durationValue(t.Health.Interval, wasHealth.Interval), Timeout: durationValue(t.Health.Timeout, wasHealth.Timeout),
 		HealthyThreshold: types.Int32Value(t.Health.HealthyThreshold), UnhealthyThreshold: types.Int32Value(t.Health.UnhealthyThreshold),
-		GracePeriod: durationValue(t.Health.GracePeriod),
+		GracePeriod: durationValue(t.Health.GracePeriod, wasHealth.GracePeriod),
 	})
 	e.diags.Append(diags...)
 	m := &targetModel{
 		Port: types.Int32Value(t.Port), Protocol: types.StringValue(t.Protocol),
-		DeregistrationDelay: durationValue(t.DeregistrationDelay),
+		DeregistrationDelay: durationValue(t.DeregistrationDelay, was.DeregistrationDelay),
 		Stickiness:          timetypes.NewGoDurationNull(),
 		HealthCheck:         health,
 	}
-	if t.Stickiness > 0 || was != nil && !was.Stickiness.IsNull() {
-		m.Stickiness = durationValue(t.Stickiness)
+	if t.Stickiness > 0 || !was.Stickiness.IsNull() {
+		m.Stickiness = durationValue(t.Stickiness, was.Stickiness)
 	}
 	return m
 }
 
-// durationValue writes a duration as people do: 1m30s, not 1m30.0s or 90s.
-func durationValue(d time.Duration) timetypes.GoDuration {
+// durationValue writes a duration as it was written before, if it is the same,
+// or else as people do: 5m, not 5m0s.
+func durationValue(d time.Duration, was timetypes.GoDuration) timetypes.GoDuration {
+	if before, err := time.ParseDuration(was.ValueString()); err == nil && before == d {
+		return was
+	}
 	switch {
 	case d > 0 && d%time.Hour == 0:
 		return timetypes.NewGoDurationValueFromStringMust(fmt.Sprintf("%dh", d/time.Hour))

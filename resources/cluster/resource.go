@@ -25,7 +25,7 @@ import (
 const (
 	defaultCreate = 15 * time.Minute
 	defaultUpdate = 15 * time.Minute
-	defaultDelete = 30 * time.Minute
+	defaultDelete = 90 * time.Minute // an hour of it may be the deregistration delay
 )
 
 var (
@@ -81,6 +81,11 @@ func (r *clusterResource) ValidateConfig(ctx context.Context, req resource.Valid
 	if err := own.ValidateOwn(); err != nil {
 		resp.Diagnostics.AddAttributeError(path.Root("tags"), "AWS would refuse these tags", err.Error())
 	}
+	for _, key := range []string{tagging.Service, tagging.Environment, tagging.Version} {
+		if _, ok := own[key]; ok {
+			resp.Diagnostics.AddAttributeError(path.Root("tags"), "This tag is set by an argument", fmt.Sprintf("Tag %q has the value of the argument %s. Leave it out here.", key, key))
+		}
+	}
 	if listener.IsNull() && !rule.IsNull() && !rule.IsUnknown() {
 		resp.Diagnostics.AddAttributeError(path.Root("listener_rule"), "A rule needs a listener", "Set listener, or leave listener_rule out for a worker cluster.")
 	}
@@ -92,9 +97,19 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if req.Plan.Raw.IsNull() || r.Dependencies == nil {
 		return // it will be destroyed
 	}
-	if !req.Config.Raw.IsFullyKnown() {
+	create := req.State.Raw.IsNull()
+	if !create {
+		var missing types.List
+		resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("missing"), &missing)...)
+		if len(missing.Elements()) > 0 {
+			resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("missing"), []string{})...)
+			resp.RequiresReplace = append(resp.RequiresReplace, path.Root("missing"))
+			return // the plan of the replacement comes here again
+		}
+	}
+	if !req.Config.Raw.IsFullyKnown() || r.DefaultTagsUnknown {
 		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("tags_all"), types.MapUnknown(types.StringType))...)
-		return // the creation checks what could not be checked here
+		return // the apply checks what could not be checked here
 	}
 	var planned model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &planned)...)
@@ -111,13 +126,7 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
 		return
 	}
-	if !req.State.Raw.IsNull() {
-		var missing types.List
-		resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("missing"), &missing)...)
-		if len(missing.Elements()) > 0 {
-			resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("missing"), []string{})...)
-			resp.RequiresReplace = append(resp.RequiresReplace, path.Root("missing"))
-		}
+	if !create {
 		return
 	}
 	cloud, err := r.Cloud(ctx)
@@ -145,10 +154,6 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.validate(s); err != nil {
-		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
-		return
-	}
 	var entropy [8]byte
 	if _, err := io.ReadFull(r.Entropy, entropy[:]); err != nil {
 		resources.Fail(&resp.Diagnostics, "name a generation", err)
@@ -166,7 +171,13 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 		resources.Fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
 		return
 	}
-	resp.Diagnostics.Append(r.refresh(ctx, manager, &m, &resp.State)...)
+	diags = r.refresh(ctx, manager, &m, &resp.State)
+	if diags.HasError() {
+		// It serves. An error here would have the next apply replace it.
+		detail := "Cluster " + s.ID.String() + " was made and serves, but reading it failed. The next refresh completes the state.\n\n" + diags[0].Detail()
+		diags = diag.Diagnostics{diag.NewWarningDiagnostic("The cluster could not be read back", detail)}
+	}
+	resp.Diagnostics.Append(diags...)
 }
 
 // planned decodes a plan that is to be applied, and finds the means.
@@ -177,6 +188,10 @@ func (r *clusterResource) planned(ctx context.Context, plan tfsdk.Plan, diags *d
 	}
 	s, more := m.spec(ctx, r.DefaultTags)
 	diags.Append(more...)
+	if err := r.validate(s); err != nil {
+		diags.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
+		return m, s, nil
+	}
 	manager, err := r.manager(ctx)
 	if err != nil {
 		resources.Fail(diags, "reach AWS", err)
@@ -245,6 +260,8 @@ func (r *clusterResource) Delete(ctx context.Context, req resource.DeleteRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	s, diags := m.spec(ctx, r.DefaultTags)
+	resp.Diagnostics.Append(diags...)
 	within, diags := m.Timeouts.Delete(ctx, defaultDelete)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
@@ -257,7 +274,7 @@ func (r *clusterResource) Delete(ctx context.Context, req resource.DeleteRequest
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := manager.Delete(ctx, m.generation(), m.Listener.ValueString()); err != nil {
+	if err := manager.Delete(ctx, m.generation(), s.Listener); err != nil {
 		resources.Fail(&resp.Diagnostics, "destroy cluster "+m.identity().String(), fmt.Errorf("%w\n\nWhat is left of it stays in the state; destroy again to go on", err))
 	}
 }

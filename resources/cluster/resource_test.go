@@ -178,6 +178,27 @@ func TestAccCluster(t *testing.T) {
 				return nil
 			}),
 		},
+		// Somebody edited the tag of the version: the servers stay.
+		resource.TestStep{
+			PreConfig: func() {
+				_, err := e.AutoScaling().CreateOrUpdateTags(t.Context(), &autoscaling.CreateOrUpdateTagsInput{Tags: []asgtypes.Tag{{
+					ResourceId: &generation, ResourceType: aws.String("auto-scaling-group"), PropagateAtLaunch: aws.Bool(true),
+					Key: aws.String("version"), Value: aws.String("18"),
+				}}})
+				fatal(t, err)
+			},
+			Config:           config(e, larger),
+			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
+			Check:            tagged(t, e, "demo", "small"),
+		},
+		// A duration written differently is no other target.
+		resource.TestStep{
+			Config: config(e, larger, arguments{"target": `{ port = 8080, deregistration_delay = "0m30s", health_check = { path = "/health", interval = "10000ms" } }`}),
+			ConfigPlanChecks: resource.ConfigPlanChecks{
+				PreApply:             []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate)},
+				PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
+			},
+		},
 		// Somebody removed a part.
 		resource.TestStep{
 			PreConfig:        func() { removeRules(t, e) },
@@ -382,6 +403,138 @@ func TestAccCluster_AlreadyGone(t *testing.T) {
 	)
 }
 
+// The image is cleaned up while its servers run: they can still be resized.
+func TestAccCluster_OutlivesItsImage(t *testing.T) {
+	e := acctest.New(t)
+	test(t, e,
+		resource.TestStep{Config: config(e)},
+		resource.TestStep{
+			PreConfig: func() {
+				_, err := e.EC2().DeregisterImage(t.Context(), &ec2.DeregisterImageInput{ImageId: aws.String(rig.BaseImage)})
+				fatal(t, err)
+			},
+			Config:           config(e),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+		},
+		resource.TestStep{
+			Config:           config(e, arguments{"max_size": "5", "tags": ""}),
+			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
+		},
+	)
+}
+
+// A new version that comes to nothing leaves the old one as it was: with all
+// requests, for the same hosts, at the same priority.
+func TestAccCluster_ReplacementFails(t *testing.T) {
+	for name, fault := range map[string]struct {
+		action string
+		rig.Fault
+		after int // how many such calls succeed before
+	}{
+		"NeverHealthy":      {action: "DescribeTargetHealth", Fault: rig.Fault{Status: 403, Code: "AccessDenied"}},
+		"ConnectRefused":    {action: "ModifyRule", Fault: rig.Fault{Status: 403, Code: "AccessDenied"}},
+		"ServeRefused":      {action: "ModifyRule", Fault: rig.Fault{Status: 403, Code: "AccessDenied"}, after: 1},
+		"ServeRepliesError": {action: "ModifyRule", Fault: rig.Fault{Status: 403, Code: "AccessDenied", After: true}, after: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := acctest.New(t)
+			createFirst := func(changes ...arguments) string {
+				return strings.TrimSuffix(config(e, changes...), "}\n") + "  lifecycle { create_before_destroy = true }\n}\n"
+			}
+			next := arguments{"version": `"18"`}
+			var before string
+			look := func() string {
+				rules, err := e.ELB().DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})
+				fatal(t, err)
+				forwards, err := e.Forwards(t.Context())
+				fatal(t, err)
+				return fmt.Sprint(forwards, rules.Rules[0].Conditions[0].HostHeaderConfig.Values)
+			}
+			test(t, e,
+				resource.TestStep{Config: createFirst(), Check: func(*terraform.State) error {
+					before = look()
+					calls, spent := 0, false
+					e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+						if c.Action != fault.action || spent {
+							return nil
+						}
+						if calls++; calls <= fault.after {
+							return nil
+						}
+						spent = true // the undoing must be able to change the rule
+						return &fault.Fault
+					})
+					return nil
+				}},
+				resource.TestStep{Config: createFirst(next), ExpectError: says("nothing of it is left")},
+				resource.TestStep{
+					PreConfig: func() {
+						if after := look(); after != before {
+							t.Errorf("the listener does\n%s\nwant it as it was\n%s", after, before)
+						}
+						e.Proxy.Intercept(nil)
+					},
+					Config:           createFirst(next, arguments{"listener_rule": `{ priority = 50, hosts = ["other.example.com"] }`}),
+					ConfigPlanChecks: expect(plancheck.ResourceActionCreateBeforeDestroy),
+					Check:            forwards(t, e, "50 strawberry-test-*=1\ndefault fixed-response 404"),
+				},
+			)
+		})
+	}
+}
+
+// Somebody else's rule forwards to the cluster: it is neither taken for the
+// cluster's nor deleted.
+func TestAccCluster_ForeignRule(t *testing.T) {
+	e := acctest.New(t)
+	var foreign string
+	test(t, e,
+		resource.TestStep{Config: config(e), Check: func(s *terraform.State) error {
+			out, err := e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
+				ListenerArn: aws.String(e.Listener), Priority: aws.Int32(1),
+				Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
+				Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: aws.String(attribute(s, "target_group_arn"))}},
+			})
+			fatal(t, err)
+			foreign = *out.Rules[0].RuleArn
+			return nil
+		}},
+		resource.TestStep{Config: config(e), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}},
+		resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("which cluster strawberry/test did not make, forwards to its target group; remove it there first")},
+		resource.TestStep{
+			PreConfig: func() {
+				_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: &foreign})
+				fatal(t, err)
+			},
+			Config:           config(e),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+		},
+	)
+}
+
+// The cluster serves and only the last look at it fails: that is no reason to
+// replace it.
+func TestAccCluster_LastReadFails(t *testing.T) {
+	e := acctest.New(t)
+	served := 0
+	e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+		if c.Action == "ModifyRule" {
+			served++
+		}
+		if served > 0 && c.Action == "DescribeTargetGroupAttributes" {
+			return &rig.Fault{Status: 403, Code: "AccessDenied"}
+		}
+		return nil
+	})
+	test(t, e,
+		resource.TestStep{Config: config(e), Check: func(*terraform.State) error {
+			e.Proxy.Intercept(nil)
+			return nil
+		}, ExpectNonEmptyPlan: false},
+		resource.TestStep{Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionNoop)},
+	)
+}
+
 // meanwhile does something between a plan and its apply.
 type meanwhile func()
 
@@ -444,6 +597,9 @@ func TestAccCluster_BadInput(t *testing.T) {
 		"TimeoutTooLong":        {arguments{"target": `{ port = 80, health_check = { timeout = "30s", interval = "10s" } }`}, "the timeout (30s) must be shorter than the interval (10s)"},
 		"DurationOutOfRange":    {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`}, `Got "2h". Use whole seconds from 0s to 1h0m0s`},
 		"ReservedTag":           {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
+		"TagOfAnArgument":       {arguments{"tags": `{ environment = "prod" }`}, `Tag "environment" has the value of the argument environment`},
+		"TagWithoutValue":       {arguments{"tags": `{ purpose = null }`}, `Tag "purpose" is null`},
+		"EmptyInstanceProfile":  {arguments{"iam_instance_profile": `""`}, "string length must be at least 1"},
 		"TagAWSWouldRefuse":     {arguments{"tags": `{ "aws:x" = "x" }`}, `the prefix "aws:" is reserved`},
 	} {
 		t.Run(name, func(t *testing.T) {

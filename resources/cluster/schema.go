@@ -95,7 +95,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 
 			"instance_type": schema.StringAttribute{
-				Optional: true, PlanModifiers: replace,
+				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template`.",
 			},
 			"subnet_ids": schema.SetAttribute{
@@ -106,7 +106,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				Optional: true, ElementType: types.StringType, PlanModifiers: replaceSet, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
 				MarkdownDescription: "The security groups of the servers. Defaults to the VPC's default group.",
 			},
-			"iam_instance_profile": schema.StringAttribute{Optional: true, PlanModifiers: replace, MarkdownDescription: "Name or ARN of the servers' IAM instance profile."},
+			"iam_instance_profile": schema.StringAttribute{Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "Name or ARN of the servers' IAM instance profile."},
 			"user_data": schema.StringAttribute{
 				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthBetween(1, 16*1024)},
 				MarkdownDescription: "User data as plain text, at most 16 KiB. Not the place for secrets: it is readable in the account and in Terraform's state.",
@@ -122,7 +122,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"launch_template": schema.SingleNestedAttribute{
 				Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplace()},
-				MarkdownDescription: "An existing launch template to copy, in place of `instance_type`, `security_group_ids`, `iam_instance_profile`, `user_data` and `root_volume_size`. Later changes of the template have no effect on the cluster.",
+				MarkdownDescription: "An existing launch template to copy, in place of `instance_type`, `security_group_ids`, `iam_instance_profile`, `user_data` and `root_volume_size`. Later changes of the template have no effect on the cluster, and an import does not know where its template was copied from.",
 				Attributes: map[string]schema.Attribute{
 					"id":      schema.StringAttribute{Required: true, MarkdownDescription: "The template's id."},
 					"version": schema.StringAttribute{Required: true, MarkdownDescription: "The template's version: a number, `$Latest` or `$Default`."},
@@ -139,7 +139,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 
 			"listener": schema.StringAttribute{
-				Optional: true, PlanModifiers: replace,
+				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "ARN of a listener of an application load balancer. Without one it is a worker cluster, judged by its instances' health alone.",
 			},
 			"listener_rule": schema.SingleNestedAttribute{
@@ -190,6 +190,23 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 // conditionValues: AWS takes patterns of 1 to 128 characters.
 var conditionValues = []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 128))}
 
+// meansAnotherTarget passes over durations that are only written differently.
+func meansAnotherTarget(ctx context.Context, req planmodifier.ObjectRequest, resp *objectplanmodifier.RequiresReplaceIfFuncResponse) {
+	if req.StateValue.IsNull() || req.PlanValue.IsNull() || req.PlanValue.IsUnknown() {
+		resp.RequiresReplace = true
+		return
+	}
+	var was, planned targetModel
+	resp.Diagnostics.Append(req.StateValue.As(ctx, &was, objectOptions)...)
+	resp.Diagnostics.Append(req.PlanValue.As(ctx, &planned, objectOptions)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	d := decoder{ctx: ctx}
+	resp.RequiresReplace = planned.HealthCheck.IsUnknown() || *d.target(was) != *d.target(planned)
+	resp.Diagnostics.Append(d.diags...)
+}
+
 // targetAttribute's ranges are AWS's,
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html.
 func targetAttribute() schema.Attribute {
@@ -211,7 +228,7 @@ func targetAttribute() schema.Attribute {
 		}
 	}
 	return schema.SingleNestedAttribute{
-		Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplace()},
+		Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplaceIf(meansAnotherTarget, "Another target replaces the cluster.", "Another target replaces the cluster.")},
 		MarkdownDescription: "How requests reach a server. Required with `listener`, and only then.",
 		Attributes: map[string]schema.Attribute{
 			"port": schema.Int32Attribute{Required: true, Validators: []validator.Int32{int32validator.Between(1, 65535)}, MarkdownDescription: "The port that the service listens on."},

@@ -47,6 +47,10 @@ func (r *versionResource) Metadata(_ context.Context, req resource.MetadataReque
 	resp.TypeName = req.ProviderTypeName + "_version"
 }
 
+// ifHadValue replaces a resource only if the argument had a value before: one
+// that was imported has none, and must not become another version by that.
+const ifHadValue = "A change allocates a new version; giving an imported version its value does not."
+
 func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	replace := []planmodifier.String{stringplanmodifier.RequiresReplace()}
 	replaceMap := []planmodifier.Map{mapplanmodifier.RequiresReplace()}
@@ -70,7 +74,10 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 				MarkdownDescription: describeScheme + " Defaults to `sequence`.",
 			},
 			"bump": schema.StringAttribute{
-				Optional: true, PlanModifiers: replace,
+				Optional: true,
+				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
+					resp.RequiresReplace = !req.StateValue.IsNull()
+				}, ifHadValue, ifHadValue)},
 				Validators:          []validator.String{stringvalidator.OneOf(names(builddata.Bumps)...)},
 				MarkdownDescription: "The part of a `semver` version that rises: `patch` (the default), `minor` or `major`. The first version is 0.0.1, 0.1.0 or 1.0.0.",
 			},
@@ -82,7 +89,10 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 					"Defaults to a digest of all the arguments where there are `keepers`, and to none else: without key and keepers, each creation gets a number of its own.",
 			},
 			"keepers": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
+				Optional: true, ElementType: types.StringType,
+				PlanModifiers: []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.MapRequest, resp *mapplanmodifier.RequiresReplaceIfFuncResponse) {
+					resp.RequiresReplace = !req.StateValue.IsNull()
+				}, ifHadValue, ifHadValue)},
 				MarkdownDescription: "Whatever should lead to a new version when it changes. The same revision and keepers give the same version; put the pipe run's id in if a rebuild of the same commit must differ.",
 			},
 			"source_revision": schema.StringAttribute{
@@ -164,7 +174,8 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// Update has nothing to do: every argument that can change replaces the resource.
+// Update has nothing to do: it takes over a bump or keepers that an import
+// could not know.
 func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	resp.State.Raw = req.Plan.Raw
 }
@@ -183,7 +194,11 @@ func (r *versionResource) ImportState(ctx context.Context, req resource.ImportSt
 }
 
 func (m *model) encode(v builddata.Version) {
+	labels := m.Labels
 	m.facts.encode(v)
+	if !labels.IsNull() && len(v.Labels) == 0 {
+		m.Labels = resources.StringMap(v.Labels) // {} is what was asked for
+	}
 	m.ID = types.StringValue(v.Service + "/" + v.Name)
 }
 

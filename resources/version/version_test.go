@@ -74,9 +74,10 @@ func TestAccVersion(t *testing.T) {
 			},
 		},
 		// The bump is a wish, not a fact, so the repository does not know it.
+		// Given again, it does not make the imported version another one.
 		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateVerifyIgnore: []string{"bump"}},
 		resource.TestStep{
-			Config:           e.Provider() + version(`service = "web"`),
+			Config:           e.Provider() + version("service = \"web\"\nlabels = {}"),
 			ConfigPlanChecks: expect(plancheck.ResourceActionDestroyBeforeCreate),
 			ConfigStateChecks: []statecheck.StateCheck{
 				value(address, "version", knownvalue.StringExact("2")),
