@@ -57,13 +57,4 @@ func TestAccExamples(t *testing.T) {
 	}
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if os.Getenv("TF_ACC") != "" {
-		if err := acctest.RemoveBuilt(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(acctest.Main(m)) }

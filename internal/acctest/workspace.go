@@ -23,31 +23,43 @@ type Workspace struct {
 }
 
 // built is the provider's binary, for all tests of a process.
-var built = sync.OnceValues(func() (folder string, err error) {
-	if folder, err = os.MkdirTemp("", "provider-"); err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", filepath.Join(folder, "terraform-provider-delivery"), ".")
-	cmd.Dir = rig.Root()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the provider: %w\n%s", err, out)
-	}
-	return folder, nil
-})
+var built struct {
+	once   sync.Once
+	folder string
+	err    error
+}
 
-// RemoveBuilt removes what NewWorkspace built, at the end of a process.
-func RemoveBuilt() error {
-	folder, err := built()
-	if err != nil {
-		return err
+func build() (folder string, err error) {
+	built.once.Do(func() {
+		if built.folder, built.err = os.MkdirTemp("", "provider-"); built.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", filepath.Join(built.folder, "terraform-provider-delivery"), ".")
+		cmd.Dir = rig.Root()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build the provider: %w\n%s", err, out)
+		}
+	})
+	return built.folder, built.err
+}
+
+// Main runs a package's tests and removes what their workspaces built.
+func Main(m *testing.M) (code int) {
+	code = m.Run()
+	if built.folder == "" {
+		return code
 	}
-	return os.RemoveAll(folder)
+	if err := os.RemoveAll(built.folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // NewWorkspace makes a folder that holds the configuration, if there is one.
 func NewWorkspace(t *testing.T, config string) *Workspace {
 	t.Helper()
-	provider, err := built()
+	provider, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}

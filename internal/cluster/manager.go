@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
@@ -41,17 +42,20 @@ type CreateError struct {
 }
 
 func (e *CreateError) Error() string {
-	s := fmt.Sprintf("cluster %s could not be made.\n\nWhat happened: to %s failed: %s.\n", e.Cluster, e.Doing, e.Err)
+	s := fmt.Sprintf("cluster %s could not be made.\n\nWhat happened: to %s failed: %s.\n", e.Cluster, e.Doing, sentence(e.Err))
 	switch {
 	case !e.Left:
 		s += "State now:     nothing of it is left; what was made has been removed again.\nWhat to do:    mend the cause and apply again."
 	case e.Interrupted:
 		s += "State now:     it is incomplete and recorded as such.\nWhat to do:    apply again to replace it, or destroy it."
 	default:
-		s += fmt.Sprintf("State now:     it is incomplete and recorded as such; its removal failed, too: %s.\nWhat to do:    mend the cause and apply again to replace it, or destroy it.", e.RemoveErr)
+		s += fmt.Sprintf("State now:     it is incomplete and recorded as such; its removal failed, too: %s.\nWhat to do:    mend the cause and apply again to replace it, or destroy it.", sentence(e.RemoveErr))
 	}
 	return s
 }
+
+// sentence is an error's text without the full stop that some end with.
+func sentence(err error) string { return strings.TrimRight(err.Error(), ".") }
 
 // Unwrap returns the cause.
 func (e *CreateError) Unwrap() error { return e.Err }

@@ -63,9 +63,10 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	}
 	// Settings of a connection, not of the file, so they belong in the DSN.
 	// The full sync on every commit is what keeps a number that was handed
-	// out from being handed out again after a power failure.
+	// out from being handed out again after a power failure; macOS wants to be
+	// told twice.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)"},
+		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)", "fullfsync(1)"},
 		"_txlock": {"immediate"},
 	}.Encode()}).String()
 	db, err := sql.Open("sqlite", dsn)

@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,16 +13,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if os.Getenv("TF_ACC") != "" {
-		if err := acctest.RemoveBuilt(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(acctest.Main(m)) }
 
 // Ctrl-C in the middle of an apply, at each kind of call: Terraform ends at
 // once and knows what there is, and the next apply puts it right.

@@ -483,6 +483,41 @@ func TestAccCluster_ReplacementFails(t *testing.T) {
 	}
 }
 
+// AWS refuses each call of a destruction, one after the other, or says that
+// the target group is still in use: the state keeps what is left, and
+// destroying again goes on from there.
+func TestAccCluster_DestroyStops(t *testing.T) {
+	for action, fault := range map[string]rig.Fault{
+		"DeleteRule":             {Status: 403, Code: "AccessDenied"},
+		"UpdateAutoScalingGroup": {Status: 403, Code: "AccessDenied"},
+		"DeleteAutoScalingGroup": {Status: 403, Code: "AccessDenied", After: true},
+		"DeleteTargetGroup":      {Status: 403, Code: "AccessDenied"},
+		"DeleteLaunchTemplate":   {Status: 403, Code: "AccessDenied"},
+	} {
+		t.Run(action, func(t *testing.T) {
+			e := acctest.New(t)
+			test(t, e,
+				resource.TestStep{Config: config(e), Check: func(*terraform.State) error {
+					inUse := false
+					e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+						switch {
+						case c.Action == action:
+							return &fault
+						case c.Action == "DeleteTargetGroup" && !inUse:
+							inUse = true
+							return &rig.Fault{Status: 400, Code: "ResourceInUse"}
+						}
+						return nil
+					})
+					return nil
+				}},
+				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("destroy again to go on")},
+				resource.TestStep{PreConfig: func() { e.Proxy.Intercept(nil) }, Config: config(e), Destroy: true},
+			)
+		})
+	}
+}
+
 // Somebody else's rule forwards to the cluster: it is neither taken for the
 // cluster's nor deleted.
 func TestAccCluster_ForeignRule(t *testing.T) {
@@ -571,6 +606,8 @@ func TestAccCluster_BadInput(t *testing.T) {
 		}},
 	})
 	fatal(t, err)
+	abroad, err := rig.Prepare(t.Context(), e.Account, "us-east-1")
+	fatal(t, err)
 	elsewhere := strings.Replace(e.Listener, acctest.Region, "us-west-2", 1)
 	gone := e.Listener[:len(e.Listener)-16] + "0000000000000000"
 
@@ -583,6 +620,7 @@ func TestAccCluster_BadInput(t *testing.T) {
 		"BadEnvironment":        {arguments{"environment": `"a/b"`}, `"a/b": use 1 to 64 letters`},
 		"ImageUnknown":          {arguments{"image_id": `"ami-00000000000000000"`}, "image ami-00000000000000000 does not exist in eu-north-1"},
 		"SubnetUnknown":         {arguments{"subnet_ids": `["subnet-00000000000000000"]`}, "at least one does not exist in eu-north-1"},
+		"SubnetElsewhere":       {arguments{"subnet_ids": fmt.Sprintf("[%q]", abroad.Subnets[0])}, "at least one does not exist in eu-north-1"},
 		"SecurityGroupUnknown":  {arguments{"security_group_ids": `["sg-00000000000000000"]`}, "at least one does not exist in eu-north-1"},
 		"ListenerUnknown":       {arguments{"listener": fmt.Sprintf("%q", gone)}, "listener: " + gone + " does not exist"},
 		"ListenerElsewhere":     {arguments{"listener": fmt.Sprintf("%q", elsewhere)}, "is in us-west-2, but the cluster is in eu-north-1"},
