@@ -6,7 +6,11 @@ cd "$(dirname "$0")/.."
 
 # Without its prerelease: Terraform would want that one named in every
 # configuration.
-version=$(sed -nE 's/^\tVersion += "(.*)"$/\1/p' internal/version/version.go)
+version=$(sed -nE 's/^[[:space:]]+Version += "(.*)"$/\1/p' internal/version/version.go)
+[ -n "$version" ] || {
+	echo "install: internal/version/version.go states no version" >&2
+	exit 1
+}
 exe=$(go env GOEXE)
 root=$HOME/.terraform.d/plugins
 if [ "$(go env GOOS)" = windows ]; then
@@ -22,8 +26,10 @@ done
 echo "A folder that was initialised with another build wants its .terraform.lock.hcl removed."
 
 install=(plugins install --path "dist/packer-plugin-delivery$exe" github.com/pipes-as-code/delivery)
-if packer=$(type -P packer || type -P .tools/bin/packer); then
-	"$packer" "${install[@]}"
-else
-	echo "Packer is not there. Once it is: packer ${install[*]}"
-fi
+# Another program of that name (cracklib has one) states no such version.
+for packer in $(type -aP packer) .tools/bin/packer; do
+	if "$packer" version </dev/null 2>/dev/null | grep -qE '^Packer v(1\.1[1-9]|1\.[2-9][0-9]|[2-9])'; then
+		exec "$packer" "${install[@]}"
+	fi
+done
+echo "Packer 1.11 or newer is not there. Once it is: packer ${install[*]}"

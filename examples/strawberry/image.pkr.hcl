@@ -1,6 +1,6 @@
 # Bakes a version of strawberry into AMIs, in two regions, and stamps them.
 #
-#   GOOS=linux CGO_ENABLED=0 go build -o dist/strawberry .
+#   GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build -o dist/strawberry .
 #   packer init . && packer build -var version=17 .
 
 packer {

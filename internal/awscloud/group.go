@@ -229,11 +229,11 @@ func (c *Cloud) drain(ctx context.Context, g cluster.Generation) error {
 		return err
 	}
 	if targets != nil {
-		target, err := c.observeTarget(ctx, targets)
+		attributes, err := c.targetGroupAttributes(ctx, aws.ToString(targets.TargetGroupArn))
 		if err != nil {
 			return err
 		}
-		delay = target.DeregistrationDelay
+		delay = attributes.delay
 	}
 	return c.poll(ctx, removalEvery, removalMore+delay, func(ctx context.Context) (bool, string, error) {
 		group, err := c.group(ctx, g)

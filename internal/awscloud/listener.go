@@ -66,31 +66,31 @@ func (p place) weights() map[string]int32 {
 }
 
 // forward returns the place's actions with the requests sent by weight. What
-// comes before that, such as an authentication, stays.
+// comes before that, such as an authentication, stays. If sticky is positive,
+// a client stays for that long with the target group it came to.
 func (p place) forward(weights map[string]int32, sticky time.Duration) []types.Action {
 	config := &types.ForwardActionConfig{}
 	for _, arn := range sortedKeys(weights) {
 		config.TargetGroups = append(config.TargetGroups, types.TargetGroupTuple{TargetGroupArn: aws.String(arn), Weight: aws.Int32(weights[arn])})
 	}
-	if len(weights) > 1 && sticky > 0 {
-		// AWS refuses several target groups of which one is sticky, unless
-		// the choice among them is sticky as well.
+	if sticky > 0 {
 		config.TargetGroupStickinessConfig = &types.TargetGroupStickinessConfig{Enabled: aws.Bool(true), DurationSeconds: seconds(sticky)}
 	}
-	actions := slices.DeleteFunc(slices.Clone(p.actions), func(a types.Action) bool {
-		return a.Type == types.ActionTypeEnumForward || a.Type == types.ActionTypeEnumFixedResponse || a.Type == types.ActionTypeEnumRedirect
-	})
-	return append(actions, types.Action{Type: types.ActionTypeEnumForward, ForwardConfig: config, Order: aws.Int32(int32(len(actions) + 1))})
-}
-
-// stickiness is how long the place keeps a client at its target group.
-func (p place) stickiness() time.Duration {
+	var actions []types.Action
 	for _, action := range p.actions {
-		if action.ForwardConfig != nil && action.ForwardConfig.TargetGroupStickinessConfig != nil {
-			return time.Duration(aws.ToInt32(action.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds)) * time.Second
+		switch action.Type {
+		case types.ActionTypeEnumForward, types.ActionTypeEnumFixedResponse, types.ActionTypeEnumRedirect:
+			continue
 		}
+		if action.AuthenticateOidcConfig != nil {
+			// AWS does not tell the secret, and keeps it if it is told to.
+			oidc := *action.AuthenticateOidcConfig
+			oidc.UseExistingClientSecret, oidc.ClientSecret = aws.Bool(true), nil
+			action.AuthenticateOidcConfig = &oidc
+		}
+		actions = append(actions, action)
 	}
-	return 0
+	return append(actions, types.Action{Type: types.ActionTypeEnumForward, ForwardConfig: config, Order: aws.Int32(int32(len(actions) + 1))})
 }
 
 // serviceUnavailable is what a default action does once its cluster is gone.
@@ -155,18 +155,26 @@ func placeOf(places []place, l cluster.Listener) *place {
 	return nil
 }
 
-// checkPlace refuses a place that something else made.
-func (c *Cloud) checkPlace(ctx context.Context, id cluster.ID, p place) error {
-	var ours bool
-	var err error
+// owns reports whether the place is the cluster's: a rule by its tag, the
+// default action by those of all the target groups it forwards to.
+func (c *Cloud) owns(ctx context.Context, id cluster.ID, p place) (bool, error) {
 	if p.ruleARN != "" {
-		ours, err = c.belongsTo(ctx, id, p.ruleARN)
-	} else if weights := p.weights(); weights != nil {
-		ours, err = c.belongsTo(ctx, id, sortedKeys(weights)...)
-	} else {
-		// A fixed response is a placeholder; a redirect is there for a reason.
-		ours = !slices.ContainsFunc(p.actions, func(a types.Action) bool { return a.Type != types.ActionTypeEnumFixedResponse })
+		return c.belongsTo(ctx, id, p.ruleARN)
 	}
+	weights := p.weights()
+	if len(weights) == 0 {
+		return false, nil
+	}
+	return c.belongsTo(ctx, id, sortedKeys(weights)...)
+}
+
+// checkPlace refuses a place that something else made. A fixed response as the
+// default action is a placeholder; a redirect is there for a reason.
+func (c *Cloud) checkPlace(ctx context.Context, id cluster.ID, p place) error {
+	if p.ruleARN == "" && !slices.ContainsFunc(p.actions, func(a types.Action) bool { return a.Type != types.ActionTypeEnumFixedResponse }) {
+		return nil
+	}
+	ours, err := c.owns(ctx, id, p)
 	if err != nil {
 		return err
 	}
@@ -221,7 +229,7 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 	} else {
 		weights[own] = 0
 	}
-	return c.setWeights(ctx, *p, weights, s.Target.Stickiness, nil)
+	return c.setWeights(ctx, *p, weights, nil)
 }
 
 // Serve implements cluster.Cloud. Other generations stay connected, without
@@ -231,42 +239,49 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err != nil {
 		return err
 	}
-	p := placeOf(places, *s.Listener)
-	if p == nil {
-		if err := c.createRule(ctx, g, s, own); err != nil {
-			return err
-		}
+	if p := placeOf(places, *s.Listener); p == nil {
+		err = c.createRule(ctx, g, s, own)
 	} else {
-		if err := c.checkPlace(ctx, s.ID, *p); err != nil {
-			return err
-		}
-		weights := p.weights()
-		for arn := range weights {
-			weights[arn] = 0
-		}
-		if weights == nil {
-			weights = map[string]int32{}
-		}
-		weights[own] = 1
-		if err := c.setWeights(ctx, *p, weights, s.Target.Stickiness, s.Listener.Rule); err != nil {
-			return err
-		}
+		err = c.serveAt(ctx, g, s, own, *p)
+	}
+	if err != nil {
+		return err
 	}
 	// Where Connect lent a place, it is given back.
 	for _, other := range places {
-		weights := other.weights()
-		if _, there := weights[own]; !there || other.ruleARN == "" || other.is(*s.Listener) {
+		if _, there := other.weights()[own]; !there || other.is(*s.Listener) {
 			continue
 		}
-		delete(weights, own)
-		if ours, err := c.belongsTo(ctx, s.ID, other.ruleARN); err != nil || !ours || len(weights) == 0 {
+		ours, err := c.owns(ctx, s.ID, other)
+		if err != nil {
 			return err
 		}
-		if err := c.setWeights(ctx, other, weights, other.stickiness(), nil); err != nil {
-			return err
+		if ours {
+			if err := c.disconnectFrom(ctx, other, own); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// serveAt sends all requests of a place to a target group.
+func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, p place) error {
+	if err := c.checkPlace(ctx, s.ID, p); err != nil {
+		return err
+	}
+	weights := map[string]int32{}
+	for arn := range p.weights() {
+		weights[arn] = 0
+	}
+	weights[own] = 1
+	if p.ruleARN != "" {
+		// The rule may bear the version of the generation before.
+		if err := c.retagELB(ctx, p.ruleARN, ruleTags(g, s)); err != nil {
+			return err
+		}
+	}
+	return c.setWeights(ctx, p, weights, s.Listener.Rule)
 }
 
 // connection finds the generation's target group and what the listener does.
@@ -282,13 +297,13 @@ func (c *Cloud) connection(ctx context.Context, g cluster.Generation, s cluster.
 	return aws.ToString(group.TargetGroupArn), places, err
 }
 
-// servedBy finds the rule by which the cluster gets requests now; nil when none.
+// servedBy finds where the cluster gets requests now; nil when nowhere.
 func (c *Cloud) servedBy(ctx context.Context, id cluster.ID, places []place) (*place, error) {
 	for i, p := range places {
-		if p.ruleARN == "" || p.weights() == nil {
+		if p.weights() == nil {
 			continue
 		}
-		if ours, err := c.belongsTo(ctx, id, p.ruleARN); ours || err != nil {
+		if ours, err := c.owns(ctx, id, p); ours || err != nil {
 			return &places[i], err
 		}
 	}
@@ -328,9 +343,21 @@ func ruleTags(g cluster.Generation, s cluster.Spec) tagging.Set {
 
 // setWeights sends a place's requests by weight and, given a rule, changes for
 // which requests it stands.
-func (c *Cloud) setWeights(ctx context.Context, p place, weights map[string]int32, sticky time.Duration, rule *cluster.Rule) error {
+func (c *Cloud) setWeights(ctx context.Context, p place, weights map[string]int32, rule *cluster.Rule) error {
 	if len(weights) > maxForward {
 		return fmt.Errorf("%s would forward to %d target groups, but a load balancer takes at most %d; destroy generations that are left over", p, len(weights), maxForward)
+	}
+	// AWS refuses several target groups of which one is sticky, unless the
+	// choice among them is sticky as well.
+	var sticky time.Duration
+	if len(weights) > 1 {
+		for arn := range weights {
+			attributes, err := c.targetGroupAttributes(ctx, arn)
+			if err != nil {
+				return err
+			}
+			sticky = max(sticky, attributes.stickiness)
+		}
 	}
 	return c.setActions(ctx, p, p.forward(weights, sticky), rule)
 }
@@ -355,30 +382,27 @@ func (c *Cloud) setActions(ctx context.Context, p place, actions []types.Action,
 }
 
 // Disconnect implements cluster.Cloud. It refuses before it changes anything
-// if somebody else's rule forwards to the generation: without its servers that
-// rule would lead nowhere, and it is not ours to delete.
+// if something else forwards to the generation: without its servers that would
+// lead nowhere, and it is not ours to delete.
 func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.Listener) error {
 	group, err := c.targetGroup(ctx, g)
 	if group == nil || err != nil {
 		return err
 	}
 	own := aws.ToString(group.TargetGroupArn)
-	places, err := c.places(ctx, l.ARN)
+	places, err := c.forwarding(ctx, group, l.ARN)
 	if err != nil {
 		return err
 	}
-	places = slices.DeleteFunc(places, func(p place) bool {
-		_, there := p.weights()[own]
-		return !there
-	})
 	for _, p := range places {
-		ours := p.is(l)
-		if p.ruleARN != "" {
-			if ours, err = c.belongsTo(ctx, g.Cluster, p.ruleARN); err != nil {
-				return err
-			}
+		ours, err := c.owns(ctx, g.Cluster, p)
+		if err != nil {
+			return err
 		}
-		if !ours {
+		// A default action is only then the cluster's if it is where it serves,
+		// or lent its place to a generation that was to take over.
+		lent := p.listenerARN == l.ARN && len(p.weights()) > 1
+		if !ours || p.ruleARN == "" && !p.is(l) && !lent {
 			return fmt.Errorf("%s, which cluster %s did not make, forwards to its target group; remove it there first", p, g.Cluster)
 		}
 	}
@@ -386,6 +410,63 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 		if err := c.disconnectFrom(ctx, p, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
 			return err
 		}
+	}
+	return c.removeIdleRule(ctx, g.Cluster, l)
+}
+
+// forwarding lists the places that forward to a target group, at the listener
+// and at every other listener of the load balancers that use the group.
+func (c *Cloud) forwarding(ctx context.Context, group *types.TargetGroup, listenerARN string) ([]place, error) {
+	listeners := []string{listenerARN}
+	for _, balancer := range group.LoadBalancerArns {
+		pages := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: &balancer})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("read the listeners of %s: %w", balancer, err)
+			}
+			for _, listener := range page.Listeners {
+				if arn := aws.ToString(listener.ListenerArn); arn != listenerARN {
+					listeners = append(listeners, arn)
+				}
+			}
+		}
+	}
+	var all []place
+	for _, arn := range listeners {
+		places, err := c.places(ctx, arn)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range places {
+			if _, there := p.weights()[aws.ToString(group.TargetGroupArn)]; there {
+				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
+}
+
+// removeIdleRule removes the cluster's rule if somebody has it answer by
+// itself, as during maintenance: nothing else would.
+func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Listener) error {
+	places, err := c.places(ctx, l.ARN)
+	if err != nil {
+		return err
+	}
+	p := placeOf(places, l)
+	if p == nil || p.ruleARN == "" || p.weights() != nil {
+		return nil
+	}
+	if ours, err := c.owns(ctx, id, *p); !ours || err != nil {
+		return err
+	}
+	return c.deleteRule(ctx, *p)
+}
+
+func (c *Cloud) deleteRule(ctx context.Context, p place) error {
+	if _, err := c.elb.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &p.ruleARN}); err != nil && !hasCode(err, codeRuleNotFound) {
+		return fmt.Errorf("delete %s: %w", p, err)
 	}
 	return nil
 }
@@ -401,15 +482,12 @@ func (c *Cloud) disconnectFrom(ctx context.Context, p place, own string) error {
 				weights[arn] = 1
 			}
 		}
-		return c.setWeights(ctx, p, weights, p.stickiness(), nil)
+		return c.setWeights(ctx, p, weights, nil)
 	}
 	if p.ruleARN == "" {
 		return c.setActions(ctx, p, serviceUnavailable(), nil)
 	}
-	if _, err := c.elb.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &p.ruleARN}); err != nil {
-		return fmt.Errorf("delete %s: %w", p, err)
-	}
-	return nil
+	return c.deleteRule(ctx, p)
 }
 
 func conditions(r cluster.Rule) []types.RuleCondition {

@@ -104,7 +104,7 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err := c.retagRunning(ctx, group, template.ID, should, obsolete); err != nil {
 		return err
 	}
-	if err := c.retagBalancing(ctx, g, s, obsolete); err != nil {
+	if err := c.retagBalancing(ctx, g, s); err != nil {
 		return err
 	}
 	// The group's own tags last: what is obsolete is read off them, so they
@@ -170,7 +170,7 @@ func (c *Cloud) retagRunning(ctx context.Context, group *asgtypes.AutoScalingGro
 }
 
 // retagBalancing tags the target group and the listener rule.
-func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s cluster.Spec, obsolete []string) error {
+func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	if s.Listener == nil {
 		return nil
 	}
@@ -181,28 +181,40 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 	if group == nil {
 		return fmt.Errorf("target group %s is gone", g.Name)
 	}
-	should := map[string]tagging.Set{aws.ToString(group.TargetGroupArn): g.Tags(s.Tags)}
+	if err := c.retagELB(ctx, aws.ToString(group.TargetGroupArn), g.Tags(s.Tags)); err != nil {
+		return err
+	}
 	places, err := c.places(ctx, s.Listener.ARN)
 	if err != nil {
 		return err
 	}
-	if p := placeOf(places, *s.Listener); p != nil && p.ruleARN != "" {
-		ours, err := c.belongsTo(ctx, s.ID, p.ruleARN)
-		if err != nil {
-			return err
-		}
-		if ours {
-			should[p.ruleARN] = ruleTags(g, s)
-		}
+	p := placeOf(places, *s.Listener)
+	if p == nil || p.ruleARN == "" {
+		return nil
 	}
-	for _, arn := range sortedKeys(should) {
-		if _, err := c.elb.AddTags(ctx, &elb.AddTagsInput{ResourceArns: []string{arn}, Tags: elbTags(should[arn])}); err != nil {
+	if ours, err := c.owns(ctx, s.ID, *p); !ours || err != nil {
+		return err
+	}
+	return c.retagELB(ctx, p.ruleARN, ruleTags(g, s))
+}
+
+// retagELB gives a target group or rule exactly the tags.
+func (c *Cloud) retagELB(ctx context.Context, arn string, should tagging.Set) error {
+	out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
+	if err != nil {
+		return fmt.Errorf("read the tags of %s: %w", arn, err)
+	}
+	is := tagging.Set{}
+	for _, described := range out.TagDescriptions {
+		is = fromELBTags(described.Tags)
+	}
+	if !maps.Equal(is, should) {
+		if _, err := c.elb.AddTags(ctx, &elb.AddTagsInput{ResourceArns: []string{arn}, Tags: elbTags(should)}); err != nil {
 			return fmt.Errorf("tag %s: %w", arn, err)
 		}
-		if len(obsolete) == 0 {
-			continue
-		}
-		if _, err := c.elb.RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: []string{arn}, TagKeys: obsolete}); err != nil {
+	}
+	if gone := surplus(is, should); len(gone) > 0 {
+		if _, err := c.elb.RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: []string{arn}, TagKeys: gone}); err != nil {
 			return fmt.Errorf("remove tags from %s: %w", arn, err)
 		}
 	}

@@ -68,19 +68,19 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 	if err != nil {
 		return err
 	}
-	attributes := []types.TargetGroupAttribute{
+	set := []types.TargetGroupAttribute{
 		attribute(attributeDelay, strconv.Itoa(int(t.DeregistrationDelay.Seconds()))),
 		attribute(attributeSticky, strconv.FormatBool(t.Stickiness > 0)),
 	}
 	if t.Stickiness > 0 {
-		attributes = append(attributes,
+		set = append(set,
 			attribute(attributeStickyType, "lb_cookie"),
 			attribute(attributeStickyDuration, strconv.Itoa(int(t.Stickiness.Seconds()))))
 	}
 	// Also once it was found, AWS may not know it everywhere.
 	return c.whilePropagating(ctx, func() error {
 		_, err := c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
-			TargetGroupArn: group.TargetGroupArn, Attributes: attributes,
+			TargetGroupArn: group.TargetGroupArn, Attributes: set,
 		})
 		if err != nil {
 			return fmt.Errorf("set the attributes of target group %s: %w", g.Name, err)
@@ -109,17 +109,15 @@ func (c *Cloud) targetGroup(ctx context.Context, g cluster.Generation) (*types.T
 
 // observeTarget describes a target group as the domain has it.
 func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*cluster.Target, error) {
-	out, err := c.elb.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: group.TargetGroupArn})
+	attributes, err := c.targetGroupAttributes(ctx, aws.ToString(group.TargetGroupArn))
 	if err != nil {
-		return nil, fmt.Errorf("read the attributes of target group %s: %w", aws.ToString(group.TargetGroupName), err)
-	}
-	attributes := map[string]string{}
-	for _, a := range out.Attributes {
-		attributes[aws.ToString(a.Key)] = aws.ToString(a.Value)
+		return nil, err
 	}
 	t := &cluster.Target{
-		Port:     aws.ToInt32(group.Port),
-		Protocol: string(group.Protocol),
+		Port:                aws.ToInt32(group.Port),
+		Protocol:            string(group.Protocol),
+		DeregistrationDelay: attributes.delay,
+		Stickiness:          attributes.stickiness,
 		Health: cluster.HealthCheck{
 			Path:               aws.ToString(group.HealthCheckPath),
 			Interval:           time.Duration(aws.ToInt32(group.HealthCheckIntervalSeconds)) * time.Second,
@@ -131,19 +129,33 @@ func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*c
 	if group.Matcher != nil {
 		t.Health.Matcher = aws.ToString(group.Matcher.HttpCode)
 	}
-	if t.DeregistrationDelay, err = secondsAttribute(attributes, attributeDelay); err != nil {
-		return nil, err
-	}
-	if attributes[attributeSticky] == "true" {
-		if t.Stickiness, err = secondsAttribute(attributes, attributeStickyDuration); err != nil {
-			return nil, err
-		}
-	}
 	return t, nil
 }
 
-func secondsAttribute(attributes map[string]string, key string) (time.Duration, error) {
-	d, err := time.ParseDuration(attributes[key] + "s")
+// attributes are those of a target group that matter here. A stickiness of 0
+// is none.
+type attributes struct{ delay, stickiness time.Duration }
+
+func (c *Cloud) targetGroupAttributes(ctx context.Context, arn string) (a attributes, err error) {
+	out, err := c.elb.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
+	if err != nil {
+		return a, fmt.Errorf("read the attributes of target group %s: %w", arn, err)
+	}
+	values := map[string]string{}
+	for _, attribute := range out.Attributes {
+		values[aws.ToString(attribute.Key)] = aws.ToString(attribute.Value)
+	}
+	if a.delay, err = secondsAttribute(values, attributeDelay); err != nil {
+		return a, err
+	}
+	if values[attributeSticky] == "true" {
+		a.stickiness, err = secondsAttribute(values, attributeStickyDuration)
+	}
+	return a, err
+}
+
+func secondsAttribute(values map[string]string, key string) (time.Duration, error) {
+	d, err := time.ParseDuration(values[key] + "s")
 	if err != nil {
 		return 0, fmt.Errorf("target group attribute %s: %w", key, err)
 	}

@@ -53,8 +53,9 @@ func (s *stage) allocate(ctx context.Context) error {
 
 // bake has Packer make and stamp images.
 func (s *stage) bake(ctx context.Context) error {
-	s.command("GOOS=linux go build -o dist/strawberry . && DELIVERY_RUN=" + environment + " packer build -var version=" + s.version + " .")
-	if _, err := s.output(ctx, rig.Root(), "go", "build", "-o", s.example("dist", service), "./examples/strawberry"); err != nil {
+	s.command("GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build -o dist/strawberry .")
+	s.command("DELIVERY_RUN=" + environment + " packer build -var version=" + s.version + " .")
+	if _, err := s.output(ctx, rig.Root(), "env", "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "go", "build", "-o", s.example("dist", service), "./examples/strawberry"); err != nil {
 		return err
 	}
 	_, err := s.tool(ctx, s.example(), "packer", "build", "-color=false",

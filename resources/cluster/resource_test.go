@@ -296,6 +296,45 @@ func TestAccCluster_DefaultAction(t *testing.T) {
 	)
 }
 
+// From the default action to a rule of its own: the rule takes no requests
+// until its servers are healthy.
+func TestAccCluster_FromDefaultActionToRule(t *testing.T) {
+	e := acctest.New(t)
+	createFirst := func(change arguments) string {
+		return strings.TrimSuffix(config(e, change), "}\n") + "  lifecycle { create_before_destroy = true }\n}\n"
+	}
+	byDefault := arguments{"listener_rule": ""}
+	test(t, e,
+		resource.TestStep{Config: createFirst(byDefault), Check: resource.ComposeTestCheckFunc(
+			forwards(t, e, "default strawberry-test-*=1"),
+			func(*terraform.State) error {
+				e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+					if c.Action != "DescribeTargetHealth" {
+						return nil
+					}
+					if err := forwards(t, e, "default strawberry-test-*=1 strawberry-test-*=0")(nil); err != nil {
+						if err := forwards(t, e, "default strawberry-test-*=0 strawberry-test-*=1")(nil); err != nil {
+							t.Error(err)
+						}
+					}
+					return &rig.Fault{Status: 403, Code: "AccessDenied"}
+				})
+				return nil
+			},
+		)},
+		resource.TestStep{Config: createFirst(nil), ExpectError: says("nothing of it is left")},
+		resource.TestStep{
+			PreConfig: func() {
+				fatal(t, forwards(t, e, "default strawberry-test-*=1")(nil))
+				e.Proxy.Intercept(nil)
+			},
+			Config:           createFirst(nil),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreateBeforeDestroy),
+			Check:            forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 503"),
+		},
+	)
+}
+
 func TestAccCluster_ReplacedByANewVersion(t *testing.T) {
 	e := acctest.New(t)
 	createFirst := arguments{"lifecycle": "", "version": `"18"`}
@@ -324,7 +363,13 @@ func TestAccCluster_ReplacedByANewVersion(t *testing.T) {
 					if all := strings.Join(left, ", "); strings.Contains(all, first) || !strings.Contains(all, attribute(s, "generation")) {
 						return fmt.Errorf("want only the generation of version 18, got %s", all)
 					}
-					return nil
+					things, err := rig.Tags(t.Context(), e.Account, e.Landscape)
+					for thing, tags := range things {
+						if tags["version"] != "18" {
+							err = errors.Join(err, fmt.Errorf("%s is tagged with version %s", thing, tags["version"]))
+						}
+					}
+					return err
 				},
 			),
 		},
@@ -518,33 +563,62 @@ func TestAccCluster_DestroyStops(t *testing.T) {
 	}
 }
 
-// Somebody else's rule forwards to the cluster: it is neither taken for the
-// cluster's nor deleted.
+// Somebody else's rule forwards to the cluster, at its listener or at another
+// one: it is neither taken for the cluster's nor deleted, nor left leading nowhere.
 func TestAccCluster_ForeignRule(t *testing.T) {
-	e := acctest.New(t)
-	var foreign string
-	test(t, e,
-		resource.TestStep{Config: config(e), Check: func(s *terraform.State) error {
-			out, err := e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
-				ListenerArn: aws.String(e.Listener), Priority: aws.Int32(1),
-				Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
-				Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: aws.String(attribute(s, "target_group_arn"))}},
-			})
-			fatal(t, err)
-			foreign = *out.Rules[0].RuleArn
-			return nil
-		}},
-		resource.TestStep{Config: config(e), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}},
-		resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("which cluster strawberry/test did not make, forwards to its target group; remove it there first")},
-		resource.TestStep{
-			PreConfig: func() {
-				_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: &foreign})
+	for name, sameListener := range map[string]bool{"SameListener": true, "OtherListener": false} {
+		t.Run(name, func(t *testing.T) {
+			e := acctest.New(t)
+			listener := e.Listener
+			if !sameListener {
+				out, err := e.ELB().CreateListener(t.Context(), &elb.CreateListenerInput{
+					LoadBalancerArn: aws.String(e.LoadBalancer), Port: aws.Int32(81), Protocol: elbtypes.ProtocolEnumHttp,
+					DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumFixedResponse, FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("404")}}},
+				})
 				fatal(t, err)
-			},
-			Config:           config(e),
-			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+				listener = *out.Listeners[0].ListenerArn
+			}
+			var foreign string
+			same := resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}
+			test(t, e,
+				resource.TestStep{Config: config(e), Check: func(s *terraform.State) error {
+					out, err := e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
+						ListenerArn: &listener, Priority: aws.Int32(1),
+						Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
+						Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: aws.String(attribute(s, "target_group_arn"))}},
+					})
+					fatal(t, err)
+					foreign = *out.Rules[0].RuleArn
+					return nil
+				}},
+				resource.TestStep{Config: config(e), ConfigPlanChecks: same},
+				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("which cluster strawberry/test did not make, forwards to its target group; remove it there first")},
+				resource.TestStep{
+					PreConfig: func() {
+						_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: &foreign})
+						fatal(t, err)
+					},
+					Config: config(e), ConfigPlanChecks: same,
+				},
+			)
+		})
+	}
+}
+
+// Somebody has the cluster's rule answer by itself: it goes with the cluster.
+func TestAccCluster_RuleUnderMaintenance(t *testing.T) {
+	e := acctest.New(t)
+	test(t, e, resource.TestStep{Config: config(e)}, resource.TestStep{
+		PreConfig: func() {
+			rules, err := e.ELB().DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})
+			fatal(t, err)
+			_, err = e.ELB().ModifyRule(t.Context(), &elb.ModifyRuleInput{RuleArn: rules.Rules[0].RuleArn, Actions: []elbtypes.Action{{
+				Type: elbtypes.ActionTypeEnumFixedResponse, FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("503")},
+			}}})
+			fatal(t, err)
 		},
-	)
+		Config: config(e), Destroy: true,
+	})
 }
 
 // The cluster serves and only the last look at it fails: that is no reason to

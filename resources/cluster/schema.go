@@ -144,7 +144,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"listener_rule": schema.SingleNestedAttribute{
 				Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplace()},
-				MarkdownDescription: "Which of the listener's requests are for this cluster; those that match host and path, at most five patterns in all. Without a rule the cluster takes the listener's default action, which answers 503 once the cluster is destroyed. A rule or default action that serves something else is never taken over.",
+				MarkdownDescription: "Which of the listener's requests are for this cluster; those that match host and path, at most five patterns in all. Without a rule the cluster takes the listener's default action, which has to be a fixed response before, and is one again afterwards: 503. A rule or default action that serves something else is never taken over.",
 				Attributes: map[string]schema.Attribute{
 					"priority": schema.Int32Attribute{
 						Required: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
