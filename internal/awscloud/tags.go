@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -42,6 +43,13 @@ func fromELBTags(tags []elbtypes.Tag) tagging.Set {
 	for _, t := range tags {
 		s[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
+	return withoutSystemTags(s)
+}
+
+// withoutSystemTags leaves out what AWS services put on resources: nobody else
+// can set or remove such tags.
+func withoutSystemTags(s tagging.Set) tagging.Set {
+	maps.DeleteFunc(s, func(key, _ string) bool { return strings.HasPrefix(key, "aws:") })
 	return s
 }
 
@@ -62,7 +70,7 @@ func fromGroupTags(tags []asgtypes.TagDescription) tagging.Set {
 	for _, t := range tags {
 		s[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return s
+	return withoutSystemTags(s)
 }
 
 // surplus returns the keys that are there and should not be.

@@ -3,6 +3,7 @@ package tags
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -88,6 +89,10 @@ func (d *tagsDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	more, diags := resources.Tags(ctx, m.Tags)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
+		return
+	}
+	if d.DefaultTagsUnknown {
+		resources.Fail(&resp.Diagnostics, "make a set of tags", errors.New("the provider's argument default_tags is not known yet: apply what it depends on first, with -target"))
 		return
 	}
 	set := tagging.Merge(d.DefaultTags, more, tagging.Set{

@@ -50,6 +50,11 @@ func TestAccTags(t *testing.T) {
 					is("tag_specifications", knownvalue.ListExact([]knownvalue.Check{specification("instance"), specification("volume"), specification("network-interface")})),
 				},
 			},
+			{
+				Config: "resource \"terraform_data\" \"team\" {}\n" + e.Provider(`  default_tags = { owner_team = terraform_data.team.id }`) +
+					"data \"delivery_tags\" \"web\" {\n  service = \"web\"\n}\n",
+				ExpectError: regexp.MustCompile(`argument\s+default_tags\s+is\s+not\s+known\s+yet`),
+			},
 			{Config: data(`service = "web"`), ExpectError: regexp.MustCompile(`these required tags have no value:\s+environment`)},
 			{Config: data("service = \"web\"\nenvironment = \"a;b\""), ExpectError: regexp.MustCompile(`use letters,\s+digits`)},
 		},
