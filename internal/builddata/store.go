@@ -18,6 +18,8 @@ type Store interface {
 	Versions
 	Events
 	Images
+	Leases
+	Rollouts
 	io.Closer
 }
 

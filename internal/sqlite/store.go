@@ -6,7 +6,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,14 +27,15 @@ const (
 	// applicationID marks our files in their header ("dlvr"), so that another
 	// program's database is never taken for ours.
 	applicationID = 0x646c7672
-	// schemaVersion counts the migrations; migrate knows how to reach it.
-	schemaVersion = 1
+	// schemaVersion counts the files in the folder schema. Those of a release
+	// never change: what the next one needs is a further file.
+	schemaVersion = 2
 	// lockPatience is how long an operation waits for other processes.
 	lockPatience = 30 * time.Second
 )
 
-//go:embed schema.sql
-var schema string
+//go:embed schema/*.sql
+var schema embed.FS
 
 // Store is a builddata.Store in a SQLite file.
 type Store struct {
@@ -107,24 +108,13 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // migrate brings the file to schemaVersion. Several processes may do so at once.
 func (s *Store) migrate(ctx context.Context) error {
-	var id, version, objects int
-	inspect := func(q querier) error {
-		return q.QueryRowContext(ctx, `SELECT
-			(SELECT application_id FROM pragma_application_id),
-			(SELECT user_version FROM pragma_user_version),
-			(SELECT count(*) FROM sqlite_schema)`).Scan(&id, &version, &objects)
-	}
-	err := s.patiently(ctx, "open", func() error { return inspect(s.db) })
-	if err != nil {
+	var version int
+	err := s.patiently(ctx, "open", func() (err error) {
+		version, err = s.inspect(ctx, s.db)
 		return err
-	}
-	switch {
-	case objects > 0 && id != applicationID:
-		return fmt.Errorf("open build data repository %s: %w: it is another program's database; it was left as it is, name another file", s.path, builddata.ErrCorrupt)
-	case version > schemaVersion:
-		return fmt.Errorf("open build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); upgrade this program", s.path, builddata.ErrCorrupt, version, schemaVersion)
-	case version == schemaVersion:
-		return nil
+	})
+	if err != nil || version == schemaVersion {
+		return err
 	}
 	// Not possible inside a transaction, and kept in the file from then on.
 	err = s.patiently(ctx, "open", func() error {
@@ -134,13 +124,44 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, "create", func(tx *sql.Tx) error {
-		if err := inspect(tx); err != nil || version == schemaVersion {
-			return err // another process was first
+	return s.write(ctx, "open", func(tx *sql.Tx) error {
+		// Another process may have been first, and of a newer release even.
+		version, err := s.inspect(ctx, tx)
+		if err != nil || version == schemaVersion {
+			return err
 		}
-		_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", schema, applicationID, schemaVersion))
+		for version < schemaVersion {
+			version++
+			statements, err := schema.ReadFile(fmt.Sprintf("schema/%d.sql", version))
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, string(statements)); err != nil {
+				return fmt.Errorf("upgrade build data repository %s to schema %d: %w", s.path, version, err)
+			}
+		}
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, schemaVersion))
 		return err
 	})
+}
+
+// inspect returns the file's schema version, 0 for an empty file, or why the
+// file cannot be used.
+func (s *Store) inspect(ctx context.Context, q querier) (version int, err error) {
+	var id, objects int
+	err = q.QueryRowContext(ctx, `SELECT
+		(SELECT application_id FROM pragma_application_id),
+		(SELECT user_version FROM pragma_user_version),
+		(SELECT count(*) FROM sqlite_schema)`).Scan(&id, &version, &objects)
+	switch {
+	case err != nil:
+		return 0, err
+	case objects > 0 && id != applicationID:
+		return 0, fmt.Errorf("build data repository %s: %w: it is another program's database; it was left as it is, name another file", s.path, builddata.ErrCorrupt)
+	case version > schemaVersion:
+		return 0, fmt.Errorf("build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); upgrade this program", s.path, builddata.ErrCorrupt, version, schemaVersion)
+	}
+	return version, nil
 }
 
 // querier is what *sql.DB and *sql.Tx have in common.

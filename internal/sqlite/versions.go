@@ -156,23 +156,30 @@ func scanVersion(r row) (v builddata.Version, err error) {
 // list reads all rows of a query.
 func list[T any](ctx context.Context, s *Store, doing string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	var all []T
-	err := s.patiently(ctx, doing, func() error {
-		all = nil
-		rows, err := s.db.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close() //nolint:errcheck // rows.Err below reports it
-		for rows.Next() {
-			one, err := scan(rows)
-			if err != nil {
-				return err
-			}
-			all = append(all, one)
-		}
-		return rows.Err()
+	err := s.patiently(ctx, doing, func() (err error) {
+		all, err = collect(ctx, s.db, scan, query, args...)
+		return err
 	})
 	return all, err
+}
+
+// collect is list for use inside a transaction: it neither tries again nor
+// translates errors.
+func collect[T any](ctx context.Context, q querier, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports it
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
 }
 
 func page(limit int) int {

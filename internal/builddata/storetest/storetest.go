@@ -314,6 +314,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 			}
 		})
 	})
+
+	t.Run("Leases", func(t *testing.T) { leases(t, fresh) })
+	t.Run("Rollouts", func(t *testing.T) { rollouts(t, fresh) })
 }
 
 func sequence(service string) builddata.Allocation {
