@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 	"sync"
 )
 
-// Proxy stands between a program and AWS and can make single calls fail.
+// Proxy stands between a program and AWS. It can make single calls fail, answer
+// them in place of AWS, and tell of those that were done.
 type Proxy struct {
 	// URL is its address, to be used as the endpoint of every AWS service.
 	URL string
@@ -23,8 +25,10 @@ type Proxy struct {
 	transport *http.Transport
 	server    *http.Server
 
-	mu   sync.Mutex
-	rule func(Call) *Fault
+	mu     sync.Mutex
+	rule   func(Call) *Fault
+	answer func(context.Context, Call) []byte
+	told   func(Call)
 }
 
 // Call is one call of an AWS service, as its caller sent it. A retried call
@@ -49,6 +53,9 @@ type Fault struct {
 	// Code is AWS's error code: "RequestLimitExceeded", "Throttling",
 	// "InternalError".
 	Code string
+	// Body, when set, is the reply as it is, for one that is no error: then
+	// Status is 200, and there is no Code.
+	Body []byte
 	// After has the call done before its reply is replaced or lost.
 	After bool
 }
@@ -89,6 +96,45 @@ func (p *Proxy) Intercept(rule func(Call) *Fault) {
 	p.rule = rule
 }
 
+// Answer has answer stand in for AWS from now on: the call does not reach AWS
+// if it returns the body of a reply, and does if it returns nil. Calls that
+// Intercept's rule breaks are not answered. Unlike the rule, answer may be
+// asked about several calls at a time, and may wait. A nil answer leaves every
+// call to AWS.
+func (p *Proxy) Answer(answer func(context.Context, Call) []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer = answer
+}
+
+// Notify has told called from now on after each call that AWS has done, before
+// its reply goes back, and also if the reply is lost. It may be called for
+// several calls at a time. A nil told ends it.
+func (p *Proxy) Notify(told func(Call)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = told
+}
+
+func (p *Proxy) answerTo(ctx context.Context, c Call) []byte {
+	p.mu.Lock()
+	answer := p.answer
+	p.mu.Unlock()
+	if answer == nil {
+		return nil
+	}
+	return answer(ctx, c)
+}
+
+func (p *Proxy) tell(c Call) {
+	p.mu.Lock()
+	told := p.told
+	p.mu.Unlock()
+	if told != nil {
+		told(c)
+	}
+}
+
 func (p *Proxy) decide(c Call) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +156,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault.reply(w, call)
 		return
 	}
+	if fault == nil {
+		if answer := p.answerTo(r.Context(), call); answer != nil {
+			(&Fault{Status: http.StatusOK, Body: answer}).reply(w, call)
+			return
+		}
+	}
 	resp, err := p.forward(r, body)
+	p.tell(call)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -163,9 +216,12 @@ func (f *Fault) reply(w http.ResponseWriter, c Call) {
 	if f.Status == 0 {
 		panic(http.ErrAbortHandler) // closes the connection without a reply
 	}
-	contentType, body := f.encode(c)
+	contentType, body := "text/xml", f.Body
+	if body == nil {
+		contentType, body = f.encode(c)
+		w.Header().Set("X-Amzn-ErrorType", f.Code)
+	}
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("X-Amzn-ErrorType", f.Code)
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(body)
 }

@@ -95,6 +95,34 @@ func TestProxy_FaultBeforeOrAfterTheCall(t *testing.T) {
 	}
 }
 
+func TestProxy_AnswersAndTells(t *testing.T) {
+	proxy, cfg := startProxy(t)
+	client := ec2.NewFromConfig(cfg)
+	told := make(chan string, 10)
+	proxy.Notify(func(c rig.Call) { told <- c.Action })
+	proxy.Answer(func(_ context.Context, c rig.Call) []byte {
+		if c.Action != "DescribeVpcs" {
+			return nil
+		}
+		return []byte(`<DescribeVpcsResponse><vpcSet><item><vpcId>vpc-1</vpcId></item></vpcSet></DescribeVpcsResponse>`)
+	})
+	out, err := client.DescribeVpcs(t.Context(), nil)
+	if err != nil || len(out.Vpcs) != 1 || aws.ToString(out.Vpcs[0].VpcId) != "vpc-1" {
+		t.Errorf("got %+v and %v, want the answer", out, err)
+	}
+	proxy.Intercept(func(rig.Call) *rig.Fault { return &rig.Fault{Status: 503, Code: "RequestLimitExceeded"} })
+	if _, err := client.DescribeVpcs(t.Context(), nil); err == nil {
+		t.Error("an answer came before a fault")
+	}
+	proxy.Intercept(func(rig.Call) *rig.Fault { return &rig.Fault{After: true} })
+	if _, err := client.CreateKeyPair(t.Context(), &ec2.CreateKeyPairInput{KeyName: aws.String("k")}); err == nil {
+		t.Error("no reply was lost")
+	}
+	if first := <-told; first != "CreateKeyPair" || len(told) > 0 {
+		t.Errorf("told of %s and %d more, want CreateKeyPair alone", first, len(told))
+	}
+}
+
 func TestProxy_JSON(t *testing.T) {
 	backend := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(backend.Close)

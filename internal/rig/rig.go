@@ -1,7 +1,8 @@
 // Package rig is what the acceptance tests, the Packer tests and the demo
 // stand on: the tools that `make tools` brought, moto as the AWS to talk to,
-// an account in it per test, and faults on the way there. It is not part of
-// any released program.
+// an account in it per test, faults on the way there, and a data plane, with
+// which an account's servers answer requests. It is not part of any released
+// program.
 package rig
 
 import (
