@@ -29,7 +29,7 @@ const codeSnapshotNotFound = "InvalidSnapshot.NotFound"
 func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Seen, error) {
 	client := c.In(image.Region).ec2
 	var seen stamp.Seen
-	err := clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, func(ctx context.Context) (done bool, saw string, err error) {
+	err := clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
 		out, err := client.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{image.ID}})
 		switch {
 		case hasCode(err, codeImageNotFound) || err == nil && len(out.Images) == 0:
@@ -76,7 +76,7 @@ func reason(image ec2types.Image) string {
 func (c *Cloud) TagImage(ctx context.Context, image stamp.Image, snapshots []string, tags tagging.Set) error {
 	client := c.In(image.Region).ec2
 	input := &ec2.CreateTagsInput{Resources: append([]string{image.ID}, snapshots...), Tags: ec2Tags(tags)}
-	return clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, func(ctx context.Context) (done bool, saw string, err error) {
+	return clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
 		_, err = client.CreateTags(ctx, input)
 		if hasCode(err, codeImageNotFound, codeSnapshotNotFound) {
 			return false, err.Error(), nil

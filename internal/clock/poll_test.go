@@ -11,7 +11,7 @@ import (
 
 func TestPoll(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	never := func(context.Context) (bool, string, error) { return false, "1 of 3", nil }
+	never := func(context.Context, time.Duration) (bool, string, error) { return false, "1 of 3", nil }
 
 	t.Run("TimesOutWithWhatItSaw", func(t *testing.T) {
 		c := clock.NewFake(start)
@@ -26,7 +26,7 @@ func TestPoll(t *testing.T) {
 	})
 	t.Run("LooksAtOnce", func(t *testing.T) {
 		c := clock.NewFake(start)
-		err := clock.Poll(t.Context(), c, time.Second, 0, func(context.Context) (bool, string, error) { return true, "", nil })
+		err := clock.Poll(t.Context(), c, time.Second, 0, func(context.Context, time.Duration) (bool, string, error) { return true, "", nil })
 		if err != nil || !c.Now().Equal(start) {
 			t.Errorf("got %v at %s, want success without waiting", err, c.Now())
 		}
@@ -41,7 +41,7 @@ func TestPoll(t *testing.T) {
 	})
 	t.Run("StopsAtAnError", func(t *testing.T) {
 		broken := errors.New("broken")
-		err := clock.Poll(t.Context(), clock.NewFake(start), time.Second, time.Hour, func(context.Context) (bool, string, error) { return false, "", broken })
+		err := clock.Poll(t.Context(), clock.NewFake(start), time.Second, time.Hour, func(context.Context, time.Duration) (bool, string, error) { return false, "", broken })
 		if !errors.Is(err, broken) {
 			t.Errorf("got %v, want %v", err, broken)
 		}
