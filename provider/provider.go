@@ -129,7 +129,7 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 			},
 			"endpoints": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Addresses that replace those of single AWS services: `autoscaling`, `ec2`, `elasticloadbalancing`, `sts`. `AWS_ENDPOINT_URL` replaces them all.",
+				MarkdownDescription: "Addresses that replace those of single AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `sts`. `AWS_ENDPOINT_URL` replaces them all.",
 				Validators:          []validator.Map{mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
 			},
 			"default_tags": schema.MapAttribute{
@@ -232,6 +232,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 		RequiredTags:       required,
 		Clock:              p.clock,
 		Entropy:            rand.Reader,
+		Holder:             app.Holder("terraform"),
 	}
 	resp.ResourceData, resp.DataSourceData = d, d
 }

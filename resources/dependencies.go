@@ -33,6 +33,8 @@ type Dependencies struct {
 
 	Clock   clock.Clock
 	Entropy io.Reader
+	// Holder says who is at work, for whoever meets a lease.
+	Holder string
 }
 
 // ForResource gives a resource its Dependencies.

@@ -127,8 +127,8 @@ func (e *Env) Provider(arguments ...string) string {
 		url := e.Proxy.URL
 		config += fmt.Sprintf(`  region      = %q
   assume_role = { role_arn = %q }
-  endpoints   = { ec2 = %q, autoscaling = %q, elasticloadbalancing = %q, sts = %q }
-`, Region, e.RoleARN(), url, url, url, url)
+  endpoints   = { ec2 = %q, autoscaling = %q, elasticloadbalancing = %q, cloudwatch = %q, sts = %q }
+`, Region, e.RoleARN(), url, url, url, url, url)
 	}
 	return config + strings.Join(arguments, "\n") + "\n}\n"
 }

@@ -56,6 +56,9 @@ func Main(m *testing.M) (code int) {
 	return code
 }
 
+// Required is what a configuration for the real program begins with.
+const Required = "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n"
+
 // NewWorkspace makes a folder that holds the configuration, if there is one.
 func NewWorkspace(t *testing.T, config string) *Workspace {
 	t.Helper()
@@ -72,7 +75,7 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 		"terraform.rc": fmt.Sprintf("provider_installation {\n  dev_overrides { \"pipes-as-code/delivery\" = %q }\n  direct {}\n}\n", provider),
 	}
 	if config != "" {
-		files["main.tf"] = "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n" + config
+		files["main.tf"] = Required + config
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
@@ -81,6 +84,9 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 	}
 	return w
 }
+
+// Folder is where it is.
+func (w *Workspace) Folder() string { return w.dir }
 
 // Copy adds the files of a folder.
 func (w *Workspace) Copy(folder string) error { return os.CopyFS(w.dir, os.DirFS(folder)) }

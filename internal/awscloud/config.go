@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -46,12 +47,13 @@ type AssumeRole struct {
 const (
 	endpointEC2         = "ec2"
 	endpointAutoScaling = "autoscaling"
+	endpointCloudWatch  = "cloudwatch"
 	endpointELB         = "elasticloadbalancing"
 	endpointSTS         = "sts"
 )
 
 // EndpointNames are the services whose address Config.Endpoints may replace.
-var EndpointNames = []string{endpointAutoScaling, endpointEC2, endpointELB, endpointSTS}
+var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC2, endpointELB, endpointSTS}
 
 // attempts is how often a call is tried, all in all, when AWS throttles it or
 // answers with a server error; the SDK waits up to 20 s in between, so a call
@@ -67,6 +69,7 @@ type Cloud struct {
 	ec2         ec2Calls
 	autoscaling *autoscaling.Client
 	elb         *elb.Client
+	cloudwatch  *cloudwatch.Client
 }
 
 // Open finds region and credentials, and fails if there are none. Nothing is
@@ -131,6 +134,9 @@ func newCloud(cfg aws.Config, endpoints map[string]string, c clock.Clock) *Cloud
 			override(&o.BaseEndpoint, endpoints[endpointAutoScaling])
 		}),
 		elb: elb.NewFromConfig(cfg, func(o *elb.Options) { override(&o.BaseEndpoint, endpoints[endpointELB]) }),
+		cloudwatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
+			override(&o.BaseEndpoint, endpoints[endpointCloudWatch])
+		}),
 	}
 }
 

@@ -1,17 +1,41 @@
 package awscloud
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
 // hasCode reports whether AWS answered with one of the error codes.
 func hasCode(err error, codes ...string) bool {
 	var e smithy.APIError
 	return errors.As(err, &e) && slices.Contains(codes, e.ErrorCode())
+}
+
+// notYet has the domain make a call again if AWS answered it with one of the
+// codes, by which AWS says that it does not know everywhere yet what it has
+// confirmed, or that it is still at it.
+func notYet(err error, codes ...string) error {
+	if hasCode(err, codes...) {
+		return &cluster.NotYetError{Saw: err.Error(), Err: err}
+	}
+	return err
+}
+
+// visible returns a part of a generation that was made, or has the domain look
+// again: AWS may not show it yet.
+func visible[T any](ctx context.Context, part string, g cluster.Generation, find func(context.Context, cluster.Generation) (*T, error)) (*T, error) {
+	found, err := find(ctx, g)
+	if err == nil && found == nil {
+		err = &cluster.NotYetError{Saw: fmt.Sprintf("%s %s is not there, or not visible yet", part, g.Name)}
+	}
+	return found, err
 }
 
 // mentions reports whether AWS's message contains one of the phrases. Only for

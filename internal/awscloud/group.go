@@ -2,11 +2,8 @@ package awscloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -14,7 +11,6 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
@@ -29,32 +25,27 @@ const (
 	codeScalingActivityF = "ScalingActivityInProgressFault"
 )
 
-// removal bounds how long servers may take to finish their requests and end.
-// AWS waits for the deregistration delay, at most an hour, and then for the
-// instances to shut down.
-const (
-	removalEvery = 5 * time.Second
-	removalMore  = 10 * time.Minute
-)
-
 // MakeServers implements cluster.Cloud.
-func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster.Spec, size int32) error {
-	t, err := visible(ctx, c, "launch template", g, c.template)
+func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster.Spec, size cluster.Size) error {
+	// A group of that name is ours, from a call whose reply was lost.
+	if group, err := c.group(ctx, g); group != nil || err != nil {
+		return err
+	}
+	t, err := visible(ctx, "launch template", g, c.template)
 	if err != nil {
 		return err
 	}
 	in := &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: &g.Name,
 		LaunchTemplate:       templateVersion(t.LaunchTemplateId, fmt.Sprint(aws.ToInt64(t.LatestVersionNumber))),
-		MinSize:              &s.Size.Min,
-		MaxSize:              &s.Size.Max,
-		DesiredCapacity:      aws.Int32(min(max(size, s.Size.Min), s.Size.Max)),
+		MinSize:              &size.Min,
+		MaxSize:              &size.Max,
 		VPCZoneIdentifier:    aws.String(strings.Join(s.Servers.SubnetIDs, ",")),
 		HealthCheckType:      aws.String("EC2"),
 		Tags:                 groupTags(g, g.Tags(s.Tags)),
 	}
 	if s.Target != nil {
-		group, err := visible(ctx, c, "target group", g, c.targetGroup)
+		group, err := visible(ctx, "target group", g, c.targetGroup)
 		if err != nil {
 			return err
 		}
@@ -62,18 +53,19 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 		in.HealthCheckType = aws.String("ELB")
 		in.HealthCheckGracePeriod = seconds(s.Target.Health.GracePeriod)
 	}
-	// Auto Scaling may not see a launch template or an instance profile yet
-	// that EC2 or IAM have confirmed.
-	return c.poll(ctx, propagationEvery, propagation, func(ctx context.Context) (bool, string, error) {
-		_, err := c.autoscaling.CreateAutoScalingGroup(ctx, in)
-		switch {
-		case err == nil || hasCode(err, codeGroupExists):
-			return true, "", nil
-		case hasCode(err, codeValidation) && mentions(err, "does not exist", "invalid iam instance profile"):
-			return false, err.Error(), nil
-		}
-		return false, "", fmt.Errorf("create Auto Scaling group %s: %w", g.Name, err)
-	})
+	_, err = c.autoscaling.CreateAutoScalingGroup(ctx, in)
+	if err == nil || hasCode(err, codeGroupExists) {
+		// So that whoever removes it again finds it.
+		_, err = visible(ctx, "Auto Scaling group", g, c.group)
+		return err
+	}
+	err = fmt.Errorf("create Auto Scaling group %s: %w", g.Name, err)
+	if mentions(err, "does not exist", "invalid iam instance profile") {
+		// Auto Scaling may not see a launch template or an instance profile
+		// yet that EC2 or IAM have confirmed.
+		return notYet(err, codeValidation)
+	}
+	return err
 }
 
 func templateVersion(id *string, version string) *types.LaunchTemplateSpecification {
@@ -93,14 +85,44 @@ func (c *Cloud) group(ctx context.Context, g cluster.Generation) (*types.AutoSca
 	return &out.AutoScalingGroups[0], nil
 }
 
-// Health implements cluster.Cloud. It takes at most four calls, whatever the
-// number of servers.
-func (c *Cloud) Health(ctx context.Context, g cluster.Generation) (cluster.Health, error) {
-	group, err := visible(ctx, c, "Auto Scaling group", g, c.group)
-	if err != nil {
-		return cluster.Health{}, err
+// Health implements cluster.Cloud. It takes one call for all groups, one for
+// the targets of each, and one for each group that is short of servers.
+func (c *Cloud) Health(ctx context.Context, generations ...cluster.Generation) ([]cluster.Health, error) {
+	names := make([]string, len(generations))
+	for i, g := range generations {
+		names[i] = g.Name
 	}
-	health := cluster.Health{Desired: int(aws.ToInt32(group.DesiredCapacity))}
+	groups := map[string]types.AutoScalingGroup{}
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.autoscaling, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read Auto Scaling groups %s: %w", strings.Join(names, ", "), err)
+		}
+		for _, group := range page.AutoScalingGroups {
+			groups[aws.ToString(group.AutoScalingGroupName)] = group
+		}
+	}
+	all := make([]cluster.Health, len(generations))
+	for i, g := range generations {
+		group, there := groups[g.Name]
+		if !there || group.Status != nil {
+			continue
+		}
+		var err error
+		if all[i], err = c.health(ctx, g, group); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.AutoScalingGroup) (cluster.Health, error) {
+	health := cluster.Health{
+		Exists:  true,
+		Size:    cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)},
+		Desired: aws.ToInt32(group.DesiredCapacity),
+	}
 	targets, err := c.targetHealth(ctx, group.TargetGroupARNs)
 	if err != nil {
 		return cluster.Health{}, err
@@ -175,76 +197,47 @@ func (c *Cloud) Resize(ctx context.Context, g cluster.Generation, size cluster.S
 		AutoScalingGroupName: &g.Name, MinSize: &size.Min, MaxSize: &size.Max,
 	})
 	if err != nil {
-		return fmt.Errorf("resize Auto Scaling group %s: %w", g.Name, err)
+		return notYet(fmt.Errorf("resize Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeScalingActivityF)
 	}
 	return nil
 }
 
 // RemoveServers implements cluster.Cloud: the group is first emptied, which
 // lets servers finish their requests, and then deleted, which would not.
-func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation) error {
+func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force bool) error {
 	group, err := c.group(ctx, g)
 	if group == nil || err != nil {
 		return err
 	}
-	if group.Status == nil { // set while the group is being deleted
-		if err := c.drain(ctx, g); err != nil {
-			return err
-		}
-		err = c.whilePropagating(ctx, func() error {
-			_, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true)})
-			if err != nil && !groupNotFound(err) {
-				return fmt.Errorf("delete Auto Scaling group %s: %w", g.Name, err)
-			}
-			return nil
-		}, codeGroupInUse, codeScalingActivity, codeScalingInUse, codeScalingActivityF)
-		if err != nil {
-			return err
-		}
+	if group.Status != nil { // set while the group is being deleted
+		return &cluster.NotYetError{Saw: fmt.Sprintf("Auto Scaling group %s is still being deleted, with %d servers", g.Name, len(group.Instances))}
 	}
-	return c.poll(ctx, removalEvery, removalMore, func(ctx context.Context) (bool, string, error) {
-		group, err := c.group(ctx, g)
-		if group == nil || err != nil {
-			return err == nil, "", err
-		}
-		return false, fmt.Sprintf("Auto Scaling group %s is still being deleted, with %d instances", g.Name, len(group.Instances)), nil
-	})
-}
-
-// drain waits until the group has ended all servers but those that are
-// protected from scale-in or in standby, which only its deletion ends.
-func (c *Cloud) drain(ctx context.Context, g cluster.Generation) error {
-	_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
-		AutoScalingGroupName: &g.Name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0),
-	})
-	if groupNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("empty Auto Scaling group %s: %w", g.Name, err)
-	}
-	delay := time.Duration(0)
-	targets, err := c.targetGroup(ctx, g)
-	if err != nil {
-		return err
-	}
-	if targets != nil {
-		attributes, err := c.targetGroupAttributes(ctx, aws.ToString(targets.TargetGroupArn))
-		if err != nil {
-			return err
-		}
-		delay = attributes.delay
-	}
-	return c.poll(ctx, removalEvery, removalMore+delay, func(ctx context.Context) (bool, string, error) {
-		group, err := c.group(ctx, g)
-		if group == nil || err != nil {
-			return err == nil, "", err
-		}
-		left := slices.DeleteFunc(group.Instances, func(i types.Instance) bool {
-			return aws.ToBool(i.ProtectedFromScaleIn) || i.LifecycleState == types.LifecycleStateStandby
+	if aws.ToInt32(group.MinSize) > 0 || aws.ToInt32(group.DesiredCapacity) > 0 {
+		_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
+			AutoScalingGroupName: &g.Name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0),
 		})
-		return len(left) == 0, fmt.Sprintf("%d servers of %s are still ending", len(left), g.Name), nil
-	})
+		if err != nil && !groupNotFound(err) {
+			return notYet(fmt.Errorf("empty Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeScalingActivityF)
+		}
+		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are ending", len(group.Instances), g.Name)}
+	}
+	var protected []string
+	for _, i := range group.Instances {
+		if aws.ToBool(i.ProtectedFromScaleIn) || i.LifecycleState == types.LifecycleStateStandby {
+			protected = append(protected, aws.ToString(i.InstanceId))
+		}
+	}
+	switch {
+	case len(protected) < len(group.Instances):
+		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are still ending", len(group.Instances)-len(protected), g.Name)}
+	case len(protected) > 0 && !force:
+		return &cluster.ProtectedError{Generation: g, Servers: protected}
+	}
+	_, err = c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true)})
+	if err != nil && !groupNotFound(err) {
+		return notYet(fmt.Errorf("delete Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeScalingActivity, codeScalingInUse, codeScalingActivityF)
+	}
+	return &cluster.NotYetError{Saw: fmt.Sprintf("Auto Scaling group %s is being deleted", g.Name)}
 }
 
 // groupNotFound: Auto Scaling has no code of its own for it.
@@ -268,37 +261,4 @@ func (c *Cloud) Generations(ctx context.Context, id cluster.ID) ([]cluster.Gener
 		}
 	}
 	return all, nil
-}
-
-// visible waits until a part of a generation that was made is also found.
-func visible[T any](ctx context.Context, c *Cloud, part string, g cluster.Generation, find func(context.Context, cluster.Generation) (*T, error)) (*T, error) {
-	var found *T
-	err := c.poll(ctx, propagationEvery, propagation, func(ctx context.Context) (done bool, saw string, err error) {
-		found, err = find(ctx, g)
-		return found != nil, fmt.Sprintf("%s %s is not there, or not visible yet", part, g.Name), err
-	})
-	return found, err
-}
-
-// poll waits by the Cloud's clock.
-func (c *Cloud) poll(ctx context.Context, every, within time.Duration, look clock.Look) error {
-	return clock.Poll(ctx, c.clock, every, within, look)
-}
-
-// whilePropagating repeats do while it fails with one of the codes, by which
-// AWS says that it does not know yet everywhere what it has confirmed.
-func (c *Cloud) whilePropagating(ctx context.Context, do func() error, codes ...string) error {
-	var last error
-	err := c.poll(ctx, propagationEvery, propagation, func(context.Context) (bool, string, error) {
-		last = do()
-		if hasCode(last, codes...) {
-			return false, last.Error(), nil
-		}
-		return last == nil, "", last
-	})
-	var timeout *clock.TimeoutError
-	if errors.As(err, &timeout) {
-		return fmt.Errorf("%w (for %s)", last, timeout.After)
-	}
-	return err
 }

@@ -46,7 +46,7 @@ func (c *Cloud) MakeTemplate(ctx context.Context, g cluster.Generation, s cluste
 		return fmt.Errorf("create launch template %s: %w", g.Name, err)
 	}
 	// So that whoever removes it again finds it.
-	_, err = visible(ctx, c, "launch template", g, c.template)
+	_, err = visible(ctx, "launch template", g, c.template)
 	return err
 }
 

@@ -2,6 +2,7 @@ package awscloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,6 +48,42 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 	return c.setWeights(ctx, *p, weights, nil)
 }
 
+// Shift implements cluster.Cloud. Weights are percentages.
+func (c *Cloud) Shift(ctx context.Context, to cluster.Generation, s cluster.Spec, percent int32, from cluster.Generation) error {
+	own, places, err := c.connection(ctx, to, s)
+	if err != nil {
+		return err
+	}
+	var other string
+	if group, err := c.targetGroup(ctx, from); err != nil {
+		return err
+	} else if group != nil {
+		other = aws.ToString(group.TargetGroupArn)
+	}
+	for _, p := range places {
+		weights := p.weights()
+		if _, there := weights[own]; !there {
+			continue
+		}
+		if ours, err := c.owns(ctx, s.ID, p); !ours || err != nil {
+			return errors.Join(err, fmt.Errorf("%s is not that of cluster %s alone", p, s.ID))
+		}
+		wanted := map[string]int32{}
+		for arn := range weights {
+			wanted[arn] = 0
+		}
+		wanted[own] = percent
+		if _, there := weights[other]; there {
+			wanted[other] = 100 - percent
+		}
+		if maps.Equal(weights, wanted) {
+			return nil
+		}
+		return c.setWeights(ctx, p, wanted, nil)
+	}
+	return fmt.Errorf("%s has no place at listener %s", to.Name, s.Listener.ARN)
+}
+
 // Serve implements cluster.Cloud. Other generations stay connected, without
 // requests, until they are removed.
 func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
@@ -80,28 +117,32 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	return nil
 }
 
-// serveAt sends all requests of a place to a target group.
+// serveAt sends all requests of a place to a target group, and has the place
+// select those that s says.
 func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, p place) error {
 	if err := c.checkPlace(ctx, s.ID, p); err != nil {
 		return err
 	}
-	weights := map[string]int32{}
-	for arn := range p.weights() {
-		weights[arn] = 0
-	}
-	weights[own] = 1
 	if p.ruleARN != "" {
 		// The rule may bear the version of the generation before.
 		if err := c.retagELB(ctx, p.ruleARN, ruleTags(g, s)); err != nil {
 			return err
 		}
 	}
+	weights := map[string]int32{}
+	for arn := range p.weights() {
+		weights[arn] = 0
+	}
+	weights[own] = 1
+	if p.share(own) == 100 && p.selects(s.Listener.Rule) {
+		return nil
+	}
 	return c.setWeights(ctx, p, weights, s.Listener.Rule)
 }
 
 // connection finds the generation's target group and what the listener does.
 func (c *Cloud) connection(ctx context.Context, g cluster.Generation, s cluster.Spec) (own string, places []place, err error) {
-	group, err := visible(ctx, c, "target group", g, c.targetGroup)
+	group, err := visible(ctx, "target group", g, c.targetGroup)
 	if err != nil {
 		return "", nil, err
 	}
@@ -233,28 +274,28 @@ func (c *Cloud) disconnectFrom(ctx context.Context, p place, own string) error {
 }
 
 // observeListener describes where the target group gets its requests from, as
-// the domain has it; nil when it gets none by a rule of the cluster's or by
-// the default action.
-func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string) (*cluster.Listener, error) {
+// the domain has it, and which percentage of those there; nil when it has no
+// place at a rule of the cluster's or at the default action.
+func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string) (*cluster.Listener, int32, error) {
 	places, err := c.places(ctx, listenerARN)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, p := range places {
 		if _, there := p.weights()[targetGroupARN]; !there {
 			continue
 		}
 		if p.ruleARN == "" {
-			return &cluster.Listener{ARN: listenerARN}, nil
+			return &cluster.Listener{ARN: listenerARN}, p.share(targetGroupARN), nil
 		}
 		ours, err := c.belongsTo(ctx, g.Cluster, p.ruleARN)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if ours {
 			rule, err := p.rule()
-			return &cluster.Listener{ARN: listenerARN, Rule: rule}, err
+			return &cluster.Listener{ARN: listenerARN, Rule: rule}, p.share(targetGroupARN), err
 		}
 	}
-	return nil, nil
+	return nil, 0, nil
 }

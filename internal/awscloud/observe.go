@@ -77,15 +77,12 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 			o.Target.Health.GracePeriod = time.Duration(aws.ToInt32(group.HealthCheckGracePeriod)) * time.Second
 		}
 		if listenerARN == "" {
-			o.Listener, err = c.findListener(ctx, g, targets)
+			o.Listener, o.Share, err = c.findListener(ctx, g, targets)
 		} else {
-			o.Listener, err = c.observeListener(ctx, g, listenerARN, o.TargetGroupARN)
+			o.Listener, o.Share, err = c.observeListener(ctx, g, listenerARN, o.TargetGroupARN)
 		}
 		if err != nil {
 			return o, err
-		}
-		if o.Listener == nil {
-			missing("place at a listener")
 		}
 	case listenerARN != "":
 		missing("target group " + g.Name)
@@ -128,7 +125,7 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 
 // findListener looks for a listener that forwards to the target group: among
 // those of the load balancers that AWS knows to use it, or else of all.
-func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *elbtypes.TargetGroup) (*cluster.Listener, error) {
+func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *elbtypes.TargetGroup) (*cluster.Listener, int32, error) {
 	in := &elb.DescribeLoadBalancersInput{}
 	if len(group.LoadBalancerArns) > 0 {
 		in.LoadBalancerArns = group.LoadBalancerArns
@@ -137,31 +134,31 @@ func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *e
 	for balancers.HasMorePages() {
 		page, err := balancers.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read the load balancers of target group %s: %w", aws.ToString(group.TargetGroupName), err)
+			return nil, 0, fmt.Errorf("read the load balancers of target group %s: %w", aws.ToString(group.TargetGroupName), err)
 		}
 		for _, balancer := range page.LoadBalancers {
-			l, err := c.findListenerOf(ctx, g, balancer, aws.ToString(group.TargetGroupArn))
+			l, share, err := c.findListenerOf(ctx, g, balancer, aws.ToString(group.TargetGroupArn))
 			if l != nil || err != nil {
-				return l, err
+				return l, share, err
 			}
 		}
 	}
-	return nil, nil
+	return nil, 0, nil
 }
 
-func (c *Cloud) findListenerOf(ctx context.Context, g cluster.Generation, balancer elbtypes.LoadBalancer, targetGroupARN string) (*cluster.Listener, error) {
+func (c *Cloud) findListenerOf(ctx context.Context, g cluster.Generation, balancer elbtypes.LoadBalancer, targetGroupARN string) (*cluster.Listener, int32, error) {
 	listeners := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: balancer.LoadBalancerArn})
 	for listeners.HasMorePages() {
 		page, err := listeners.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read the listeners of %s: %w", aws.ToString(balancer.LoadBalancerArn), err)
+			return nil, 0, fmt.Errorf("read the listeners of %s: %w", aws.ToString(balancer.LoadBalancerArn), err)
 		}
 		for _, listener := range page.Listeners {
-			l, err := c.observeListener(ctx, g, aws.ToString(listener.ListenerArn), targetGroupARN)
+			l, share, err := c.observeListener(ctx, g, aws.ToString(listener.ListenerArn), targetGroupARN)
 			if l != nil || err != nil {
-				return l, err
+				return l, share, err
 			}
 		}
 	}
-	return nil, nil
+	return nil, 0, nil
 }

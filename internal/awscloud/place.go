@@ -64,6 +64,32 @@ func (p place) weights() map[string]int32 {
 	return weights
 }
 
+// share is the percentage of the place's requests that a target group gets.
+func (p place) share(arn string) int32 {
+	total, weights := int32(0), p.weights()
+	for _, weight := range weights {
+		total += weight
+	}
+	if total == 0 {
+		return 0
+	}
+	return weights[arn] * 100 / total
+}
+
+// selects reports whether the place stands for the requests that r selects; a
+// nil r does not say.
+func (p place) selects(r *cluster.Rule) bool {
+	if r == nil || p.ruleARN == "" {
+		return true
+	}
+	is, err := p.rule()
+	return err == nil && sameStrings(is.Hosts, r.Hosts) && sameStrings(is.Paths, r.Paths)
+}
+
+func sameStrings(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
 // forward returns the place's actions with the requests sent by weight. What
 // comes before that, such as an authentication, stays. If sticky is positive,
 // a client stays for that long with the target group it came to.

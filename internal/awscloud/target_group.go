@@ -29,13 +29,6 @@ const (
 	attributeStickyDuration = "stickiness.lb_cookie.duration_seconds"
 )
 
-// propagation bounds the waits for AWS to know everywhere what it has
-// confirmed already.
-const (
-	propagation      = 2 * time.Minute
-	propagationEvery = 2 * time.Second
-)
-
 // MakeTargets implements cluster.Cloud.
 func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
@@ -64,7 +57,7 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 	if err != nil && !hasCode(err, codeTargetGroupExists) {
 		return fmt.Errorf("create target group %s: %w", g.Name, err)
 	}
-	group, err := visible(ctx, c, "target group", g, c.targetGroup)
+	group, err := visible(ctx, "target group", g, c.targetGroup)
 	if err != nil {
 		return err
 	}
@@ -77,16 +70,14 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 			attribute(attributeStickyType, "lb_cookie"),
 			attribute(attributeStickyDuration, strconv.Itoa(int(t.Stickiness.Seconds()))))
 	}
-	// Also once it was found, AWS may not know it everywhere.
-	return c.whilePropagating(ctx, func() error {
-		_, err := c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
-			TargetGroupArn: group.TargetGroupArn, Attributes: set,
-		})
-		if err != nil {
-			return fmt.Errorf("set the attributes of target group %s: %w", g.Name, err)
-		}
-		return nil
-	}, codeTargetGroupNotFound)
+	_, err = c.elb.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{
+		TargetGroupArn: group.TargetGroupArn, Attributes: set,
+	})
+	if err != nil {
+		// Also once it was found, AWS may not know it everywhere.
+		return notYet(fmt.Errorf("set the attributes of target group %s: %w", g.Name, err), codeTargetGroupNotFound)
+	}
+	return nil
 }
 
 func attribute(key, value string) types.TargetGroupAttribute {
@@ -169,11 +160,9 @@ func (c *Cloud) RemoveTargets(ctx context.Context, g cluster.Generation) error {
 	if group == nil || err != nil {
 		return err
 	}
-	return c.whilePropagating(ctx, func() error {
-		_, err := c.elb.DeleteTargetGroup(ctx, &elb.DeleteTargetGroupInput{TargetGroupArn: group.TargetGroupArn})
-		if err != nil && !hasCode(err, codeTargetGroupNotFound) {
-			return fmt.Errorf("delete target group %s: %w", g.Name, err)
-		}
-		return nil
-	}, codeResourceInUse)
+	_, err = c.elb.DeleteTargetGroup(ctx, &elb.DeleteTargetGroupInput{TargetGroupArn: group.TargetGroupArn})
+	if err != nil && !hasCode(err, codeTargetGroupNotFound) {
+		return notYet(fmt.Errorf("delete target group %s: %w", g.Name, err), codeResourceInUse)
+	}
+	return nil
 }

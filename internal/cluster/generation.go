@@ -28,14 +28,20 @@ var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
 // NewGeneration names a generation. Entropy must hold at least 8 random bytes.
 func NewGeneration(id ID, entropy [suffixLength]byte) Generation {
+	stem := notInNames.ReplaceAllString(id.Service+"-"+id.Environment, "-")
+	stem = strings.Trim(stem[:min(len(stem), maxName-1-suffixLength)], "-")
+	return Generation{Cluster: id, Name: stem + "-" + Suffix(entropy)}
+}
+
+// Suffix makes eight letters and digits of random bytes, for names that have
+// to be unique and readable.
+func Suffix(entropy [suffixLength]byte) string {
 	const letters = "bcdfghjklmnpqrstvwxyz0123456789" // no vowels, so no words
 	suffix := make([]byte, suffixLength)
 	for i, b := range entropy {
 		suffix[i] = letters[int(b)%len(letters)]
 	}
-	stem := notInNames.ReplaceAllString(id.Service+"-"+id.Environment, "-")
-	stem = strings.Trim(stem[:min(len(stem), maxName-1-suffixLength)], "-")
-	return Generation{Cluster: id, Name: stem + "-" + string(suffix)}
+	return string(suffix)
 }
 
 // Tags returns tags with the ones added by which the generation is known.

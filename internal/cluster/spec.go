@@ -6,7 +6,9 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,20 +62,31 @@ type Spec struct {
 	Tags tagging.Set
 }
 
-// listenerARN is empty for a worker cluster.
-func (s Spec) listenerARN() string {
+// ListenerARN is empty for a worker cluster.
+func (s Spec) ListenerARN() string {
 	if s.Listener == nil {
 		return ""
 	}
 	return s.Listener.ARN
 }
 
-// drainTime is how long a server that leaves may finish its requests.
-func (s Spec) drainTime() time.Duration {
-	if s.Target == nil {
-		return 0
+// SameServers reports whether a cluster as s can become one as other by
+// changes that leave its servers as they are: sizes, tags, and for which
+// requests its listener rule stands.
+func (s Spec) SameServers(other Spec) bool {
+	return s.ID == other.ID && s.Version == other.Version && s.ImageID == other.ImageID &&
+		s.Servers.same(other.Servers) && s.ListenerARN() == other.ListenerARN() &&
+		(s.Listener == nil || (s.Listener.Rule == nil) == (other.Listener.Rule == nil)) &&
+		reflect.DeepEqual(s.Target, other.Target)
+}
+
+// same compares what the servers are made of. The order of subnets and
+// security groups means nothing.
+func (s Servers) same(other Servers) bool {
+	for _, all := range []*[]string{&s.SubnetIDs, &s.SecurityGroupIDs, &other.SubnetIDs, &other.SecurityGroupIDs} {
+		*all = slices.Sorted(slices.Values(*all))
 	}
-	return s.Target.DeregistrationDelay
+	return reflect.DeepEqual(s, other)
 }
 
 // Servers is what the servers are made of, beside the image.

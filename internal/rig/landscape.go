@@ -44,9 +44,10 @@ func (l *Landscape) prepare(ctx context.Context, cfg aws.Config) error {
 		return err
 	}
 	l.VPC = *vpc.Vpc.VpcId
+	// Large ones: moto never gives the address of an ended server to another.
 	for i, zone := range []string{"a", "b"} {
 		subnet, err := network.CreateSubnet(ctx, &ec2.CreateSubnetInput{
-			VpcId: &l.VPC, AvailabilityZone: aws.String(l.Region + zone), CidrBlock: aws.String(fmt.Sprintf("10.0.%d.0/24", i)),
+			VpcId: &l.VPC, AvailabilityZone: aws.String(l.Region + zone), CidrBlock: aws.String(fmt.Sprintf("10.0.%d.0/20", 16*i)),
 		})
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -17,15 +16,20 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
-// Defaults of the timeouts.
+// Timeouts where nobody gives one.
 const (
-	defaultCreate = 15 * time.Minute
-	defaultUpdate = 15 * time.Minute
+	// noTimeout is for creations and changes: each of their waits has a bound
+	// of its own.
+	noTimeout     = 7 * 24 * time.Hour
 	defaultDelete = 90 * time.Minute // an hour of it may be the deregistration delay
+	// readTime bounds the look at what a change has come to, which whoever
+	// interrupted it waits for.
+	readTime = time.Minute
 )
 
 var (
@@ -91,42 +95,56 @@ func (r *clusterResource) ValidateConfig(ctx context.Context, req resource.Valid
 	}
 }
 
-// ModifyPlan says which tags will be there, replaces a cluster that misses a
-// part, and judges by what AWS holds whether the cluster can be made.
+// ModifyPlan says which tags will be there and whether there will be a rollout,
+// and judges by what AWS holds whether it can begin.
 func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() || r.Dependencies == nil {
 		return // it will be destroyed
 	}
-	create := req.State.Raw.IsNull()
-	if !create {
-		var missing types.List
-		resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("missing"), &missing)...)
-		if len(missing.Elements()) > 0 {
-			resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("missing"), []string{})...)
-			resp.RequiresReplace = append(resp.RequiresReplace, path.Root("missing"))
-			return // the plan of the replacement comes here again
+	set := func(attribute string, value any) {
+		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root(attribute), value)...)
+	}
+	var before *model
+	if !req.State.Raw.IsNull() {
+		before = &model{}
+		resp.Diagnostics.Append(req.State.Get(ctx, before)...)
+		if resp.Diagnostics.HasError() {
+			return
 		}
 	}
 	if !req.Config.Raw.IsFullyKnown() || r.DefaultTagsUnknown {
-		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("tags_all"), types.MapUnknown(types.StringType))...)
-		return // the apply checks what could not be checked here
+		// The apply checks what cannot be checked here.
+		set("tags_all", types.MapUnknown(types.StringType))
+		if before != nil && mayTakeOtherServers(req.State.Raw, req.Plan.Raw) {
+			for attribute, unknown := range unknownAfterRollout {
+				set(attribute, unknown)
+			}
+		}
+		return
 	}
 	var planned model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &planned)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	s, diags := planned.spec(ctx, r.DefaultTags)
-	resp.Diagnostics.Append(diags...)
+	s, settings := r.wanted(ctx, &planned, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("tags_all"), resources.StringMap(s.Tags))...)
-	if err := r.validate(s); err != nil {
-		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
-		return
+	set("tags_all", resources.StringMap(s.Tags))
+	takesServers := true
+	if before != nil {
+		was, diags := before.known(ctx)
+		resp.Diagnostics.Append(diags...)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		takesServers = before.misses() || !s.SameServers(was.Spec)
 	}
-	if !create {
+	for attribute, value := range planned.rolloutPlan(before, settings, takesServers) {
+		set(attribute, value)
+	}
+	if !takesServers || resp.Diagnostics.HasError() {
 		return
 	}
 	cloud, err := r.Cloud(ctx)
@@ -139,6 +157,22 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 }
 
+// wanted decodes a model whose values are all known, and judges it without
+// asking AWS.
+func (r *clusterResource) wanted(ctx context.Context, m *model, diags *diag.Diagnostics) (cluster.Spec, rollout.Settings) {
+	s, more := m.spec(ctx, r.DefaultTags)
+	diags.Append(more...)
+	settings, more := m.settings(ctx, s)
+	diags.Append(more...)
+	if diags.HasError() {
+		return s, settings
+	}
+	if err := errors.Join(r.validate(s), settings.Validate()); err != nil {
+		diags.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
+	}
+	return s, settings
+}
+
 // validate judges a whole specification without asking AWS.
 func (r *clusterResource) validate(s cluster.Spec) error {
 	if missing := s.Tags.Missing(r.RequiredTags); len(missing) > 0 {
@@ -148,29 +182,33 @@ func (r *clusterResource) validate(s cluster.Spec) error {
 }
 
 func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	m, s, manager := r.planned(ctx, req.Plan, &resp.Diagnostics)
-	within, diags := m.Timeouts.Create(ctx, defaultCreate)
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	within, diags := m.Timeouts.Create(ctx, noTimeout)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	var entropy [8]byte
-	if _, err := io.ReadFull(r.Entropy, entropy[:]); err != nil {
-		resources.Fail(&resp.Diagnostics, "name a generation", err)
+	s, settings := r.wanted(ctx, &m, &resp.Diagnostics)
+	manager := r.manager(ctx, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
 		return
 	}
-	g := cluster.NewGeneration(s.ID, entropy)
-	// All of a generation is found by its name, so this is identity enough
-	// for Terraform to destroy it, however far the creation comes.
-	m.begin(g, s)
-	if err := manager.Create(ctx, g, s, within); err != nil {
-		var failure *cluster.CreateError
-		if errors.As(err, &failure) && failure.Left {
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	there, err := manager.Apply(bounded, s, settings, nil)
+	if err != nil {
+		// What a failed creation left is what Terraform has to destroy: the
+		// generation's name is identity enough, however far it came.
+		var failure *rollout.Error
+		if errors.As(err, &failure) && failure.Outcome == rollout.Stopped && there.Serving != nil {
+			m.begin(there.Serving.Name, s)
 			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		}
-		resources.Fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
+		r.fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
 		return
 	}
+	m.begin(there.Serving.Name, s)
 	diags = r.refresh(ctx, manager, &m, &resp.State)
 	if diags.HasError() {
 		// It serves. An error here would have the next apply replace it.
@@ -180,44 +218,52 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	resp.Diagnostics.Append(diags...)
 }
 
-// planned decodes a plan that is to be applied, and finds the means.
-func (r *clusterResource) planned(ctx context.Context, plan tfsdk.Plan, diags *diag.Diagnostics) (m model, s cluster.Spec, manager *cluster.Manager) {
-	diags.Append(plan.Get(ctx, &m)...)
-	if diags.HasError() {
-		return m, s, nil
-	}
-	s, more := m.spec(ctx, r.DefaultTags)
-	diags.Append(more...)
-	if err := r.validate(s); err != nil {
-		diags.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
-		return m, s, nil
-	}
-	manager, err := r.manager(ctx)
-	if err != nil {
-		resources.Fail(diags, "reach AWS", err)
-	}
-	return m, s, manager
-}
-
-// begin fills in what is known before the first part of a cluster is made.
-func (m *model) begin(g cluster.Generation, s cluster.Spec) {
+// begin fills in what is known of a generation by its name.
+func (m *model) begin(generation string, s cluster.Spec) {
 	m.ID = types.StringValue(s.ID.String())
-	m.Generation = types.StringValue(g.Name)
+	m.Generation = types.StringValue(generation)
 	m.TagsAll = resources.StringMap(s.Tags)
 	m.AutoScalingGroupName, m.TargetGroupARN, m.LaunchTemplateID = types.StringNull(), types.StringNull(), types.StringNull()
 	m.Missing = types.ListNull(types.StringType)
+	// What a plan could tell stays as it told it.
+	if m.Traffic.IsUnknown() {
+		m.Traffic = types.Int32Null()
+	}
+	if m.PreviousVersion.IsUnknown() {
+		m.PreviousVersion = types.StringNull()
+	}
+	m.LastRollout = withoutUnknowns(m.LastRollout)
 }
 
-// refresh writes what there is of the cluster into the state.
-func (r *clusterResource) refresh(ctx context.Context, manager *cluster.Manager, m *model, state *tfsdk.State) (diags diag.Diagnostics) {
-	o, err := manager.Cloud.Observe(ctx, m.generation(), m.Listener.ValueString())
+// fail reports an error; that of a rollout has a headline of its own.
+func (r *clusterResource) fail(diags *diag.Diagnostics, doing string, err error) {
+	var failure *rollout.Error
+	if !errors.As(err, &failure) {
+		resources.Fail(diags, doing, err)
+		return
+	}
+	headline, detail, _ := strings.Cut(failure.Error(), "\n\n")
+	diags.AddError(strings.ToUpper(headline[:1])+strings.TrimSuffix(headline[1:], "."), detail)
+}
+
+// refresh writes what there is of the cluster into the state: which generation
+// serves by the repository, and what that is made of by AWS.
+func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager, m *model, state *tfsdk.State) (diags diag.Diagnostics) {
+	picture, err := manager.Look(ctx, m.identity())
+	if err != nil {
+		resources.Fail(&diags, "read the rollouts of cluster "+m.identity().String(), err)
+		diags.Append(state.Set(ctx, m)...)
+		return diags
+	}
+	m.record(picture)
+	o, err := manager.Cloud.Observe(ctx, cluster.Generation{Cluster: m.identity(), Name: m.Generation.ValueString()}, m.Listener.ValueString())
 	if err != nil {
 		resources.Fail(&diags, "read cluster "+m.identity().String(), err)
 		// What is known stays known: Terraform must not lose the generation.
 		diags.Append(state.Set(ctx, m)...)
 		return diags
 	}
-	if o.Gone() {
+	if o.Gone() && picture.Open == nil && picture.Kept == nil && len(picture.Left) == 0 {
 		state.RemoveResource(ctx)
 		return diags
 	}
@@ -229,53 +275,63 @@ func (r *clusterResource) refresh(ctx context.Context, manager *cluster.Manager,
 func (r *clusterResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	manager := r.manager(ctx, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
-		return
-	}
-	manager, err := r.manager(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "reach AWS", err)
 		return
 	}
 	resp.Diagnostics.Append(r.refresh(ctx, manager, &m, &resp.State)...)
 }
 
 func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	m, s, manager := r.planned(ctx, req.Plan, &resp.Diagnostics)
-	within, diags := m.Timeouts.Update(ctx, defaultUpdate)
+	var before, m model
+	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	within, diags := m.Timeouts.Update(ctx, noTimeout)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := manager.Update(ctx, m.generation(), s, within); err != nil {
-		resources.Fail(&resp.Diagnostics, "change cluster "+s.ID.String(), err)
+	known, diags := before.known(ctx)
+	resp.Diagnostics.Append(diags...)
+	s, settings := r.wanted(ctx, &m, &resp.Diagnostics)
+	manager := r.manager(ctx, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	there, err := manager.Apply(bounded, s, settings, known)
+	if err != nil {
+		r.fail(&resp.Diagnostics, "change cluster "+s.ID.String(), err)
+	}
+	if err != nil && (there.Serving == nil || there.Serving.Name == known.Name) {
+		m = before // what serves is still what it was
+	}
+	m.begin(known.Name, s)
+	if there.Serving != nil {
+		m.Generation = types.StringValue(there.Serving.Name)
 	}
 	// Also after a failure: the state then says how far it came.
-	resp.Diagnostics.Append(r.refresh(context.WithoutCancel(ctx), manager, &m, &resp.State)...)
+	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), readTime)
+	defer stop()
+	resp.Diagnostics.Append(r.refresh(reading, manager, &m, &resp.State)...)
 }
 
 func (r *clusterResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	s, diags := m.spec(ctx, r.DefaultTags)
+	known, diags := m.known(ctx)
 	resp.Diagnostics.Append(diags...)
 	within, diags := m.Timeouts.Delete(ctx, defaultDelete)
 	resp.Diagnostics.Append(diags...)
+	manager := r.manager(ctx, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
-		return
-	}
-	manager, err := r.manager(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "reach AWS", err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := manager.Delete(ctx, m.generation(), s.Listener); err != nil {
-		resources.Fail(&resp.Diagnostics, "destroy cluster "+m.identity().String(), fmt.Errorf("%w\n\nWhat is left of it stays in the state; destroy again to go on", err))
+	if err := manager.Destroy(ctx, m.identity(), known); err != nil {
+		r.fail(&resp.Diagnostics, "destroy cluster "+m.identity().String(), err)
 	}
 }
 
@@ -285,36 +341,62 @@ func (r *clusterResource) ImportState(ctx context.Context, req resource.ImportSt
 		resp.Diagnostics.AddError("The import id names no cluster", err.Error())
 		return
 	}
-	cloud, err := r.Cloud(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "reach AWS", err)
+	manager := r.manager(ctx, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
 		return
 	}
-	generations, err := cloud.Generations(ctx, id)
+	name, err := serving(ctx, manager, id)
 	if err != nil {
 		resources.Fail(&resp.Diagnostics, "import cluster "+req.ID, err)
 		return
 	}
-	if len(generations) != 1 {
-		resources.Fail(&resp.Diagnostics, "import cluster "+req.ID, fmt.Errorf("%d Auto Scaling groups carry the tag %s = %s, but exactly one is needed: %v", len(generations), tagging.Cluster, id, generations))
-		return
-	}
-	for name, value := range map[string]string{"id": req.ID, "service": id.Service, "environment": id.Environment, "generation": generations[0].Name} {
+	for name, value := range map[string]string{"id": req.ID, "service": id.Service, "environment": id.Environment, "generation": name} {
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
 	}
 }
 
-// manager acts on AWS and reports its progress to Terraform's log.
-func (r *clusterResource) manager(ctx context.Context) (*cluster.Manager, error) {
+// serving names the generation that serves: by the repository, or else the
+// only one that there is.
+func serving(ctx context.Context, manager *rollout.Manager, id cluster.ID) (string, error) {
+	picture, err := manager.Look(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if picture.Serving != nil {
+		return picture.Serving.Name, nil
+	}
+	generations, err := manager.Cloud.Generations(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if len(generations) != 1 {
+		return "", fmt.Errorf("the repository knows no such cluster, and %d Auto Scaling groups carry the tag %s = %s, where exactly one is needed: %v", len(generations), tagging.Cluster, id, generations)
+	}
+	return generations[0].Name, nil
+}
+
+// manager acts on AWS and the repository, and reports its progress to
+// Terraform's log.
+func (r *clusterResource) manager(ctx context.Context, diags *diag.Diagnostics) *rollout.Manager {
 	cloud, err := r.Cloud(ctx)
 	if err != nil {
-		return nil, err
+		resources.Fail(diags, "reach AWS", err)
+		return nil
 	}
-	return &cluster.Manager{
-		Cloud: cloud,
-		Clock: r.Clock,
+	region, err := r.Region(ctx)
+	if err != nil {
+		resources.Fail(diags, "reach AWS", err)
+		return nil
+	}
+	store, err := r.Store(ctx)
+	if err != nil {
+		resources.Fail(diags, "open the build data repository", err)
+		return nil
+	}
+	return &rollout.Manager{
+		Cloud: cloud, Store: store, Clock: r.Clock, Region: region, Holder: r.Holder, Entropy: r.Entropy,
 		Progress: func(ctx context.Context, format string, args ...any) {
 			tflog.Info(ctx, fmt.Sprintf(format, args...))
 		},
-	}, nil
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int32validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -19,18 +20,25 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/setplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
 // The values of metadata_http_tokens.
 const (
 	tokensRequired = "required"
 	tokensOptional = "optional"
+)
+
+// The values of missing_data.
+const (
+	missingOK    = "ok"
+	missingAlarm = "alarm"
 )
 
 var objectOptions = basetypes.ObjectAsOptions{}
@@ -69,12 +77,14 @@ var defaultHealthCheck = types.ObjectValueMust(healthCheckTypes, map[string]attr
 
 func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	replace := []planmodifier.String{stringplanmodifier.RequiresReplace()}
-	replaceSet := []planmodifier.Set{setplanmodifier.RequiresReplace()}
 	keep := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Immutable servers of one service in one environment: an Auto Scaling group of its own made from a tested image, behind a listener that exists already. " +
 			"The creation ends when every server is healthy, and leaves nothing behind when it fails.\n\n" +
-			"Sizes and tags are changed in place; the number of running servers is left to whoever scales the group. Any other change replaces the cluster; with `lifecycle { create_before_destroy = true }` the new servers are healthy and serve before the old ones go.",
+			"Sizes, tags and the requests that a listener rule selects are changed in place; the number of running servers is left to whoever scales the group. " +
+			"Any other change, above all of `version` and `image_id`, is a *rollout* within the apply: new servers, as many as the old ones are at that moment, get the requests once they are healthy, are watched, and only then do the old ones go. " +
+			"A rollout that fails is taken back, and the apply fails and says what serves. One that is interrupted is on record in the build data repository; the next apply goes on with it, and `delivery rollout` shows it, finishes it or takes it back. " +
+			"Only another `service` or `environment` is another cluster and replaces this one.",
 		Attributes: map[string]schema.Attribute{
 			"id": schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "`service/environment`, which is also what an import takes."},
 			"service": schema.StringAttribute{
@@ -86,42 +96,42 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "The environment they run in: 1 to 64 letters, digits, dots, underscores and hyphens.",
 			},
 			"version": schema.StringAttribute{
-				Required: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthBetween(1, 256)},
+				Required: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 256)},
 				MarkdownDescription: "The version that the image holds.",
 			},
 			"image_id": schema.StringAttribute{
-				Required: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Required: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "The AMI, usually from the data source `delivery_image`. One with a volume that would outlive its server is refused: data belongs in resources of its own.",
 			},
 
 			"instance_type": schema.StringAttribute{
-				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template`.",
 			},
 			"subnet_ids": schema.SetAttribute{
-				Required: true, ElementType: types.StringType, PlanModifiers: replaceSet, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
+				Required: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
 				MarkdownDescription: "The subnets of the servers, all in the load balancer's VPC.",
 			},
 			"security_group_ids": schema.SetAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: replaceSet, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
+				Optional: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
 				MarkdownDescription: "The security groups of the servers. Defaults to the VPC's default group.",
 			},
-			"iam_instance_profile": schema.StringAttribute{Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "Name or ARN of the servers' IAM instance profile."},
+			"iam_instance_profile": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "Name or ARN of the servers' IAM instance profile."},
 			"user_data": schema.StringAttribute{
-				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthBetween(1, 16*1024)},
+				Optional: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 16*1024)},
 				MarkdownDescription: "User data as plain text, at most 16 KiB. Not the place for secrets: it is readable in the account and in Terraform's state.",
 			},
 			"root_volume_size": schema.Int32Attribute{
-				Optional: true, PlanModifiers: []planmodifier.Int32{int32planmodifier.RequiresReplace()}, Validators: []validator.Int32{int32validator.Between(1, 64*1024)},
+				Optional: true, Validators: []validator.Int32{int32validator.Between(1, 64*1024)},
 				MarkdownDescription: "Size of the root volume in GiB. Defaults to the image's.",
 			},
 			"metadata_http_tokens": schema.StringAttribute{
-				Optional: true, Computed: true, PlanModifiers: replace, Default: stringdefault.StaticString(tokensRequired),
+				Optional: true, Computed: true, Default: stringdefault.StaticString(tokensRequired),
 				Validators:          []validator.String{stringvalidator.OneOf(tokensRequired, tokensOptional)},
 				MarkdownDescription: "`required` (the default) admits version 2 of the instance metadata service only, `optional` version 1 as well.",
 			},
 			"launch_template": schema.SingleNestedAttribute{
-				Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplace()},
+				Optional:            true,
 				MarkdownDescription: "An existing launch template to copy, in place of `instance_type`, `security_group_ids`, `iam_instance_profile`, `user_data` and `root_volume_size`. Later changes of the template have no effect on the cluster, and an import does not know where its template was copied from.",
 				Attributes: map[string]schema.Attribute{
 					"id":      schema.StringAttribute{Required: true, MarkdownDescription: "The template's id."},
@@ -139,11 +149,11 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 
 			"listener": schema.StringAttribute{
-				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "ARN of a listener of an application load balancer. Without one it is a worker cluster, judged by its instances' health alone.",
 			},
 			"listener_rule": schema.SingleNestedAttribute{
-				Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplace()},
+				Optional:            true,
 				MarkdownDescription: "Which of the listener's requests are for this cluster; those that match host and path, at most five patterns in all. Without a rule the cluster takes the listener's default action, which has to be a fixed response before, and is one again afterwards: 503. A rule or default action that serves something else is never taken over.",
 				Attributes: map[string]schema.Attribute{
 					"priority": schema.Int32Attribute{
@@ -162,25 +172,45 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"target": targetAttribute(),
 
+			"rollout": rolloutAttribute(),
+
 			"tags": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Tags of everything in the cluster, in addition to the provider's `default_tags` and to `service`, `environment` and `version`."},
 			"tags_all": schema.MapAttribute{
 				Computed: true, ElementType: types.StringType,
 				MarkdownDescription: "All tags of everything in the cluster: group, servers, volumes, launch template, target group and rule.",
 			},
 
-			"generation":             schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the cluster's generation, which its launch template, Auto Scaling group and target group bear."},
+			"generation":             schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the generation that serves, which its launch template, Auto Scaling group and target group bear. Every rollout brings another."},
 			"autoscaling_group_name": schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the Auto Scaling group."},
 			"target_group_arn":       schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "ARN of the target group; null without a listener."},
 			"launch_template_id":     schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Id of the launch template."},
 			"missing": schema.ListAttribute{
 				Computed: true, ElementType: types.StringType, PlanModifiers: []planmodifier.List{listplanmodifier.UseStateForUnknown()},
-				MarkdownDescription: "Parts of the cluster that should be there and are not, because its creation was interrupted or somebody removed them. A cluster that misses something is replaced by the next apply.",
+				MarkdownDescription: "Parts of the cluster that should be there and are not, because somebody removed them. The next apply rolls out a complete generation.",
+			},
+			"traffic": schema.Int32Attribute{
+				Computed: true, PlanModifiers: []planmodifier.Int32{int32planmodifier.UseStateForUnknown()},
+				MarkdownDescription: "Percentage of the cluster's requests that its generation gets; null without a listener. Where it is not 100, because somebody changed the weights, the next apply puts it right.",
+			},
+			"previous_version": schema.StringAttribute{
+				Computed: true, PlanModifiers: keep,
+				MarkdownDescription: "The version that `keep_previous` has kept ready; null if none is.",
+			},
+			"last_rollout": schema.SingleNestedAttribute{
+				Computed: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.UseStateForUnknown()},
+				MarkdownDescription: "The latest rollout by the build data repository. A plan shows here which version a rollout would move the cluster from and to.",
+				Attributes: map[string]schema.Attribute{
+					"id":           schema.StringAttribute{Computed: true, MarkdownDescription: "Its id, for `delivery rollout status`."},
+					"from_version": schema.StringAttribute{Computed: true, MarkdownDescription: "The version before; null in the cluster's creation."},
+					"to_version":   schema.StringAttribute{Computed: true, MarkdownDescription: "The version that it brings."},
+					"status":       schema.StringAttribute{Computed: true, MarkdownDescription: "`succeeded`, `failed` (it was taken back), or `started`: it was interrupted, and the next apply brings it to its end."},
+				},
 			},
 
 			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{
 				Create: true, Update: true, Delete: true,
-				CreateDescription: "How long the new servers may take to be healthy, as `10m`. Defaults to `" + defaultCreate.String() + "`.",
-				UpdateDescription: "How long the servers that a larger `min_size` asks for may take to be healthy. Defaults to `" + defaultUpdate.String() + "`.",
+				CreateDescription: "How long the creation may take as a whole, as `30m`; when that is over, it is taken back. By default each of its waits has a bound of its own.",
+				UpdateDescription: "How long a change may take as a whole; when that is over, a rollout is taken back. By default each of its waits has a bound of its own.",
 				DeleteDescription: "How long the removal may take. Defaults to `" + defaultDelete.String() + "`.",
 			}),
 		},
@@ -189,23 +219,6 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 
 // conditionValues: AWS takes patterns of 1 to 128 characters.
 var conditionValues = []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 128))}
-
-// meansAnotherTarget passes over durations that are only written differently.
-func meansAnotherTarget(ctx context.Context, req planmodifier.ObjectRequest, resp *objectplanmodifier.RequiresReplaceIfFuncResponse) {
-	if req.StateValue.IsNull() || req.PlanValue.IsNull() || req.PlanValue.IsUnknown() {
-		resp.RequiresReplace = true
-		return
-	}
-	var was, planned targetModel
-	resp.Diagnostics.Append(req.StateValue.As(ctx, &was, objectOptions)...)
-	resp.Diagnostics.Append(req.PlanValue.As(ctx, &planned, objectOptions)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	d := decoder{ctx: ctx}
-	resp.RequiresReplace = planned.HealthCheck.IsUnknown() || *d.target(was) != *d.target(planned)
-	resp.Diagnostics.Append(d.diags...)
-}
 
 // targetAttribute's ranges are AWS's,
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html.
@@ -228,7 +241,7 @@ func targetAttribute() schema.Attribute {
 		}
 	}
 	return schema.SingleNestedAttribute{
-		Optional: true, PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplaceIf(meansAnotherTarget, "Another target replaces the cluster.", "Another target replaces the cluster.")},
+		Optional:            true,
 		MarkdownDescription: "How requests reach a server. Required with `listener`, and only then.",
 		Attributes: map[string]schema.Attribute{
 			"port": schema.Int32Attribute{Required: true, Validators: []validator.Int32{int32validator.Between(1, 65535)}, MarkdownDescription: "The port that the service listens on."},
@@ -257,6 +270,42 @@ func targetAttribute() schema.Attribute {
 					"grace_period":        duration(defaultGrace, 0, 24*time.Hour, "How long a new server may be unhealthy before it is replaced."),
 				},
 			},
+		},
+	}
+}
+
+// rolloutAttribute has no defaults in the schema, so that an import, which
+// cannot know them, plans no change for a cluster that leaves them out.
+func rolloutAttribute() schema.Attribute {
+	duration := func(least, most time.Duration, text string) schema.StringAttribute {
+		return schema.StringAttribute{
+			Optional: true, CustomType: timetypes.GoDurationType{}, MarkdownDescription: text,
+			Validators: []validator.String{durationBetween{least, most}},
+		}
+	}
+	choice := func(text string, values ...string) schema.StringAttribute {
+		return schema.StringAttribute{Optional: true, MarkdownDescription: text, Validators: []validator.String{stringvalidator.OneOf(values...)}}
+	}
+	return schema.SingleNestedAttribute{
+		Optional:            true,
+		MarkdownDescription: "How careful a rollout is.",
+		Attributes: map[string]schema.Attribute{
+			"steps": schema.ListAttribute{
+				Optional: true, ElementType: types.Int32Type, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
+				MarkdownDescription: "Percentages of the requests that the new servers get, one after the other, as `[10, 50, 100]`. Each is watched for `observe_for`. All at once by default.",
+			},
+			"healthy_within": duration(time.Second, 24*time.Hour, "How long new servers may take to be healthy. Defaults to `"+humanDuration(rollout.DefaultHealthyWithin)+"`."),
+			"observe_for":    duration(0, 24*time.Hour, "How long the new servers and the `alarms` are watched after each step. Defaults to `0s`: one look."),
+			"alarms": schema.SetAttribute{
+				Optional: true, ElementType: types.StringType,
+				Validators:          []validator.Set{setvalidator.SizeBetween(1, 100), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 255))},
+				MarkdownDescription: "Names of CloudWatch alarms, composite ones included. One that fires while it is watched takes the rollout back; one that fires before, or does not exist, has it not begin.",
+			},
+			"missing_data":        choice("What an alarm without data counts as: `ok` (the default) or `alarm`.", missingOK, missingAlarm),
+			"drain":               duration(0, time.Hour, "How long the old servers stay, watched like the new ones but without new requests, before they end. Defaults to the target's `deregistration_delay`, so that every request can finish. A load balancer needs some seconds to act on new weights, so less than `10s` is for tests."),
+			"keep_previous":       schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the old servers stay, without requests, until the rollout after: going back to their version is then one change of weights. They cost what running servers cost. Defaults to false."},
+			"on_failure":          choice("What becomes of new servers that failed: `undo` (the default) removes them; `keep` leaves them without requests, to be looked at. The next apply goes on with them if it is to bring the same version, and removes them if it is not.", string(rollout.Undo), string(rollout.Keep)),
+			"protected_instances": choice("What becomes of old servers that somebody protected from scale-in or put in standby: `wait` (the default) waits for an hour at most until they are not any more; `ignore` leaves them, without requests, to be removed by the rollout after; `force` ends them.", string(rollout.Wait), string(rollout.Ignore), string(rollout.Force)),
 		},
 	}
 }

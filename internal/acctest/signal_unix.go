@@ -1,0 +1,19 @@
+//go:build unix
+
+package acctest
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// Signal sends a signal to a command of a workspace. A kill reaches the
+// provider that it has started as well, as when a machine dies; whatever else,
+// the command alone.
+func Signal(cmd *exec.Cmd, s os.Signal) error {
+	if s == os.Kill {
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+	return cmd.Process.Signal(s)
+}

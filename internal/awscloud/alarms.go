@@ -1,0 +1,54 @@
+package awscloud
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+)
+
+// maxAlarmNames is how many alarms one call takes,
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
+const maxAlarmNames = 100
+
+// Alarms implements cluster.Cloud. Composite alarms count like others; AWS
+// leaves them out unless asked.
+func (c *Cloud) Alarms(ctx context.Context, names []string) ([]cluster.Alarm, error) {
+	found := map[string]cluster.Alarm{}
+	for batch := range slices.Chunk(names, maxAlarmNames) {
+		pages := cloudwatch.NewDescribeAlarmsPaginator(c.cloudwatch, &cloudwatch.DescribeAlarmsInput{
+			AlarmNames: batch, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("read alarms: %w", err)
+			}
+			for _, a := range page.MetricAlarms {
+				found[aws.ToString(a.AlarmName)] = alarm(a.AlarmName, a.StateValue, a.StateReason)
+			}
+			for _, a := range page.CompositeAlarms {
+				found[aws.ToString(a.AlarmName)] = alarm(a.AlarmName, a.StateValue, a.StateReason)
+			}
+		}
+	}
+	all := make([]cluster.Alarm, len(names))
+	for i, name := range names {
+		a, ok := found[name]
+		if !ok {
+			a = cluster.Alarm{Name: name, State: cluster.AlarmMissing}
+		}
+		all[i] = a
+	}
+	return all, nil
+}
+
+// alarm translates: the domain uses CloudWatch's words for states.
+func alarm(name *string, state types.StateValue, reason *string) cluster.Alarm {
+	return cluster.Alarm{Name: aws.ToString(name), State: cluster.AlarmState(state), Reason: aws.ToString(reason)}
+}

@@ -1,0 +1,362 @@
+package awscloud_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	asgtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+const (
+	rolloutRegion = "eu-north-1"
+	rolloutHost   = "strawberry.example.com"
+)
+
+var strawberry = cluster.ID{Service: "strawberry", Environment: "prod"}
+
+// fast is a clock that goes speed times as fast as the machine's.
+type fast struct {
+	began time.Time
+	speed float64
+}
+
+func newFast(speed float64) fast { return fast{clock.System{}.Now(), speed} }
+
+func (f fast) Now() time.Time {
+	return f.began.Add(time.Duration(float64(clock.System{}.Now().Sub(f.began)) * f.speed))
+}
+
+func (f fast) Sleep(ctx context.Context, d time.Duration) error {
+	return clock.System{}.Sleep(ctx, time.Duration(float64(d)/f.speed))
+}
+
+// site is an account with a landscape, and a cluster in it that is rolled out
+// through a proxy, by the record of a repository of its own.
+type site struct {
+	testing.TB
+	account   rig.Account
+	landscape rig.Landscape
+	proxy     *rig.Proxy
+	plane     *rig.DataPlane // nil without one
+	clock     clock.Clock
+	speed     float64       // of the clock
+	path      string        // of the repository
+	sticky    time.Duration // how long a client stays with its server
+	cloud     *awscloud.Cloud
+	manager   *rollout.Manager
+	// Whoever looks and acts for the test does not pass the proxy.
+	scaling   *autoscaling.Client
+	balancing *elb.Client
+
+	mu   sync.Mutex
+	said []string
+}
+
+// enter has this process act with credentials that lead into any account, and
+// try each call so often.
+func enter(t testing.TB, attempts int) {
+	t.Helper()
+	rig.Acceptance(t)
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_MAX_ATTEMPTS": fmt.Sprint(attempts),
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// newSite opens an account in moto.
+func newSite(t testing.TB, moto *rig.Moto, c clock.Clock) (s *site, err error) {
+	s = &site{TB: t, clock: c, path: filepath.Join(t.TempDir(), "delivery.db")}
+	if s.account, err = moto.Account(t.Context()); err != nil {
+		return nil, err
+	}
+	if s.landscape, err = rig.Prepare(t.Context(), s.account, rolloutRegion); err != nil {
+		return nil, err
+	}
+	if s.proxy, err = rig.NewProxy(s.account.Endpoint); err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = s.proxy.Close() })
+	endpoints := map[string]string{}
+	for _, name := range awscloud.EndpointNames {
+		endpoints[name] = s.proxy.URL
+	}
+	s.cloud, err = awscloud.Open(t.Context(), awscloud.Config{
+		Region: rolloutRegion, AssumeRole: &awscloud.AssumeRole{RoleARN: s.account.RoleARN(), SessionName: "test"},
+		Endpoints: endpoints, Clock: c,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.scaling = autoscaling.NewFromConfig(s.account.Config(rolloutRegion))
+	s.balancing = elb.NewFromConfig(s.account.Config(rolloutRegion))
+	store, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	s.manager = s.run("the test", store)
+	return s, nil
+}
+
+// openSite opens an account in the moto that all tests share, with a clock
+// that goes so fast and, if options are given, with a data plane.
+func openSite(t testing.TB, speed float64, o *rig.Options) *site {
+	t.Helper()
+	moto, err := rig.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSite(t, moto, newFast(speed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.speed = speed
+	if o == nil {
+		return s
+	}
+	o.Speed = speed
+	if s.plane, err = rig.NewDataPlane(t.Context(), s.account, s.landscape, s.proxy, *o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.plane.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// open opens the repository as a process does.
+func (s *site) open() (*sqlite.Store, error) {
+	return sqlite.Open(s.Context(), s.path, s.clock)
+}
+
+// run is a process that works on the cluster.
+func (s *site) run(holder string, store rollout.Store) *rollout.Manager {
+	return &rollout.Manager{
+		Cloud: s.cloud, Store: store, Clock: s.clock, Region: rolloutRegion, Holder: holder, Entropy: rand.Reader,
+		Progress: func(_ context.Context, format string, args ...any) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.said = append(s.said, fmt.Sprintf(format, args...))
+		},
+	}
+}
+
+// log is what the latest processes said, for whoever looks into a failure.
+func (s *site) log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "\n\t" + strings.Join(s.said[max(0, len(s.said)-40):], "\n\t")
+}
+
+// spec is the cluster with a version.
+func (s *site) spec(version string) cluster.Spec {
+	return cluster.Spec{
+		ID: strawberry, Version: version, ImageID: rig.BaseImage,
+		Servers: cluster.Servers{
+			InstanceType: "t3.micro", SubnetIDs: s.landscape.Subnets, SecurityGroupIDs: []string{s.landscape.SecurityGroup},
+		},
+		Size:     cluster.Size{Min: 2, Max: 6},
+		Listener: &cluster.Listener{ARN: s.landscape.Listener, Rule: &cluster.Rule{Priority: 100, Hosts: []string{rolloutHost}}},
+		Target: &cluster.Target{
+			Port: 8080, Protocol: "HTTP", DeregistrationDelay: 20 * time.Second, Stickiness: s.sticky,
+			Health: cluster.HealthCheck{
+				Path: "/health", Matcher: "200-299", Interval: 5 * time.Second, Timeout: 2 * time.Second,
+				HealthyThreshold: 2, UnhealthyThreshold: 2, GracePeriod: time.Minute,
+			},
+		},
+		Tags: tagging.Set{
+			tagging.Service: strawberry.Service, tagging.Environment: strawberry.Environment, tagging.Version: version,
+		},
+	}
+}
+
+// apply brings the cluster to a version and returns the name of the generation
+// that serves then.
+func (s *site) apply(version string, settings rollout.Settings) string {
+	s.Helper()
+	e, err := s.manager.Apply(s.Context(), s.spec(version), settings, s.known())
+	if err != nil {
+		s.Fatalf("rollout of version %s: %v%s", version, err, s.log())
+	}
+	if e.Serving == nil || e.Serving.Spec.Version != version {
+		s.Fatalf("version %s was rolled out, and %+v serves", version, e.Serving)
+	}
+	return e.Serving.Name
+}
+
+// known is what Terraform's state holds of the cluster.
+func (s *site) known() *rollout.Side {
+	s.Helper()
+	p, err := s.manager.Look(s.Context(), strawberry)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return p.Serving
+}
+
+// destroy ends the cluster, and sees that nothing is left.
+func (s *site) destroy() {
+	s.Helper()
+	if err := s.manager.Destroy(s.Context(), strawberry, s.known()); err != nil {
+		s.Fatalf("%v%s", err, s.log())
+	}
+	if err := rig.NothingLeft(s.Context(), s.account, s.landscape); err != nil {
+		s.Error(err)
+	}
+}
+
+// group describes a generation's Auto Scaling group; nil when there is none.
+func (s *site) group(ctx context.Context, name string) (*asgtypes.AutoScalingGroup, error) {
+	out, err := s.scaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	if err != nil || len(out.AutoScalingGroups) == 0 {
+		return nil, err
+	}
+	return &out.AutoScalingGroups[0], nil
+}
+
+// scale sets how many servers a generation should have, as whoever scales it does.
+func (s *site) scale(ctx context.Context, name string, desired int32) error {
+	_, err := s.scaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &desired})
+	return err
+}
+
+// inService counts a group's servers that are in service.
+func inService(group asgtypes.AutoScalingGroup) (n int32) {
+	for _, i := range group.Instances {
+		if i.LifecycleState == asgtypes.LifecycleStateInService && aws.ToString(i.HealthStatus) == "Healthy" {
+			n++
+		}
+	}
+	return n
+}
+
+// weights are those of the generations at the listener, by name.
+func (s *site) weights(ctx context.Context) (map[string]int32, error) {
+	out, err := s.balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: &s.landscape.Listener})
+	if err != nil {
+		return nil, err
+	}
+	weights := map[string]int32{}
+	for _, rule := range out.Rules {
+		for _, action := range rule.Actions {
+			if action.ForwardConfig == nil {
+				continue
+			}
+			for _, t := range action.ForwardConfig.TargetGroups {
+				// arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID
+				weights[strings.Split(aws.ToString(t.TargetGroupArn), "/")[1]] += aws.ToInt32(t.Weight)
+			}
+		}
+	}
+	return weights, nil
+}
+
+// settled reports what is not as it has to be once nothing is under way: the
+// record knows everything there is, one generation serves with all of the
+// requests, and nothing is pinned, suspended or reset.
+func (s *site) settled(ctx context.Context, serving string, live int32) error {
+	p, err := s.manager.Look(ctx, strawberry)
+	if err != nil {
+		return err
+	}
+	if p.Open != nil {
+		return fmt.Errorf("rollout %s is not at its end", p.Open.ID)
+	}
+	if p.Serving == nil || p.Serving.Spec.Version != serving {
+		return fmt.Errorf("by the record %+v serves, want version %s", p.Serving, serving)
+	}
+	there := []string{p.Serving.Name}
+	if p.Kept != nil {
+		there = append(there, p.Kept.Name)
+	}
+	for _, left := range p.Left {
+		there = append(there, left.Name)
+	}
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	left, err := rig.Leftovers(ctx, s.account, s.landscape)
+	if err != nil {
+		return err
+	}
+	found := map[string]int{}
+	for _, thing := range left {
+		kind, name, _ := strings.Cut(thing, " "+strawberry.Service+"-")
+		if name == "" { // an instance, a volume or a rule
+			kind = thing[:strings.LastIndex(thing, " ")]
+		} else if !slices.Contains(there, strawberry.Service+"-"+name) {
+			fault("%s is left, and no record knows it", thing)
+		}
+		found[kind]++
+	}
+	servers := 0
+	for _, name := range there {
+		group, err := s.group(ctx, name)
+		if err != nil {
+			return err
+		}
+		if group == nil {
+			fault("Auto Scaling group %s is gone", name)
+			continue
+		}
+		servers += len(group.Instances)
+		if len(group.SuspendedProcesses) > 0 {
+			fault("%s: %d processes are suspended", name, len(group.SuspendedProcesses))
+		}
+		if is, want := (cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)}), s.spec("").Size; is != want &&
+			!slices.ContainsFunc(p.Left, func(l rollout.Side) bool { return l.Name == name }) {
+			fault("%s: its bounds are %s, want %s", name, is, want)
+		}
+		if name == there[0] && (inService(*group) != aws.ToInt32(group.DesiredCapacity) || live > 0 && inService(*group) != live) {
+			fault("%s: %d servers are in service and %d desired, want %d", name, inService(*group), aws.ToInt32(group.DesiredCapacity), live)
+		}
+	}
+	// Moto gives a server more volumes than one.
+	for kind, want := range map[string]int{
+		"Auto Scaling group": len(there), "launch template": len(there), "target group": len(there),
+		"instance": servers, "listener rule": 1,
+	} {
+		if found[kind] != want {
+			fault("%d times %s, want %d", found[kind], kind, want)
+		}
+	}
+	weights, err := s.weights(ctx)
+	if err != nil {
+		return err
+	}
+	if weights[there[0]] == 0 {
+		fault("%s has no requests: %v", there[0], weights)
+	}
+	for name, weight := range weights {
+		if name != there[0] && weight > 0 {
+			fault("%s has requests, too: %v", name, weights)
+		}
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("%s", strings.Join(faults, "; "))
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+)
+
+// only plays one interruption, as a failure of TestInterruptions names it.
+var only = flag.String("only", "", "interruption to play, for example \"Plain/killedBefore 17/Undo\"")
+
+func (f fault) String() string {
+	return [...]string{"none", "killedBefore", "killedAfter", "failsBefore", "failsAfter", "pauses"}[f]
+}
+
+// continuation is what somebody does after a process was interrupted.
+type continuation struct {
+	name string
+	run  func(s *stage, y story) error
+}
+
+func continuations() []continuation {
+	return []continuation{{"Again", again}, {"Undo", undo}, {"Third", third}, {"Destroy", destroy}}
+}
+
+// again applies the same configuration until it is settled.
+func again(s *stage, y story) error {
+	m, _ := s.process(nil)
+	play := y.play
+	if y.goesBack {
+		play = func(s *stage, m *rollout.Manager) error { return s.apply(m, y.spec, y.settings) }
+	}
+	if err := play(s, m); err != nil {
+		switch {
+		case y.gone:
+			return err
+		case y.dead && y.bad && outcome(err) == rollout.Stopped:
+			if err := play(s, m); err != nil {
+				return err
+			}
+		case y.kept && outcome(err) == rollout.Stopped:
+			return undo(s, y)
+		case !y.bad || outcome(err) != rollout.Undone:
+			return err
+		}
+	}
+	return s.converged(y.becomes())
+}
+
+// undo takes the rollout back, or goes on with it if that is refused.
+func undo(s *stage, y story) error {
+	p := s.look()
+	m, _ := s.process(nil)
+	if p.Open == nil {
+		return again(s, y)
+	}
+	_, err := m.Undo(context.Background(), web)
+	switch {
+	case y.dead:
+		return third(s, y) // there may be nothing to go back to
+	case err == nil && y.gone:
+		return again(s, y)
+	case err == nil:
+		return s.converged(y.was())
+	case !strings.Contains(err.Error(), "cannot be taken back"):
+		return err
+	}
+	m, _ = s.process(nil)
+	e, err := m.Resume(context.Background(), web)
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	s.known = e.Serving
+	return s.converged(y.becomes())
+}
+
+// third applies a configuration with another version.
+func third(s *stage, y story) error {
+	other := spec("3")
+	if y.spec.Listener == nil {
+		other = spec("3", worker)
+	}
+	settings := y.settings
+	settings.Alarms = nil
+	m, _ := s.process(nil)
+	err := s.apply(m, other, settings)
+	if err != nil && s.known == nil && strings.Contains(err.Error(), "exists already") {
+		// The creation had come to its end, but Terraform did not hear of it.
+		p := s.look()
+		s.known = p.Serving
+		m, _ = s.process(nil)
+		err = s.apply(m, other, settings)
+	}
+	if err != nil {
+		return err
+	}
+	return s.converged("3")
+}
+
+// destroy destroys everything.
+func destroy(s *stage, _ story) error {
+	m, _ := s.process(nil)
+	if err := m.Destroy(context.Background(), web, s.refresh()); err != nil {
+		return err
+	}
+	if left := s.world.names(); len(left) > 0 {
+		return fmt.Errorf("left: %v", left)
+	}
+	return s.converged("")
+}
+
+// TestInterruptions kills the process before and after every single call of
+// every story, fails every call before and after its effect, and then goes on
+// in every way.
+func TestInterruptions(t *testing.T) {
+	var points, continued, checks atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d points of interruption, %d continuations, %d checks", points.Load(), continued.Load(), checks.Load())
+		if *only == "" && (points.Load() == 0 || continued.Load() == 0 || checks.Load() == 0) {
+			t.Error("nothing was interrupted")
+		}
+	})
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	for _, y := range stories() {
+		t.Run(y.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(1)
+			if err := y.begin(s); err != nil {
+				t.Fatal(err)
+			}
+			m, whole := s.process(nil)
+			_ = y.play(s, m)
+			for k := 1; k <= whole.calls; k += stride {
+				for _, f := range []fault{killedBefore, killedAfter, failsBefore, failsAfter} {
+					points.Add(1)
+					for i, c := range continuations() {
+						if i%2 == 1 && (f == failsBefore || f == failsAfter) && !y.kept {
+							continue // the process has taken it back itself
+						}
+						name := fmt.Sprintf("%s/%s %d/%s", y.name, f, k, c.name)
+						if *only != "" && *only != name {
+							continue
+						}
+						s, err := interrupt(t, y, k, f, c)
+						continued.Add(1)
+						checks.Add(int64(s.checks))
+						if err != nil {
+							t.Errorf("%s: %v", name, err)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// interrupt plays a story with one fault, and what comes after.
+func interrupt(t *testing.T, y story, k int, f fault, c continuation) (*stage, error) {
+	s := newStage(1)
+	if err := y.begin(s); err != nil {
+		return s, err
+	}
+	if *only != "" {
+		s.trace = t.Logf
+	}
+	m, _ := s.process(fixed(k, f))
+	err := y.play(s, m)
+	if s.trace != nil {
+		s.trace("interrupted: %v", err)
+	}
+	if err := truthful(s, y, err); err != nil {
+		return s, err
+	}
+	return s, c.run(s, y)
+}
+
+// truthful reports where an error says something else than what is.
+func truthful(s *stage, y story, err error) error {
+	if s.world.fault != nil {
+		return s.world.fault
+	}
+	var e *rollout.Error
+	if !errors.As(err, &e) || errors.Is(err, errKilled) {
+		return nil
+	}
+	p := s.look()
+	switch e.Outcome {
+	case rollout.Refused:
+		if p.Open != nil {
+			return fmt.Errorf("refused, but rollout %s is open: %w", p.Open.ID, err)
+		}
+	case rollout.Undone:
+		if y.dead {
+			break
+		}
+		if err := s.converged(y.was()); err != nil {
+			return fmt.Errorf("said to be undone: %w", err)
+		}
+	case rollout.Stopped:
+		if p.Open == nil && p.Last.Status != builddata.Succeeded && !errors.Is(err, errLostReply) {
+			return fmt.Errorf("said to be stopped, but no rollout is open: %w", err)
+		}
+	}
+	return nil
+}

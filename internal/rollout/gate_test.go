@@ -1,0 +1,270 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+)
+
+// fault is what becomes of one call to the outside.
+type fault int
+
+// A process is killed before or after a call has its effect, or the call fails
+// before or after it, or the process sleeps for longer than its lease after it.
+const (
+	none fault = iota
+	killedBefore
+	killedAfter
+	failsBefore
+	failsAfter
+	pauses
+)
+
+var (
+	errKilled    = errors.New("killed")
+	errThrottled = errors.New("rate exceeded")
+	errLostReply = errors.New("connection reset")
+)
+
+// process is one process that works on a stage: the gate through which all of
+// its calls to the outside go.
+type process struct {
+	stage  *stage
+	holder string
+	// fault decides about each call, given its number from 1 and its name.
+	fault func(k int, name string) fault
+	// during is called in the middle of a pause.
+	during func()
+
+	calls int
+	// cloud counts the calls to the cloud among them.
+	cloud        int
+	dead, paused bool
+	// late is the deadline of the attempt in which the process paused: as
+	// that took longer than the lease, it has passed.
+	late time.Time
+}
+
+// call lets one call through, if it does not fail.
+func (p *process) call(ctx context.Context, name string, do func() error) error {
+	p.calls++
+	if p.dead {
+		return errKilled
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && deadline.Equal(p.late) {
+		return context.DeadlineExceeded
+	}
+	p.stage.world.move()
+	f := none
+	if p.fault != nil {
+		f = p.fault(p.calls, name)
+	}
+	switch f {
+	case killedBefore:
+		p.dead = true
+		return errKilled
+	case failsBefore:
+		return errThrottled
+	}
+	err := do()
+	p.stage.check(name)
+	switch f {
+	case killedAfter:
+		p.dead = true
+		return errKilled
+	case failsAfter:
+		return errLostReply
+	case pauses:
+		p.paused = true
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 30*time.Second {
+			p.late, err = deadline, context.DeadlineExceeded
+		}
+		p.during()
+	}
+	return err
+}
+
+// ask lets a call to the cloud through that changes nothing.
+func (p *process) ask(ctx context.Context, name string, do func() error) error {
+	p.cloud++
+	return p.call(ctx, name, do)
+}
+
+// change lets a call to the cloud through that changes something, and checks
+// that the process holds the lease.
+func (p *process) change(ctx context.Context, name string, do func() error) error {
+	p.cloud++
+	return p.call(ctx, name, func() error {
+		l := p.stage.store.leases[leaseName]
+		if l.Holder != p.holder || l.ExpiresAt.Before(p.stage.clock.Now()) {
+			p.stage.world.breaks("%s by %s, but the lease is held by %q until %s", name, p.holder, l.Holder, l.ExpiresAt)
+		}
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > 30*time.Second {
+			p.stage.world.breaks("%s may outlast the lease", name)
+		}
+		return do()
+	})
+}
+
+// Now implements clock.Clock.
+func (p *process) Now() time.Time { return p.stage.clock.Now() }
+
+// Sleep implements clock.Clock.
+func (p *process) Sleep(ctx context.Context, d time.Duration) error {
+	if p.dead {
+		return errKilled
+	}
+	if err := p.stage.clock.Sleep(ctx, d); err != nil {
+		return err
+	}
+	p.stage.world.move()
+	return nil
+}
+
+// outside is both the cloud and the store of a process.
+type outside struct {
+	*process
+	w *world
+	s rollout.Store
+}
+
+func (o outside) Check(ctx context.Context, s cluster.Spec) error {
+	return o.ask(ctx, "Check", func() error { return o.w.Check(ctx, s) })
+}
+
+func (o outside) MakeTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	return o.change(ctx, "MakeTemplate", func() error { return o.w.MakeTemplate(ctx, g, s) })
+}
+
+func (o outside) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	return o.change(ctx, "MakeTargets", func() error { return o.w.MakeTargets(ctx, g, s) })
+}
+
+func (o outside) MakeServers(ctx context.Context, g cluster.Generation, s cluster.Spec, size cluster.Size) error {
+	return o.change(ctx, "MakeServers", func() error { return o.w.MakeServers(ctx, g, s, size) })
+}
+
+func (o outside) Connect(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	return o.change(ctx, "Connect", func() error { return o.w.Connect(ctx, g, s) })
+}
+
+func (o outside) Shift(ctx context.Context, to cluster.Generation, s cluster.Spec, percent int32, from cluster.Generation) error {
+	return o.change(ctx, "Shift", func() error { return o.w.Shift(ctx, to, s, percent, from) })
+}
+
+func (o outside) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	return o.change(ctx, "Serve", func() error {
+		o.w.returning = o.stage.store.returning()
+		return o.w.Serve(ctx, g, s)
+	})
+}
+
+func (o outside) Disconnect(ctx context.Context, g cluster.Generation, l cluster.Listener) error {
+	return o.change(ctx, "Disconnect", func() error { return o.w.Disconnect(ctx, g, l) })
+}
+
+func (o outside) Health(ctx context.Context, generations ...cluster.Generation) (all []cluster.Health, err error) {
+	err = o.ask(ctx, "Health", func() error { all, err = o.w.Health(ctx, generations...); return err })
+	return all, err
+}
+
+func (o outside) Alarms(ctx context.Context, names []string) (all []cluster.Alarm, err error) {
+	err = o.ask(ctx, "Alarms", func() error { all, err = o.w.Alarms(ctx, names); return err })
+	return all, err
+}
+
+func (o outside) RemoveServers(ctx context.Context, g cluster.Generation, force bool) error {
+	return o.change(ctx, "RemoveServers", func() error { return o.w.RemoveServers(ctx, g, force) })
+}
+
+func (o outside) RemoveTargets(ctx context.Context, g cluster.Generation) error {
+	return o.change(ctx, "RemoveTargets", func() error { return o.w.RemoveTargets(ctx, g) })
+}
+
+func (o outside) RemoveTemplate(ctx context.Context, g cluster.Generation) error {
+	return o.change(ctx, "RemoveTemplate", func() error { return o.w.RemoveTemplate(ctx, g) })
+}
+
+func (o outside) Resize(ctx context.Context, g cluster.Generation, size cluster.Size) error {
+	return o.change(ctx, "Resize", func() error { return o.w.Resize(ctx, g, size) })
+}
+
+func (o outside) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
+	return o.change(ctx, "Retag", func() error { return o.w.Retag(ctx, g, s) })
+}
+
+func (o outside) Observe(ctx context.Context, g cluster.Generation, arn string) (is cluster.Observed, err error) {
+	err = o.ask(ctx, "Observe", func() error { is, err = o.w.Observe(ctx, g, arn); return err })
+	return is, err
+}
+
+func (o outside) Generations(ctx context.Context, id cluster.ID) (all []cluster.Generation, err error) {
+	err = o.ask(ctx, "Generations", func() error { all, err = o.w.Generations(ctx, id); return err })
+	return all, err
+}
+
+func (o outside) Acquire(ctx context.Context, name, holder string, ttl time.Duration) (l builddata.Lease, err error) {
+	err = o.call(ctx, "Acquire", func() error { l, err = o.s.Acquire(ctx, name, holder, ttl); return err })
+	return l, err
+}
+
+func (o outside) Renew(ctx context.Context, l builddata.Lease, ttl time.Duration) (renewed builddata.Lease, err error) {
+	err = o.call(ctx, "Renew", func() error { renewed, err = o.s.Renew(ctx, l, ttl); return err })
+	return renewed, err
+}
+
+func (o outside) Release(ctx context.Context, l builddata.Lease) error {
+	return o.call(ctx, "Release", func() error { return o.s.Release(ctx, l) })
+}
+
+func (o outside) Lease(ctx context.Context, name string) (l builddata.Lease, err error) {
+	err = o.call(ctx, "Lease", func() error { l, err = o.s.Lease(ctx, name); return err })
+	return l, err
+}
+
+func (o outside) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollout) error {
+	return o.call(ctx, "Begin", func() error { return o.s.Begin(ctx, l, r) })
+}
+
+func (o outside) Record(ctx context.Context, l builddata.Lease, id string, e builddata.Entry) error {
+	return o.call(ctx, "Record", func() error { return o.s.Record(ctx, l, id, e) })
+}
+
+func (o outside) End(ctx context.Context, l builddata.Lease, id string, status builddata.Status, result []byte) error {
+	return o.call(ctx, "End", func() error { return o.s.End(ctx, l, id, status, result) })
+}
+
+func (o outside) RequestAbort(ctx context.Context, id, by string) error {
+	return o.call(ctx, "RequestAbort", func() error { return o.s.RequestAbort(ctx, id, by) })
+}
+
+func (o outside) Rollout(ctx context.Context, id string) (r builddata.Rollout, err error) {
+	err = o.call(ctx, "Rollout", func() error { r, err = o.s.Rollout(ctx, id); return err })
+	return r, err
+}
+
+func (o outside) Rollouts(ctx context.Context, q builddata.RolloutQuery) (all []builddata.Rollout, err error) {
+	err = o.call(ctx, "Rollouts", func() error { all, err = o.s.Rollouts(ctx, q); return err })
+	return all, err
+}
+
+func (o outside) Append(ctx context.Context, events ...builddata.Event) error {
+	return o.call(ctx, "Append", func() error { return o.s.Append(ctx, events...) })
+}
+
+func (o outside) Version(ctx context.Context, service, name string) (v builddata.Version, err error) {
+	err = o.call(ctx, "Version", func() error { v, err = o.s.Version(ctx, service, name); return err })
+	return v, err
+}
+
+func (o outside) Images(ctx context.Context, q builddata.ImageQuery) (all []builddata.Image, err error) {
+	err = o.call(ctx, "Images", func() error { all, err = o.s.Images(ctx, q); return err })
+	return all, err
+}

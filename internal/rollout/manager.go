@@ -1,0 +1,603 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+)
+
+// Store is the part of the build data repository that rollouts use.
+type Store interface {
+	builddata.Leases
+	builddata.Rollouts
+	Append(ctx context.Context, events ...builddata.Event) error
+	Version(ctx context.Context, service, name string) (builddata.Version, error)
+	Images(ctx context.Context, q builddata.ImageQuery) ([]builddata.Image, error)
+}
+
+// Manager makes, changes and removes clusters of one region.
+type Manager struct {
+	Cloud  cluster.Cloud
+	Store  Store
+	Clock  clock.Clock
+	Region string
+	// Holder says who is at work, for whoever meets a lease.
+	Holder string
+	// Entropy makes the names of generations unique.
+	Entropy io.Reader
+	// Progress is told what is being done and waited for.
+	Progress func(ctx context.Context, format string, args ...any)
+}
+
+// Picture is what the repository knows of a cluster.
+type Picture struct {
+	// Estate is what there is by the record. During a rollout, its Serving is
+	// the generation that gets the requests.
+	Estate
+	// Open is the rollout that is not at its end, with its entries.
+	Open *builddata.Rollout
+	// Last is the latest rollout, open or not; nil if there never was one.
+	Last *builddata.Rollout
+}
+
+// Look reads what the repository knows of a cluster.
+func (m *Manager) Look(ctx context.Context, id cluster.ID) (Picture, error) {
+	p, _, err := m.look(ctx, nil, id)
+	return p, err
+}
+
+// look reads what the repository knows of a cluster, and picks up the rollout
+// that is open; nil if there is none.
+func (m *Manager) look(ctx context.Context, lease *held, id cluster.ID) (p Picture, w *walk, err error) {
+	all, err := m.Store.Rollouts(ctx, builddata.RolloutQuery{Service: id.Service, Environment: id.Environment, Region: m.Region, Limit: 1})
+	if err != nil || len(all) == 0 {
+		return p, nil, err
+	}
+	p.Last = &all[0]
+	if p.Last.Status != builddata.Started {
+		p.Estate, err = decodeResult(*p.Last)
+		return p, nil, err
+	}
+	open, err := m.Store.Rollout(ctx, p.Last.ID)
+	if err != nil {
+		return p, nil, err
+	}
+	if w, err = m.walk(lease, id, open); err != nil {
+		return p, nil, err
+	}
+	p.Open, p.Last, p.Estate = &open, &open, w.estate()
+	return p, w, nil
+}
+
+// Apply brings a cluster to what s says and returns what there is then: by a
+// rollout where that takes other servers, in place where it does not. A
+// rollout that was interrupted is gone on with if it leads there, and settled
+// first if it does not. Known is the generation that the caller knows, as it
+// is; nil in a creation. A failure of a rollout is an *Error.
+func (m *Manager) Apply(ctx context.Context, s cluster.Spec, settings Settings, known *Side) (Estate, error) {
+	lease, err := m.hold(ctx, s.ID)
+	if err != nil {
+		return Estate{}, err
+	}
+	defer lease.release(ctx)
+	p, err := m.settle(ctx, lease, s.ID, func(w *walk) error {
+		if w.plan.To != nil && w.plan.To.Spec.SameServers(s) {
+			return nil
+		}
+		return errors.New("the configuration asks for something else now")
+	})
+	if errors.Is(err, errLastHealthy) {
+		p, err = m.stay(ctx, lease, s.ID)
+	}
+	if err != nil {
+		return p.Estate, err
+	}
+	if err := m.recognize(ctx, s, known, &p.Estate); err != nil {
+		return p.Estate, err
+	}
+	var is cluster.Observed
+	if p.Serving != nil {
+		is, err = m.Cloud.Observe(ctx, p.Serving.generation(), p.Serving.Spec.ListenerARN())
+		if err != nil {
+			return p.Estate, fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+		}
+		if is.Gone() && known == nil {
+			p.Serving = nil // somebody removed it; there is nothing to move from
+		}
+	}
+	if p.Serving == nil || len(is.Missing) > 0 || !p.Serving.Spec.SameServers(s) {
+		return m.roll(ctx, lease, s, settings, p.Estate, p.Serving != nil && whole(is, p.Serving.Spec))
+	}
+	if err := m.inPlace(ctx, lease, p.Estate, s, settings); err != nil {
+		return p.Estate, err
+	}
+	p.Serving.Spec = s
+	if p.Kept != nil && !settings.KeepPrevious {
+		return m.begin(ctx, lease, s.ID, Plan{Stays: p.Serving, Kept: p.Kept, Left: p.Left, Settings: settings})
+	}
+	return p.Estate, nil
+}
+
+// settle brings an interrupted rollout to an end: the one it was meant to have
+// if nothing is against it or there is no way back, else the one where all is
+// as it was before.
+func (m *Manager) settle(ctx context.Context, lease *held, id cluster.ID, against func(w *walk) error) (Picture, error) {
+	p, w, err := m.look(ctx, lease, id)
+	if w == nil {
+		return p, err
+	}
+	if w.plan.destroys() {
+		// Somebody wants the cluster after all. Everything that may be left of
+		// it stays on record.
+		if err := w.end(ctx, builddata.Failed, w.plan.before()); err != nil {
+			return p, err
+		}
+		return m.Look(ctx, id)
+	}
+	m.Progress(ctx, "rollout %s, from version %q to %q, was interrupted", w.id, version(w.plan.From), version(w.plan.To))
+	if why := against(w); w.undoing || why != nil && !w.settled() {
+		err = w.back(ctx, "", why)
+		var failure *Error
+		if errors.As(err, &failure) && failure.Outcome == Undone {
+			err = nil
+		}
+	} else {
+		err = w.run(ctx)
+	}
+	p, lookErr := m.Look(context.WithoutCancel(ctx), id)
+	return p, cmp.Or(err, lookErr)
+}
+
+// whole reports whether a generation has all of its parts, and requests a way
+// to it.
+func whole(is cluster.Observed, s cluster.Spec) bool {
+	return len(is.Missing) == 0 && (s.Listener == nil || is.Listener != nil)
+}
+
+// stay ends a rollout that cannot be taken back because only its new servers
+// are healthy: those serve from now on, and the old ones are left.
+func (m *Manager) stay(ctx context.Context, lease *held, id cluster.ID) (Picture, error) {
+	p, w, err := m.look(ctx, lease, id)
+	if w == nil {
+		return p, err
+	}
+	e := Estate{Serving: w.plan.To, Kept: w.plan.Kept, Left: append(w.plan.Left, *w.plan.From)}
+	if w.plan.Reused {
+		e.Kept = nil
+	}
+	steps := []Step{{Do: Release, Of: w.plan.To.Name}}
+	if w.plan.moves() {
+		steps = append(steps, Step{Do: Disconnect, Of: w.plan.From.Name})
+	}
+	if _, err = w.take(ctx, steps); err == nil {
+		err = w.end(ctx, builddata.Failed, e)
+	}
+	return Picture{Estate: e}, err
+}
+
+// recognize compares what the repository knows with what the caller knows. A
+// cluster that the caller does not know is taken over only if it is just what
+// the caller asks for.
+func (m *Manager) recognize(ctx context.Context, s cluster.Spec, known *Side, e *Estate) error {
+	if known != nil {
+		// What the caller saw is what there is, and the only record there is
+		// if the repository has none.
+		if e.Serving == nil || e.Serving.Name == known.Name {
+			e.Serving = known
+		}
+		return nil
+	}
+	generations, err := m.Cloud.Generations(ctx, s.ID)
+	if err != nil {
+		return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+	}
+	if e.Serving != nil && e.Serving.Spec.SameServers(s) {
+		return nil
+	}
+	for _, g := range generations {
+		if !slices.ContainsFunc(e.Left, func(l Side) bool { return l.Name == g.Name }) {
+			return fmt.Errorf("cluster %s exists already, with generation %s; nothing was changed: import it (terraform import ADDRESS %s), or choose another service or environment", s.ID, g.Name, s.ID)
+		}
+	}
+	return nil
+}
+
+// roll plans a rollout from what there is to s, and walks it.
+func (m *Manager) roll(ctx context.Context, lease *held, s cluster.Spec, settings Settings, e Estate, lives bool) (Estate, error) {
+	plan := Plan{From: e.Serving, FromLives: lives, Kept: e.Kept, Left: e.Left, Settings: settings}
+	refused := func(err error) error {
+		failure := &Error{Cluster: s.ID, From: version(plan.From), To: s.Version, Err: err, Serving: "there is no cluster"}
+		if plan.From != nil {
+			failure.Serving = m.serving(ctx, *plan.From, lives)
+		}
+		return failure
+	}
+	if err := m.Cloud.Check(ctx, s); err != nil {
+		return e, refused(err)
+	}
+	if err := m.checkAlarms(ctx, settings); err != nil {
+		return e, refused(err)
+	}
+	to, reused, err := m.target(ctx, s, e.Kept)
+	if err != nil {
+		return e, refused(err)
+	}
+	plan.To, plan.Reused = &to, reused
+	if plan.From != nil {
+		health, err := m.Cloud.Health(ctx, plan.From.generation())
+		if err != nil {
+			return e, refused(err)
+		}
+		if health[0].Exists {
+			from := *plan.From
+			from.Spec.Size = health[0].Size
+			plan.From = &from
+		}
+	}
+	return m.begin(ctx, lease, s.ID, plan)
+}
+
+// target is the generation to move to: the one that was kept, if it is what is
+// wanted and all of it is there, or a new one.
+func (m *Manager) target(ctx context.Context, s cluster.Spec, kept *Side) (to Side, reused bool, err error) {
+	if kept != nil && kept.Spec.SameServers(s) {
+		is, err := m.Cloud.Observe(ctx, kept.generation(), kept.Spec.ListenerARN())
+		if err != nil {
+			return Side{}, false, err
+		}
+		if len(is.Missing) == 0 {
+			return Side{Name: kept.Name, Spec: s}, true, nil
+		}
+	}
+	entropy, err := m.suffix()
+	return Side{Name: cluster.NewGeneration(s.ID, entropy).Name, Spec: s}, false, err
+}
+
+// suffix draws what makes a name unique.
+func (m *Manager) suffix() (entropy [8]byte, err error) {
+	if _, err = io.ReadFull(m.Entropy, entropy[:]); err != nil {
+		err = fmt.Errorf("find a unique name: %w", err)
+	}
+	return entropy, err
+}
+
+// begin stores a plan and walks it.
+func (m *Manager) begin(ctx context.Context, lease *held, id cluster.ID, plan Plan) (Estate, error) {
+	plan.Steps = plan.forward()
+	encoded, err := encode(plan)
+	if err != nil {
+		return plan.before(), err
+	}
+	suffix, err := m.suffix()
+	if err != nil {
+		return plan.before(), err
+	}
+	r := builddata.Rollout{
+		ID: m.Clock.Now().UTC().Format("20060102-150405-") + cluster.Suffix(suffix), Service: id.Service, Environment: id.Environment, Region: m.Region,
+		FromVersion: version(cmp.Or(plan.From, plan.Stays)), ToVersion: version(cmp.Or(plan.To, plan.Stays)), Plan: encoded,
+	}
+	if err := m.Store.Begin(ctx, lease.lease, r); err != nil {
+		return plan.before(), fmt.Errorf("cluster %s was not changed: the rollout could not be recorded: %w", id, err)
+	}
+	m.tell(ctx, r.ID, id, plan, builddata.Started)
+	w, err := m.walk(lease, id, r)
+	if err != nil {
+		return plan.before(), err
+	}
+	runErr := w.run(ctx)
+	p, err := m.Look(context.WithoutCancel(ctx), id)
+	return p.Estate, cmp.Or(runErr, err)
+}
+
+// tell adds a rollout to the history of the version that it brings. A version
+// that the repository does not know has none, and a history that cannot be
+// written does not stop a rollout.
+func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan Plan, status builddata.Status) {
+	if plan.To == nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	v, err := m.Store.Version(ctx, id.Service, plan.To.Spec.Version)
+	if errors.Is(err, builddata.ErrNotFound) {
+		return
+	}
+	if err == nil {
+		err = m.Store.Append(ctx, builddata.Event{
+			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, What: "deploy",
+			Where: id.Environment, Status: status, Message: fmt.Sprintf("rollout %s in %s, after version %q", rollout, m.Region, version(plan.From)),
+		})
+	}
+	if err != nil {
+		m.Progress(ctx, "the history of version %s does not show this: %s", plan.To.Spec.Version, err)
+	}
+}
+
+// inPlace brings sizes, tags and the place at the listener of a generation to
+// what s says, and returns when the servers that a larger size asks for are
+// healthy.
+func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.Spec, settings Settings) error {
+	g := e.Serving.generation()
+	is, err := m.Cloud.Observe(ctx, g, s.ListenerARN())
+	if err != nil {
+		return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+	}
+	once := func(do func(ctx context.Context) error) error {
+		return m.repeat(ctx, lease, propagation, func(ctx context.Context, _ time.Duration) error { return do(ctx) })
+	}
+	if is.Size != s.Size {
+		m.Progress(ctx, "%s: change its bounds from %s to %s servers", g.Name, is.Size, s.Size)
+		if err := once(func(ctx context.Context) error { return m.Cloud.Resize(ctx, g, s.Size) }); err != nil {
+			return fmt.Errorf("cluster %s keeps its %s servers: %w", s.ID, is.Size, err)
+		}
+	}
+	if !maps.Equal(is.Tags, g.Tags(s.Tags)) {
+		m.Progress(ctx, "%s: change its tags", g.Name)
+		if err := once(func(ctx context.Context) error { return m.Cloud.Retag(ctx, g, s) }); err != nil {
+			return fmt.Errorf("some of cluster %s may carry its former tags; apply again to go on: %w", s.ID, err)
+		}
+	}
+	if s.Listener != nil {
+		if was := cmp.Or(is.Listener, e.Serving.Spec.Listener); e.Kept != nil && !samePlace(*was, *s.Listener) {
+			// Where the cluster got its requests before, they would be left to
+			// the generation that is kept.
+			if err := once(func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, e.Kept.generation(), *was) }); err != nil {
+				return fmt.Errorf("cluster %s gets its requests where it did: %w", s.ID, err)
+			}
+		}
+		if err := once(func(ctx context.Context) error { return m.Cloud.Serve(ctx, g, s) }); err != nil {
+			return fmt.Errorf("cluster %s may not get all of its requests; apply again to go on: %w", s.ID, err)
+		}
+	}
+	if s.Size.Min <= is.Size.Min {
+		return nil
+	}
+	err = m.repeat(ctx, lease, settings.HealthyWithin, func(ctx context.Context, _ time.Duration) error {
+		health, err := m.Cloud.Health(ctx, g)
+		if err == nil && health[0].Healthy < health[0].Desired {
+			err = &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", g.Name, health[0])}
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are go on serving: %w", s.ID, s.Size, err)
+	}
+	return nil
+}
+
+// Destroy removes everything of a cluster that the repository knows, and the
+// generation that the caller knows. After an error it can be called again.
+func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *Side) error {
+	lease, err := m.hold(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer lease.release(ctx)
+	p, w, err := m.look(ctx, lease, id)
+	if err != nil {
+		return err
+	}
+	if w != nil {
+		if p.Estate, err = w.dissolve(ctx); err != nil {
+			return err
+		}
+	}
+	plan := Plan{From: p.Serving, Kept: p.Kept, Left: p.Left, Settings: Settings{Protected: Force}}
+	if known != nil {
+		if _, err := plan.side(known.Name); err != nil {
+			plan.Left = append(plan.Left, *known)
+		}
+	}
+	if plan.From == nil && plan.Kept == nil && len(plan.Left) == 0 {
+		return nil
+	}
+	_, err = m.begin(ctx, lease, id, plan)
+	return err
+}
+
+// dissolve ends a rollout whose cluster is to go. Everything that it made or
+// meant to remove stays on record as left.
+func (w *walk) dissolve(ctx context.Context) (Estate, error) {
+	e := w.plan.before()
+	if w.plan.To != nil && !w.plan.Reused {
+		e.Left = append(e.Left, *w.plan.To)
+	}
+	return e, w.end(ctx, builddata.Failed, e)
+}
+
+// ErrNothing says that there is no rollout to do something with.
+var ErrNothing = errors.New("no rollout of this cluster is in progress")
+
+// Resume goes on with an interrupted rollout, in the direction it had.
+func (m *Manager) Resume(ctx context.Context, id cluster.ID) (Estate, error) {
+	lease, err := m.hold(ctx, id)
+	if err != nil {
+		return Estate{}, err
+	}
+	defer lease.release(ctx)
+	p, w, err := m.look(ctx, lease, id)
+	if err != nil {
+		return p.Estate, err
+	}
+	if w == nil {
+		return p.Estate, ErrNothing
+	}
+	err = w.run(ctx)
+	p, lookErr := m.Look(context.WithoutCancel(ctx), id)
+	return p.Estate, cmp.Or(err, lookErr)
+}
+
+// Undo takes an interrupted rollout back. If none is open, it goes back to the
+// version before the one that serves: to the generation that was kept, or by a
+// rollout of that version's image. It refuses while somebody else is at work.
+func (m *Manager) Undo(ctx context.Context, id cluster.ID) (Estate, error) {
+	lease, err := m.hold(ctx, id)
+	if err != nil {
+		return Estate{}, err
+	}
+	defer lease.release(ctx)
+	p, w, err := m.look(ctx, lease, id)
+	if err != nil {
+		return p.Estate, err
+	}
+	if w == nil {
+		return m.goBack(ctx, lease, id, p.Estate)
+	}
+	return m.takeBack(ctx, w)
+}
+
+// takeBack undoes an open rollout, if that is still possible.
+func (m *Manager) takeBack(ctx context.Context, w *walk) (Estate, error) {
+	if w.settled() && !w.plan.destroys() {
+		return w.estate(), fmt.Errorf("rollout %s of cluster %s cannot be taken back: version %s serves, and the removal of what was before has begun; finish it with \"delivery rollout resume %s\", then go back with \"delivery rollout undo %s\"",
+			w.id, w.cluster, version(w.serves()), w.cluster, w.cluster)
+	}
+	p, err := m.settle(ctx, w.lease, w.cluster, func(*walk) error { return fmt.Errorf("%s asked to take it back", m.Holder) })
+	return p.Estate, err
+}
+
+// Abort has a rollout taken back, whoever is at work on it, and returns when
+// it has come to an end. Without a rollout there is nothing to do. One that
+// came to its own end first is an error.
+func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Estate, error) {
+	p, err := m.Look(ctx, id)
+	if err != nil || p.Open == nil {
+		return p.Estate, err
+	}
+	rollout := p.Open.ID
+	if err := m.Store.RequestAbort(ctx, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
+		return p.Estate, err
+	}
+	for {
+		lease, err := m.acquire(ctx, id)
+		var busy *builddata.HeldError
+		if err == nil {
+			defer lease.release(ctx)
+		} else if !errors.As(err, &busy) {
+			return p.Estate, err
+		}
+		var w *walk
+		if p, w, err = m.look(ctx, lease, id); err != nil {
+			return p.Estate, err
+		}
+		if p.Open == nil || p.Open.ID != rollout {
+			return p.Estate, m.tookBack(ctx, id, rollout)
+		}
+		if lease != nil {
+			return m.takeBack(ctx, w)
+		}
+		m.Progress(ctx, "waiting for %s to take rollout %s back", busy.Lease.Holder, rollout)
+		if err := m.Clock.Sleep(ctx, time.Second); err != nil {
+			return p.Estate, fmt.Errorf("interrupted; the abortion of rollout %s stays asked for: %w", rollout, err)
+		}
+	}
+}
+
+// tookBack is the error if a rollout that is at its end was not taken back.
+func (m *Manager) tookBack(ctx context.Context, id cluster.ID, rollout string) error {
+	r, err := m.Store.Rollout(ctx, rollout)
+	if err == nil && r.Status == builddata.Succeeded {
+		err = fmt.Errorf("rollout %s of cluster %s came to its end before it could be taken back: version %s serves; go back with \"delivery rollout undo %s\"", rollout, id, r.ToVersion, id)
+	}
+	return err
+}
+
+// goBack rolls out the version before the one that serves.
+func (m *Manager) goBack(ctx context.Context, lease *held, id cluster.ID, e Estate) (Estate, error) {
+	if e.Serving == nil {
+		return e, fmt.Errorf("cluster %s: %w, and nothing serves", id, ErrNothing)
+	}
+	arrival, previous, err := m.previous(ctx, id, e)
+	if err != nil {
+		return e, err
+	}
+	s := previous.Spec
+	if e.Kept == nil || e.Kept.Name != previous.Name {
+		if s.ImageID, err = m.image(ctx, s); err != nil {
+			return e, err
+		}
+	}
+	is, err := m.Cloud.Observe(ctx, e.Serving.generation(), e.Serving.Spec.ListenerARN())
+	if err != nil {
+		return e, fmt.Errorf("cluster %s was not changed: %w", id, err)
+	}
+	// Where requests come from and how many servers there may be is the
+	// cluster's business, not the version's, and may have been changed in
+	// place since the version arrived.
+	now := *e.Serving
+	if now.Spec.Listener = cmp.Or(is.Listener, now.Spec.Listener); is.GroupName != "" {
+		now.Spec.Size = is.Size
+	}
+	e.Serving = &now
+	s.Listener, s.Size = now.Spec.Listener, now.Spec.Size
+	// An alarm that fires is a reason to go back, not one against it.
+	settings := arrival.Settings
+	settings.Alarms = nil
+	m.Progress(ctx, "going back from version %s to %s", now.Spec.Version, s.Version)
+	return m.roll(ctx, lease, s, settings, e, whole(is, now.Spec))
+}
+
+// previous finds the generation before the one that serves, and the plan by
+// which the latter came.
+func (m *Manager) previous(ctx context.Context, id cluster.ID, e Estate) (Plan, Side, error) {
+	q := builddata.RolloutQuery{Service: id.Service, Environment: id.Environment, Region: m.Region}
+	for {
+		page, err := m.Store.Rollouts(ctx, q)
+		if err != nil {
+			return Plan{}, Side{}, err
+		}
+		for _, r := range page {
+			q.Before = r.ID
+			if r.Status != builddata.Succeeded {
+				continue
+			}
+			plan, err := decodePlan(r)
+			if err != nil {
+				return Plan{}, Side{}, err
+			}
+			if plan.to() == e.Serving.Name && plan.From != nil {
+				return plan, *plan.From, nil
+			}
+			if plan.to() == e.Serving.Name {
+				return Plan{}, Side{}, fmt.Errorf("cluster %s: version %s is its first, so there is none to go back to", id, e.Serving.Spec.Version)
+			}
+		}
+		if len(page) < builddata.DefaultPage {
+			return Plan{}, Side{}, fmt.Errorf("cluster %s: the repository does not know what was before version %s; apply a configuration with the version you want", id, e.Serving.Spec.Version)
+		}
+	}
+}
+
+// image is the image of a version by the repository: the one that the
+// generation had if it is registered or nothing else is.
+func (m *Manager) image(ctx context.Context, s cluster.Spec) (string, error) {
+	v, err := m.Store.Version(ctx, s.Service, s.Version)
+	if errors.Is(err, builddata.ErrNotFound) {
+		return s.ImageID, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := builddata.Usable(v); err != nil {
+		return "", fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+	}
+	images, err := m.Store.Images(ctx, builddata.ImageQuery{Service: s.Service, Number: v.Number, Region: m.Region})
+	if err != nil {
+		return "", err
+	}
+	if len(images) == 0 || slices.ContainsFunc(images, func(i builddata.Image) bool { return i.ID == s.ImageID }) {
+		return s.ImageID, nil
+	}
+	if len(images) > 1 {
+		return "", fmt.Errorf("cluster %s was not changed: version %s has %d images in %s and none of them is %s; apply a configuration that names one", s.ID, s.Version, len(images), m.Region, s.ImageID)
+	}
+	return images[0].ID, nil
+}

@@ -1,0 +1,288 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+var (
+	noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	web  = cluster.ID{Service: "web", Environment: "prod"}
+)
+
+const (
+	region    = "eu-north-1"
+	leaseName = "cluster web/prod in eu-north-1"
+)
+
+// spec is a cluster of 2 to 6 servers behind a rule of a listener.
+func spec(version string, changes ...func(*cluster.Spec)) cluster.Spec {
+	s := cluster.Spec{
+		ID: web, Version: version, ImageID: "ami-" + version,
+		Servers:  cluster.Servers{InstanceType: "t3.micro", SubnetIDs: []string{"subnet-a", "subnet-b"}},
+		Size:     cluster.Size{Min: 2, Max: 6},
+		Listener: &cluster.Listener{ARN: "arn:listener/1", Rule: &cluster.Rule{Priority: 10, Hosts: []string{"web.example.com"}}},
+		Target:   &cluster.Target{Port: 8080, Protocol: "HTTP", DeregistrationDelay: 10 * time.Second},
+		Tags:     tagging.Set{tagging.Version: version},
+	}
+	for _, change := range changes {
+		change(&s)
+	}
+	return s
+}
+
+func worker(s *cluster.Spec) { s.Listener, s.Target = nil, nil }
+
+func priority(n int32) func(*cluster.Spec) {
+	return func(s *cluster.Spec) {
+		s.Listener = &cluster.Listener{ARN: s.Listener.ARN, Rule: &cluster.Rule{Priority: n, Hosts: []string{"web.example.com"}}}
+	}
+}
+
+func listener(arn string) func(*cluster.Spec) {
+	return func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: arn, Rule: s.Listener.Rule} }
+}
+
+func defaultAction(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: s.Listener.ARN} }
+
+// quick are settings whose waits are short.
+func quick(changes ...func(*rollout.Settings)) rollout.Settings {
+	s := rollout.Settings{HealthyWithin: 2 * time.Minute, ObserveFor: 3 * time.Second, Drain: 2 * time.Second, OnFailure: rollout.Undo, Protected: rollout.Wait}
+	for _, change := range changes {
+		change(&s)
+	}
+	return s
+}
+
+func steps(percents ...int32) func(*rollout.Settings) {
+	return func(s *rollout.Settings) { s.Steps = percents }
+}
+
+func keepPrevious(s *rollout.Settings) { s.KeepPrevious = true }
+
+func keepOnFailure(s *rollout.Settings) { s.OnFailure = rollout.Keep }
+
+func alarms(names ...string) func(*rollout.Settings) {
+	return func(s *rollout.Settings) { s.Alarms = names }
+}
+
+func protected(p rollout.Protected) func(*rollout.Settings) {
+	return func(s *rollout.Settings) { s.Protected = p }
+}
+
+// stage is a world, a store and a clock, on which processes come and go.
+type stage struct {
+	clock   *clock.Fake
+	world   *world
+	store   *memory
+	entropy *rand.ChaCha8
+	// known is what the caller of Apply remembers, as Terraform's state does.
+	known     *rollout.Side
+	processes int
+	checks    int
+	trace     func(format string, args ...any)
+}
+
+func newStage(seed byte) *stage {
+	c := clock.NewFake(noon)
+	s := &stage{clock: c, world: newWorld(c), store: newMemory(c), entropy: rand.NewChaCha8([32]byte{seed})}
+	for _, version := range []string{"1", "2", "3"} {
+		s.world.behaviour[version] = behaviour{start: 3 * time.Second}
+		s.store.versions[version] = builddata.Version{Service: web.Service, Number: int64(version[0] - '0'), Name: version}
+	}
+	return s
+}
+
+// process starts a process. A nil fault lets every call through.
+func (s *stage) process(f func(k int, name string) fault) (*rollout.Manager, *process) {
+	s.processes++
+	p := &process{stage: s, holder: fmt.Sprintf("process %d", s.processes), fault: f}
+	out := outside{process: p, w: s.world, s: s.store}
+	return &rollout.Manager{
+		Cloud: out, Store: out, Clock: p, Region: region, Holder: p.holder, Entropy: s.entropy,
+		Progress: func(_ context.Context, format string, args ...any) {
+			if s.trace != nil {
+				s.trace("%s %s: "+format, append([]any{s.clock.Now().Format("15:04:05"), p.holder}, args...)...)
+			}
+		},
+	}, p
+}
+
+// fixed fails one call of a process.
+func fixed(at int, f fault) func(int, string) fault {
+	return func(k int, _ string) fault {
+		if k == at {
+			return f
+		}
+		return none
+	}
+}
+
+// apply applies as Terraform does: it knows what it made, as it is.
+func (s *stage) apply(m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
+	return s.applyIn(context.Background(), m, spec, settings)
+}
+
+func (s *stage) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
+	e, err := m.Apply(ctx, spec, settings, s.refresh())
+	if err == nil {
+		s.known = e.Serving
+	}
+	return err
+}
+
+// refresh is the generation that the caller knows, as it is; nil if it is gone.
+func (s *stage) refresh() *rollout.Side {
+	if s.known == nil {
+		return nil
+	}
+	s.world.move()
+	g := s.world.generations[s.known.Name]
+	if g.gone() {
+		s.known = nil
+		return nil
+	}
+	side := *s.known
+	if g.group != nil {
+		side.Spec.Size = g.group.size
+	}
+	return &side
+}
+
+// check checks what has to hold after every call: that a record knows
+// everything there is, and that no more than one rollout is open.
+func (s *stage) check(call string) {
+	s.checks++
+	for name, g := range s.world.generations {
+		if !g.gone() && !s.store.known[name] {
+			s.world.breaks("after %s: generation %s is in no record", call, name)
+		}
+	}
+	open := 0
+	for _, r := range s.store.rollouts {
+		if r.Status == builddata.Started {
+			open++
+		}
+	}
+	if open > 1 {
+		s.world.breaks("after %s: %d rollouts are open", call, open)
+	}
+}
+
+// look reads the record, past all faults.
+func (s *stage) look() rollout.Picture {
+	m := &rollout.Manager{Store: s.store, Region: region, Clock: s.clock}
+	p, err := m.Look(context.Background(), web)
+	if err != nil {
+		s.world.breaks("look: %w", err)
+	}
+	return p
+}
+
+// serving is the version that serves by the record; empty for none.
+func (s *stage) serving() string {
+	if p := s.look(); p.Serving != nil {
+		return p.Serving.Spec.Version
+	}
+	return ""
+}
+
+// converged reports in what a stage at rest is not as it should be when want
+// serves; empty for nothing.
+func (s *stage) converged(want string) error {
+	s.checks++
+	faults := []error{s.world.fault}
+	wrong := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	p := s.look()
+	if p.Open != nil {
+		wrong("rollout %s is open", p.Open.ID)
+	}
+	if got := s.serving(); got != want {
+		wrong("version %q serves by the record, want %q", got, want)
+	}
+	s.world.move()
+	var expected []string
+	for _, side := range sides(p.Estate) {
+		expected = append(expected, side.Name)
+	}
+	for _, name := range s.world.names() {
+		if !slices.Contains(expected, name) {
+			wrong("%s is left and in no record", name)
+		}
+	}
+	for key, place := range s.world.places {
+		if p.Serving == nil || place.share(p.Serving.Name) != 100 {
+			wrong("%s forwards to %v", key, place.weights)
+		}
+	}
+	if l := s.store.leases[leaseName]; l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
+		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)
+	}
+	// What was changed in place is not in the record.
+	var changed cluster.Size
+	if p.Serving != nil && s.known != nil && s.known.Name == p.Serving.Name {
+		changed = p.Serving.Spec.Size
+		p.Serving = s.known
+	}
+	for _, side := range []*rollout.Side{p.Serving, p.Kept} {
+		if side == nil {
+			continue
+		}
+		g := s.world.generations[side.Name]
+		if g.gone() || g.group == nil || !g.template {
+			wrong("%s is not there in whole", side.Name)
+			continue
+		}
+		if g.group.size != side.Spec.Size && (side != p.Serving || g.group.size != changed) {
+			wrong("%s has bounds %s, want %s", side.Name, g.group.size, side.Spec.Size)
+		}
+		if side == p.Serving && side.Spec.Listener != nil {
+			if place := s.world.places[placeKey(*side.Spec.Listener)]; place == nil || place.share(side.Name) != 100 {
+				wrong("%s does not get the requests at %s", side.Name, placeKey(*side.Spec.Listener))
+			}
+		}
+	}
+	faults = append(faults, s.journals())
+	return errors.Join(faults...)
+}
+
+// journals reports journals that contradict themselves: a step that was done
+// must have begun, one that is about to be done must not be under way.
+func (s *stage) journals() error {
+	for _, r := range s.store.rollouts {
+		began := map[string]bool{}
+		for _, e := range r.Entries {
+			switch {
+			case e.Phase == builddata.Began:
+				began[e.Step] = true
+			case !began[e.Step]:
+				return fmt.Errorf("the journal of %s has %q %s, but not begun", r.ID, e.Step, e.Phase)
+			default:
+				began[e.Step] = false
+			}
+		}
+		if r.Status != builddata.Started && r.EndedAt.IsZero() {
+			return fmt.Errorf("rollout %s ended at no time", r.ID)
+		}
+	}
+	return nil
+}
+
+// outcome is where an error says that a rollout left things; -1 if it is none.
+func outcome(err error) rollout.Outcome {
+	var e *rollout.Error
+	if errors.As(err, &e) {
+		return e.Outcome
+	}
+	return -1
+}

@@ -1,0 +1,227 @@
+package rollout_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+)
+
+// story is something that is done to a cluster.
+type story struct {
+	name string
+	// before are the specs applied first, each to its end.
+	before []cluster.Spec
+	// prepare changes the world after that.
+	prepare func(*stage)
+	// spec and settings are what is applied, unless act does something else.
+	spec     cluster.Spec
+	settings rollout.Settings
+	act      func(*stage, *rollout.Manager) error
+	// bad says that the version fails and the one before goes on serving;
+	// kept, that the new one stays to be looked at.
+	bad, kept bool
+	// gone says that nothing is to be left.
+	gone bool
+	// dead says that the version before is not there any more, so that there
+	// is no going back to it.
+	dead bool
+	// goesBack says that act undoes what was before.
+	goesBack bool
+}
+
+// was is the version before; empty for none.
+func (y story) was() string {
+	if len(y.before) == 0 {
+		return ""
+	}
+	return y.before[len(y.before)-1].Version
+}
+
+// becomes is the version after.
+func (y story) becomes() string {
+	switch {
+	case y.gone:
+		return ""
+	case y.bad && !y.dead:
+		return y.was()
+	}
+	return y.spec.Version
+}
+
+// begin plays what is before the story.
+func (y story) begin(s *stage) error {
+	for _, spec := range y.before {
+		m, _ := s.process(nil)
+		settings := y.settings
+		settings.Alarms = nil
+		if err := s.apply(m, spec, settings); err != nil {
+			return err
+		}
+	}
+	if y.prepare != nil {
+		y.prepare(s)
+	}
+	return nil
+}
+
+// play plays the story in one process.
+func (y story) play(s *stage, m *rollout.Manager) error {
+	if y.act != nil {
+		return y.act(s, m)
+	}
+	return s.apply(m, y.spec, y.settings)
+}
+
+// Preparations.
+
+func never(version string) func(*stage) {
+	return func(s *stage) { s.world.behaviour[version] = behaviour{never: true} }
+}
+
+func dies(version string, after time.Duration) func(*stage) {
+	return func(s *stage) { s.world.behaviour[version] = behaviour{start: 3 * time.Second, dies: after} }
+}
+
+// fires has an alarm fire once a version gets requests, and be well before.
+func fires(version string) func(*stage) {
+	return func(s *stage) {
+		s.world.alarms["errors"] = func() cluster.Alarm {
+			for name, g := range s.world.generations {
+				if !g.gone() && g.spec.Version == version && s.world.share(name) > 0 {
+					return cluster.Alarm{State: cluster.AlarmFiring, Reason: "5 of 5 datapoints were above 1.0."}
+				}
+			}
+			return cluster.Alarm{State: cluster.AlarmOK}
+		}
+	}
+}
+
+// protects has one running server of a version be protected from scale-in.
+func protects(version string) func(*stage) {
+	return func(s *stage) {
+		for _, g := range s.world.generations {
+			if g.group != nil && g.spec.Version == version {
+				g.group.servers[0].protected = true
+			}
+		}
+	}
+}
+
+func live(n int32) func(*stage) {
+	return func(s *stage) {
+		for _, g := range s.world.generations {
+			if g.group != nil && s.world.share(g.name) > 0 {
+				s.world.scale(g, n)
+			}
+		}
+		_ = s.clock.Sleep(context.Background(), time.Minute)
+	}
+}
+
+func stories() []story {
+	one, two := spec("1"), spec("2")
+	sudden := quick(func(s *rollout.Settings) { s.HealthyWithin = 5 * time.Second })
+	return []story{
+		{name: "Creation", spec: one, settings: quick()},
+		{name: "CreationNeverHealthy", spec: one, settings: sudden, prepare: never("1"), bad: true},
+		{name: "CreationWorker", spec: spec("1", worker), settings: quick()},
+		{name: "CreationDefaultAction", spec: spec("1", defaultAction), settings: quick()},
+		{name: "Plain", before: []cluster.Spec{one}, spec: two, settings: quick()},
+		{name: "Steps", before: []cluster.Spec{one}, prepare: live(4), spec: two, settings: quick(steps(10, 50, 100))},
+		{name: "Worker", before: []cluster.Spec{spec("1", worker)}, spec: spec("2", worker), settings: quick()},
+		{name: "KeepPrevious", before: []cluster.Spec{one}, prepare: live(5), spec: two, settings: quick(keepPrevious)},
+		{name: "BackToKept", before: []cluster.Spec{spec("2"), one}, prepare: live(4), spec: two, settings: quick(keepPrevious)},
+		{name: "BackToKeptByUndo", before: []cluster.Spec{spec("2"), one}, spec: two, settings: quick(keepPrevious), goesBack: true,
+			act: func(s *stage, m *rollout.Manager) error {
+				e, err := m.Undo(context.Background(), web)
+				if err == nil {
+					s.known = e.Serving
+				}
+				return err
+			}},
+		{name: "KeptNoMore", before: []cluster.Spec{spec("2"), one, two}, spec: two, settings: quick(keepPrevious),
+			act: func(s *stage, m *rollout.Manager) error { return s.apply(m, two, quick()) }},
+		{name: "NeverHealthy", before: []cluster.Spec{one}, spec: two, settings: sudden, prepare: never("2"), bad: true},
+		{name: "DiesAfterTheSwitch", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: dies("2", 5*time.Second), bad: true},
+		{name: "AlarmFires", before: []cluster.Spec{one}, spec: two, settings: quick(steps(20), alarms("errors")), prepare: fires("2"), bad: true},
+		{name: "KeepOnFailure", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), prepare: fires("2"), bad: true, kept: true},
+		{name: "KeepNeverHealthy", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, func(s *rollout.Settings) { s.HealthyWithin = 5 * time.Second }), prepare: never("2"), bad: true, kept: true},
+		{name: "OtherPriority", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(steps(50))},
+		{name: "OtherPriorityKeepPrevious", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(keepPrevious)},
+		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(alarms("errors")), prepare: fires("2"), bad: true},
+		{name: "OtherListener", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")), settings: quick()},
+		{name: "InPlace", before: []cluster.Spec{one}, settings: quick(),
+			spec: spec("1", priority(7), func(s *cluster.Spec) {
+				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, map[string]string{"version": "1", "x": "y"}
+			})},
+		{name: "FlakyServers", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: func(s *stage) {
+			s.world.behaviour["2"] = behaviour{start: 3 * time.Second, flaky: 1}
+			s.world.lag = 2
+		}},
+		{name: "ProtectedForce", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Force)), prepare: protects("1")},
+		{name: "ProtectedIgnore", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Ignore)), prepare: protects("1")},
+		{name: "DeadPredecessor", before: []cluster.Spec{one}, spec: two, settings: quick(), dead: true, prepare: func(s *stage) {
+			s.world.generations[s.known.Name].group = nil
+		}},
+		{name: "DeadPredecessorBad", before: []cluster.Spec{one}, spec: two, settings: quick(alarms("errors")), bad: true, dead: true, prepare: func(s *stage) {
+			s.world.generations[s.known.Name].group = nil
+			fires("2")(s)
+		}},
+		{name: "OtherTemplate", before: []cluster.Spec{one}, settings: quick(), spec: spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" })},
+		{name: "Destroy", before: []cluster.Spec{one}, spec: one, settings: quick(), gone: true,
+			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+		{name: "DestroyWithKept", before: []cluster.Spec{one, two}, spec: two, settings: quick(keepPrevious), gone: true,
+			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+		{name: "DestroyOfOpen", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), gone: true,
+			prepare: func(s *stage) {
+				fires("2")(s)
+				m, _ := s.process(nil)
+				_ = s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors")))
+			},
+			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+	}
+}
+
+func TestStories(t *testing.T) {
+	for _, y := range stories() {
+		t.Run(y.name, func(t *testing.T) {
+			s := newStage(1)
+			if err := y.begin(s); err != nil {
+				t.Fatal(err)
+			}
+			s.trace = t.Logf
+			m, p := s.process(nil)
+			err := y.play(s, m)
+			t.Logf("%d calls, ended with %v", p.calls, err)
+			if (err != nil) != y.bad {
+				t.Fatalf("got %v, want an error: %t", err, y.bad)
+			}
+			if y.dead && y.bad {
+				// The only healthy servers are not taken away, and go on serving
+				// if that is what is wanted.
+				if outcome(err) != rollout.Stopped || !strings.Contains(err.Error(), "the requests stay with those") {
+					t.Fatalf("got %v, want it stopped", err)
+				}
+				if err := y.play(s, m); err != nil {
+					t.Fatal(err)
+				}
+			} else if y.kept {
+				if outcome(err) != rollout.Stopped || s.look().Open == nil {
+					t.Fatalf("got %v, want the new generation kept", err)
+				}
+				if _, err := m.Undo(context.Background(), web); err != nil {
+					t.Fatal(err)
+				}
+			} else if y.bad && outcome(err) != rollout.Undone {
+				t.Fatalf("got %v, want it undone", err)
+			}
+			if err := s.converged(y.becomes()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

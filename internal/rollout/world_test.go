@@ -1,0 +1,262 @@
+package rollout_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+// world is a cloud in memory that holds one cluster. It changes by itself only
+// when its clock moves: servers come up, fail and go, alarms change, and
+// whoever scales the cluster scales it.
+type world struct {
+	clock *clock.Fake
+	// behaviour says how servers of a version behave.
+	behaviour map[string]behaviour
+	// alarms says how an alarm stands, by its name.
+	alarms map[string]func() cluster.Alarm
+	// ending is how long a server takes to end, deleting a group to go.
+	ending, deleting time.Duration
+	// lag is how often a part that was made is not found yet.
+	lag int
+	// scaling, when set, scales what serves up and down every scaleEvery.
+	scaling    *rand.Rand
+	scaleEvery time.Duration
+
+	generations map[string]*generation
+	places      map[string]*place
+	// now is up to when the world has moved, scaled when it was scaled last.
+	now, scaled time.Time
+	serial      int
+	// needed is the live size of what served when somebody looked last.
+	needed int32
+	// returning says that requests are being given back, whatever it takes.
+	returning bool
+	// fault is the first promise that a call broke.
+	fault error
+}
+
+// generation is what there is of one. Parts that do not exist are nil or false.
+type generation struct {
+	name              string
+	template, targets bool
+	group             *group
+	tags              tagging.Set
+	spec              cluster.Spec
+	// hidden counts how often each part still is not found.
+	hidden map[string]int
+}
+
+func newWorld(c *clock.Fake) *world {
+	return &world{
+		clock: c, behaviour: map[string]behaviour{}, alarms: map[string]func() cluster.Alarm{},
+		ending: 2 * time.Second, deleting: 2 * time.Second, scaleEvery: 7 * time.Second,
+		generations: map[string]*generation{}, places: map[string]*place{},
+		now: c.Now(), scaled: c.Now(),
+	}
+}
+
+// breaks remembers the first promise that was broken.
+func (w *world) breaks(format string, args ...any) {
+	if w.fault == nil {
+		w.fault = fmt.Errorf(format, args...)
+	}
+}
+
+func (g *generation) gone() bool { return g == nil || !g.template && !g.targets && g.group == nil }
+
+// names lists the generations of which there is something.
+func (w *world) names() []string {
+	var names []string
+	for name, g := range w.generations {
+		if !g.gone() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// at finds a generation, or the empty one of that name.
+func (w *world) at(g cluster.Generation) *generation {
+	is := w.generations[g.Name]
+	if is == nil {
+		is = &generation{name: g.Name, hidden: map[string]int{}}
+		w.generations[g.Name] = is
+	}
+	return is
+}
+
+// visible is the error while a part that was made is not found yet.
+func (w *world) visible(g *generation, part string, there bool) error {
+	if !there {
+		return &cluster.NotYetError{Saw: fmt.Sprintf("%s of %s is not found yet", part, g.name)}
+	}
+	if g.hidden[part] > 0 {
+		g.hidden[part]--
+		return &cluster.NotYetError{Saw: fmt.Sprintf("%s of %s is not found yet", part, g.name)}
+	}
+	return nil
+}
+
+func (w *world) Check(_ context.Context, s cluster.Spec) error {
+	if s.ImageID == "ami-missing" {
+		return fmt.Errorf("image %s does not exist", s.ImageID)
+	}
+	return nil
+}
+
+func (w *world) MakeTemplate(_ context.Context, of cluster.Generation, s cluster.Spec) error {
+	g := w.at(of)
+	if !g.template {
+		g.template, g.spec, g.hidden["launch template"] = true, s, w.lag
+	}
+	return w.visible(g, "launch template", true)
+}
+
+func (w *world) MakeTargets(_ context.Context, of cluster.Generation, s cluster.Spec) error {
+	g := w.at(of)
+	if !g.targets {
+		g.targets, g.spec, g.hidden["target group"] = true, s, w.lag
+	}
+	return w.visible(g, "target group", true)
+}
+
+func (w *world) MakeServers(_ context.Context, of cluster.Generation, s cluster.Spec, size cluster.Size) error {
+	g := w.at(of)
+	if g.group == nil {
+		if err := w.visible(g, "launch template", g.template); err != nil {
+			return err
+		}
+		if s.Target != nil {
+			if err := w.visible(g, "target group", g.targets); err != nil {
+				return err
+			}
+		}
+		g.spec, g.tags, g.hidden["group"] = s, of.Tags(s.Tags), w.lag
+		g.group = &group{}
+		w.resize(g, size)
+	}
+	return w.visible(g, "group", true)
+}
+
+func (w *world) Health(_ context.Context, generations ...cluster.Generation) ([]cluster.Health, error) {
+	all := make([]cluster.Health, len(generations))
+	w.needed = 0
+	for i, of := range generations {
+		g := w.generations[of.Name]
+		if g.gone() || g.group == nil || g.group.deleting {
+			continue
+		}
+		all[i] = w.health(g)
+		if w.share(g.name) > 0 || g.spec.Listener == nil && i == 0 {
+			w.needed = max(w.needed, g.group.desired)
+		}
+	}
+	return all, nil
+}
+
+func (w *world) Alarms(_ context.Context, names []string) ([]cluster.Alarm, error) {
+	var all []cluster.Alarm
+	for _, name := range names {
+		a := cluster.Alarm{Name: name, State: cluster.AlarmMissing}
+		if state := w.alarms[name]; state != nil {
+			a = state()
+			a.Name = name
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+func (w *world) Resize(_ context.Context, of cluster.Generation, size cluster.Size) error {
+	g := w.generations[of.Name]
+	if g.gone() || g.group == nil || g.group.deleting {
+		return fmt.Errorf("group %s does not exist", of.Name)
+	}
+	w.resize(g, size)
+	return nil
+}
+
+func (w *world) Retag(_ context.Context, of cluster.Generation, s cluster.Spec) error {
+	w.at(of).tags = of.Tags(s.Tags)
+	return nil
+}
+
+func (w *world) RemoveServers(_ context.Context, of cluster.Generation, force bool) error {
+	g := w.generations[of.Name]
+	if g.gone() || g.group == nil {
+		return nil
+	}
+	if w.share(g.name) > 0 && g.spec.Listener != nil {
+		w.breaks("servers of %s were ended while it gets %d%% of the requests", g.name, w.share(g.name))
+	}
+	return w.end(g, force)
+}
+
+func (w *world) RemoveTargets(_ context.Context, of cluster.Generation) error {
+	g := w.generations[of.Name]
+	if g.gone() || !g.targets {
+		return nil
+	}
+	if w.connected(g.name) {
+		return fmt.Errorf("target group %s is in use by a listener", g.name)
+	}
+	if g.group != nil {
+		w.breaks("the target group of %s was removed before its servers", g.name)
+	}
+	g.targets = false
+	return nil
+}
+
+func (w *world) RemoveTemplate(_ context.Context, of cluster.Generation) error {
+	g := w.generations[of.Name]
+	if g.gone() {
+		return nil
+	}
+	if g.group != nil {
+		w.breaks("the launch template of %s was removed before its servers", g.name)
+	}
+	g.template = false
+	return nil
+}
+
+func (w *world) Observe(_ context.Context, of cluster.Generation, listenerARN string) (cluster.Observed, error) {
+	o := cluster.Observed{Spec: cluster.Spec{ID: of.Cluster}}
+	g := w.at(of)
+	if g.group == nil || g.group.deleting {
+		o.Missing = append(o.Missing, "Auto Scaling group "+g.name)
+	} else {
+		o.GroupName, o.Size, o.Tags, o.Version = g.name, g.group.size, maps.Clone(g.tags), g.spec.Version
+	}
+	if !g.template {
+		o.Missing = append(o.Missing, "launch template "+g.name)
+	} else {
+		o.TemplateID, o.ImageID, o.Servers = "lt-"+g.name, g.spec.ImageID, g.spec.Servers
+	}
+	switch {
+	case g.targets:
+		o.TargetGroupARN, o.Target = "arn:targets/"+g.name, g.spec.Target
+		o.Listener, o.Share = w.listener(g.name, listenerARN)
+	case listenerARN != "":
+		o.Missing = append(o.Missing, "target group "+g.name)
+	}
+	return o, nil
+}
+
+func (w *world) Generations(_ context.Context, id cluster.ID) ([]cluster.Generation, error) {
+	var all []cluster.Generation
+	for _, name := range w.names() {
+		if w.generations[name].group != nil {
+			all = append(all, cluster.Generation{Cluster: id, Name: name})
+		}
+	}
+	return all, nil
+}
