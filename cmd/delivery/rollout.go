@@ -1,0 +1,393 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+)
+
+// busy reports whether somebody else was at work.
+func busy(err error) bool {
+	var b *rollout.BusyError
+	return errors.As(err, &b)
+}
+
+func newRollout(c *common) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollout",
+		Short: "Look at the rollouts of clusters, finish them or take them back",
+		Long: `Look at the rollouts of clusters, finish them or take them back.
+
+Terraform begins rollouts, when delivery_cluster gets another version. Every step
+is on record in the build data repository, so one that was interrupted can be
+finished or taken back from anywhere that reaches the repository and AWS.`,
+	}
+	cmd.AddCommand(newRolloutStatus(c))
+	for _, verb := range []struct {
+		name, short, long, example string
+		do                         func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Estate, error)
+	}{
+		{
+			name: "undo", short: "Take an interrupted rollout back, or go back to the version before",
+			long: `Take an interrupted rollout back: the old servers get all requests, and what was
+made for the new version is removed.
+
+If no rollout is open, go back to the version before the one that serves: to its
+servers, if keep_previous has kept them, which is one change of weights; or else
+by a rollout of that version's image. Terraform will see that, and plan to roll
+out again what its configuration says.`,
+			example: "  delivery rollout undo strawberry/prod",
+			do:      (*rollout.Manager).Undo,
+		},
+		{
+			name: "abort", short: "Have a rollout taken back, whoever is at work on it",
+			long: `Have a rollout taken back that is in progress elsewhere, as in a CI job: whoever is
+at work on it is asked to, and does so at its next step. If nobody is any more, it
+is taken back from here. Without a rollout there is nothing to do.`,
+			example: "  delivery rollout abort strawberry/prod",
+			do:      (*rollout.Manager).Abort,
+		},
+		{
+			name: "resume", short: "Go on with an interrupted rollout",
+			long:    "Go on with an interrupted rollout, in the direction it had, as the next terraform apply would.",
+			example: "  delivery rollout resume strawberry/prod --region eu-north-1",
+			do:      (*rollout.Manager).Resume,
+		},
+	} {
+		cmd.AddCommand(&cobra.Command{
+			Use: verb.name + " SERVICE/ENVIRONMENT", Short: verb.short, Long: verb.long, Example: verb.example, Args: exactly("SERVICE/ENVIRONMENT"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return c.change(cmd.Context(), args[0], verb.do)
+			},
+		})
+	}
+	return cmd
+}
+
+// change has a Manager do something with a cluster, and prints what there is then.
+func (c *common) change(ctx context.Context, name string, do func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Estate, error)) (err error) {
+	id, err := cluster.ParseID(name)
+	if err != nil {
+		return &usageError{err}
+	}
+	store, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	regions, err := c.regions(ctx, store, id)
+	if err != nil {
+		return err
+	}
+	if len(regions) != 1 {
+		return &usageError{fmt.Errorf("cluster %s is in %s: choose one with --region", id, strings.Join(regions, " and in "))}
+	}
+	cloud, err := c.cloud(ctx, regions[0])
+	if err != nil {
+		return err
+	}
+	m := c.manager(store, regions[0])
+	m.Cloud = cloud
+	if _, err := do(m, ctx, id); err != nil {
+		return err
+	}
+	return c.printStatus(ctx, store, id, regions)
+}
+
+func (c *common) manager(store builddata.Store, region string) *rollout.Manager {
+	return &rollout.Manager{Store: store, Clock: c.clock, Region: region, Holder: app.Holder("delivery"), Entropy: c.entropy, Progress: c.progress}
+}
+
+// regions are those in which the repository knows a cluster, or the one that
+// was given.
+func (c *common) regions(ctx context.Context, store builddata.Rollouts, id cluster.ID) ([]string, error) {
+	if c.region != "" {
+		return []string{c.region}, nil
+	}
+	clusters, err := c.clusters(ctx, store, builddata.RolloutQuery{Service: id.Service, Environment: id.Environment})
+	if err != nil {
+		return nil, err
+	}
+	var regions []string
+	for _, r := range clusters {
+		regions = append(regions, r.Region)
+	}
+	if len(regions) == 0 {
+		return nil, fmt.Errorf("the repository knows no cluster %s; \"delivery rollout status\" lists those that it knows", id)
+	}
+	return regions, nil
+}
+
+// clusters are the latest rollouts of each cluster, by name.
+func (c *common) clusters(ctx context.Context, store builddata.Rollouts, q builddata.RolloutQuery) ([]builddata.Rollout, error) {
+	latest := map[string]builddata.Rollout{}
+	for {
+		page, err := store.Rollouts(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page {
+			q.Before = r.ID
+			key := strings.Join([]string{r.Service, r.Environment, r.Region}, " ")
+			if _, ok := latest[key]; !ok {
+				latest[key] = r
+			}
+		}
+		if len(page) < builddata.DefaultPage {
+			break
+		}
+	}
+	var all []builddata.Rollout
+	for _, key := range slices.Sorted(maps.Keys(latest)) {
+		all = append(all, latest[key])
+	}
+	return all, nil
+}
+
+func newRolloutStatus(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use: "status [SERVICE/ENVIRONMENT]", Short: "Show what serves, and how far a rollout is",
+		Long: `Show what serves in a cluster, and how far a rollout is: who is at work on it, which
+steps it has taken and which are still to come. Without a cluster, show all that
+the repository knows. Asks nothing of AWS.`,
+		Example: "  delivery rollout status strawberry/prod\n  delivery rollout status --output json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			ctx := cmd.Context()
+			store, err := c.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, store.Close()) }()
+			if len(args) == 1 {
+				id, err := cluster.ParseID(args[0])
+				if err != nil {
+					return &usageError{err}
+				}
+				regions, err := c.regions(ctx, store, id)
+				if err != nil {
+					return err
+				}
+				return c.printStatus(ctx, store, id, regions)
+			}
+			latest, err := c.clusters(ctx, store, builddata.RolloutQuery{Region: c.region})
+			if err != nil {
+				return err
+			}
+			var all []status
+			for _, r := range latest {
+				s, err := c.status(ctx, store, cluster.ID{Service: r.Service, Environment: r.Environment}, r.Region)
+				if err != nil {
+					return err
+				}
+				all = append(all, s)
+			}
+			return c.show(all)
+		},
+	}
+}
+
+// status is what the repository knows of a cluster, for machines.
+type status struct {
+	Cluster  string         `json:"cluster"`
+	Region   string         `json:"region"`
+	Serving  *generation    `json:"serving"`
+	Previous *generation    `json:"previous,omitempty"`
+	Left     []string       `json:"left,omitempty"`
+	Rollout  *rolloutStatus `json:"rollout"`
+}
+
+type generation struct {
+	Version string `json:"version"`
+	Name    string `json:"generation"`
+	ImageID string `json:"image_id"`
+}
+
+type rolloutStatus struct {
+	ID               string     `json:"id"`
+	FromVersion      string     `json:"from_version,omitempty"`
+	ToVersion        string     `json:"to_version,omitempty"`
+	Status           string     `json:"status"`
+	StartedAt        time.Time  `json:"started_at"`
+	EndedAt          *time.Time `json:"ended_at,omitempty"`
+	AtWork           string     `json:"at_work,omitempty"`
+	AbortRequestedBy string     `json:"abort_requested_by,omitempty"`
+	Steps            []step     `json:"steps"`
+}
+
+type step struct {
+	Step  string     `json:"step"`
+	Phase string     `json:"phase"`
+	Undo  bool       `json:"undo,omitempty"`
+	At    *time.Time `json:"at,omitempty"`
+	Note  string     `json:"note,omitempty"`
+}
+
+// waiting is the phase of a step that is still to come.
+const waiting = "waiting"
+
+func (c *common) status(ctx context.Context, store builddata.Store, id cluster.ID, region string) (status, error) {
+	m := c.manager(store, region)
+	s := status{Cluster: id.String(), Region: region}
+	p, err := m.Look(ctx, id)
+	if err != nil || p.Last == nil {
+		return s, err
+	}
+	s.Serving, s.Previous = describe(p.Serving), describe(p.Kept)
+	for _, left := range p.Left {
+		s.Left = append(s.Left, left.Name)
+	}
+	last, err := store.Rollout(ctx, p.Last.ID)
+	if err != nil {
+		return s, err
+	}
+	r := &rolloutStatus{
+		ID: last.ID, FromVersion: last.FromVersion, ToVersion: last.ToVersion, Status: string(last.Status),
+		StartedAt: last.StartedAt, AbortRequestedBy: last.AbortRequestedBy, Steps: []step{},
+	}
+	if !last.EndedAt.IsZero() {
+		r.EndedAt = &last.EndedAt
+	}
+	lease, held, err := m.AtWork(ctx, id)
+	if err != nil {
+		return s, err
+	}
+	if p.Open != nil {
+		r.Status = string(builddata.Interrupted)
+		if held {
+			r.Status, r.AtWork = "in progress", lease.Holder
+		}
+	}
+	steps, err := rollout.Steps(last)
+	if err != nil {
+		return s, err
+	}
+	for _, state := range steps {
+		one := step{Step: state.Step, Phase: string(state.Phase), Undo: state.Undo, Note: state.Note}
+		if one.Phase == "" {
+			one.Phase = waiting
+		} else {
+			one.At = &state.At
+		}
+		r.Steps = append(r.Steps, one)
+	}
+	s.Rollout = r
+	return s, nil
+}
+
+func describe(s *rollout.Side) *generation {
+	if s == nil {
+		return nil
+	}
+	return &generation{Version: s.Spec.Version, Name: s.Name, ImageID: s.Spec.ImageID}
+}
+
+func (c *common) printStatus(ctx context.Context, store builddata.Store, id cluster.ID, regions []string) error {
+	var all []status
+	for _, region := range regions {
+		s, err := c.status(ctx, store, id, region)
+		if err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	return c.show(all)
+}
+
+// show prints clusters for people, or for machines.
+func (c *common) show(all []status) error {
+	if c.output == asJSON {
+		return c.printJSON(append([]status{}, all...))
+	}
+	var b strings.Builder
+	if len(all) == 0 {
+		b.WriteString("The repository knows no clusters. Terraform's delivery_cluster makes them.\n")
+	}
+	for i, s := range all {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		s.write(&b)
+	}
+	_, err := fmt.Fprint(c.out, b.String())
+	return err
+}
+
+func (s status) write(b *strings.Builder) {
+	fmt.Fprintf(b, "%s in %s\n", s.Cluster, s.Region)
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(b, "  %-10s %s\n", label, fmt.Sprintf(format, args...))
+	}
+	if s.Serving == nil {
+		line("serves", "nothing")
+	} else {
+		line("serves", "version %s, from %s, as %s", s.Serving.Version, s.Serving.ImageID, s.Serving.Name)
+	}
+	if s.Previous != nil {
+		line("kept", "version %s, from %s, as %s", s.Previous.Version, s.Previous.ImageID, s.Previous.Name)
+	}
+	if len(s.Left) > 0 {
+		line("left", "%s", strings.Join(s.Left, ", "))
+	}
+	r := s.Rollout
+	if r == nil {
+		line("rollout", "none yet")
+		return
+	}
+	line("rollout", "%s, %s: %s", r.ID, movement(r.FromVersion, r.ToVersion), r.state())
+	if r.AtWork != "" {
+		line("at work", "%s", r.AtWork)
+	}
+	if r.AbortRequestedBy != "" {
+		line("abort", "asked for by %s", r.AbortRequestedBy)
+	}
+	for _, one := range r.Steps {
+		at := "        "
+		if one.At != nil {
+			at = one.At.Format("15:04:05")
+		}
+		undo := ""
+		if one.Undo {
+			undo = "undo: "
+		}
+		fmt.Fprintf(b, "    %s  %-7s  %s%s\n", at, one.Phase, undo, one.Step)
+		if one.Note != "" {
+			fmt.Fprintf(b, "                       %s\n", one.Note)
+		}
+	}
+}
+
+func (r *rolloutStatus) state() string {
+	if r.EndedAt == nil {
+		return r.Status + " since " + r.StartedAt.Format(time.RFC3339)
+	}
+	how := r.Status
+	if how == string(builddata.Failed) {
+		how = "failed and was taken back"
+	}
+	return fmt.Sprintf("%s at %s, after %s", how, r.EndedAt.Format(time.RFC3339), r.EndedAt.Sub(r.StartedAt).Round(time.Second))
+}
+
+// movement says from where to where a rollout goes.
+func movement(from, to string) string {
+	switch {
+	case from == "":
+		return "creation with version " + to
+	case to == "":
+		return "removal of version " + from
+	case from == to:
+		return "version " + to + " again"
+	}
+	return fmt.Sprintf("version %s to %s", from, to)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/version"
+)
+
+// streams are where results go, and where everything else does.
+type streams struct{ out, err io.Writer }
+
+// usageError says that the command line cannot be understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// common is what every command takes.
+type common struct {
+	streams
+	repository string
+	region     string
+	profile    string
+	output     string
+	clock      clock.Clock
+	entropy    io.Reader
+}
+
+// The values of --output.
+const (
+	asText = "text"
+	asJSON = "json"
+)
+
+func newRoot(std streams) *cobra.Command {
+	c := &common{streams: std, clock: clock.System{}, entropy: rand.Reader}
+	root := &cobra.Command{
+		Use:           "delivery",
+		Short:         "Continuous delivery on AWS: versions, clusters and their rollouts",
+		Version:       version.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains([]string{asText, asJSON}, c.output) {
+				return &usageError{fmt.Errorf("--output %q: use %s or %s", c.output, asText, asJSON)}
+			}
+			return nil
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+app.RepositoryVariable+", or a file in your data directory)")
+	flags.StringVar(&c.region, "region", "", "AWS region of the cluster (default: where the repository knows it)")
+	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration")
+	flags.StringVarP(&c.output, "output", "o", asText, "text or json")
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w\nSee \"%s --help\"", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newRollout(c))
+	return root
+}
+
+// open opens the repository; the caller closes it.
+func (c *common) open(ctx context.Context) (builddata.Store, error) {
+	return app.OpenRepository(ctx, c.repository, c.clock)
+}
+
+func (c *common) cloud(ctx context.Context, region string) (*awscloud.Cloud, error) {
+	return awscloud.Open(ctx, awscloud.Config{Region: region, Profile: c.profile, Clock: c.clock})
+}
+
+// progress tells what is being done, beside the result.
+func (c *common) progress(_ context.Context, format string, args ...any) {
+	_, _ = fmt.Fprintf(c.err, "%s  %s\n", c.clock.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
+
+// printJSON prints a result for machines.
+func (c *common) printJSON(v any) error {
+	encoder := json.NewEncoder(c.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// exactly is cobra.ExactArgs with an error that says what is expected.
+func exactly(what ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(what) {
+			return &usageError{fmt.Errorf("%q takes %v, got %d arguments\nSee \"%s --help\"", cmd.CommandPath(), what, len(args), cmd.CommandPath())}
+		}
+		return nil
+	}
+}
