@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts what "make build" built where Terraform, OpenTofu and Packer look for
-# plugins on their own: below the home directory.
+# plugins on their own, below the home directory, and the command where "go
+# install" puts commands.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +24,11 @@ for host in registry.terraform.io registry.opentofu.org; do
 	mv -f "$folder/.new" "$folder/terraform-provider-delivery_v$version$exe"
 	echo "installed $folder/terraform-provider-delivery_v$version$exe"
 done
+bin=$(go env GOBIN)
+bin=${bin:-$(go env GOPATH)/bin}
+mkdir -p "$bin"
+cp "dist/delivery$exe" "$bin/delivery$exe"
+echo "installed $bin/delivery$exe"
 echo "A folder that was initialised with another build wants its .terraform.lock.hcl removed."
 
 install=(plugins install --path "dist/packer-plugin-delivery$exe" github.com/pipes-as-code/delivery)

@@ -24,23 +24,14 @@ const (
 
 // allocate has Terraform allocate a version, twice.
 func (s *stage) allocate(ctx context.Context) error {
-	folder := s.example("release")
 	s.command(fmt.Sprintf("terraform -chdir=examples/strawberry/release apply -var source_revision=%s -var run=%s", revision, environment))
-	if _, err := s.tool(ctx, folder, "terraform", "init", "-no-color"); err != nil {
-		return err
-	}
-	apply := []string{"apply", "-auto-approve", "-no-color", "-var", "source_revision=" + revision, "-var", "run=" + environment}
+	var err error
 	for range 2 {
-		if _, err := s.tool(ctx, folder, "terraform", apply...); err != nil {
+		if s.version, err = s.allocateFor(ctx, revision, environment); err != nil {
 			return err
 		}
 	}
-	out, err := s.tool(ctx, folder, "terraform", "output", "-raw", "version")
-	if err != nil {
-		return err
-	}
-	s.version = strings.TrimSpace(out)
-	all, err := s.store.Versions(ctx, builddata.VersionQuery{Service: service})
+	all, err := s.store.Versions(ctx, builddata.VersionQuery{Service: service, SourceRevision: revision})
 	if err != nil {
 		return err
 	}
@@ -51,17 +42,25 @@ func (s *stage) allocate(ctx context.Context) error {
 	return nil
 }
 
+// allocateFor applies the release for a revision and a run. Another one than
+// before is another version.
+func (s *stage) allocateFor(ctx context.Context, revision, run string) (version string, err error) {
+	folder := s.example("release")
+	if _, err := s.tool(ctx, folder, "terraform", "init", "-no-color"); err != nil {
+		return "", err
+	}
+	if _, err := s.tool(ctx, folder, "terraform", "apply", "-auto-approve", "-no-color", "-var", "source_revision="+revision, "-var", "run="+run); err != nil {
+		return "", err
+	}
+	out, err := s.tool(ctx, folder, "terraform", "output", "-raw", "version")
+	return strings.TrimSpace(out), err
+}
+
 // bake has Packer make and stamp images.
 func (s *stage) bake(ctx context.Context) error {
 	s.command("GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build -o dist/strawberry .")
 	s.command("DELIVERY_RUN=" + environment + " packer build -var version=" + s.version + " .")
-	if _, err := s.output(ctx, rig.Root(), "env", "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "go", "build", "-o", s.example("dist", service), "./examples/strawberry"); err != nil {
-		return err
-	}
-	_, err := s.tool(ctx, s.example(), "packer", "build", "-color=false",
-		"-var", "version="+s.version, "-var", "source_ami="+rig.BaseImage, "-var", "rehearsal=true",
-		"-var", fmt.Sprintf("regions=[%q,%q]", home, abroad), ".")
-	if err != nil {
+	if err := s.bakeVersion(ctx, s.version); err != nil {
 		return err
 	}
 	for _, region := range []string{home, abroad} {
@@ -69,22 +68,40 @@ func (s *stage) bake(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(images) != 1 {
-			return fmt.Errorf("%d images in %s, want one", len(images), region)
-		}
-		for _, id := range slices.Sorted(maps.Keys(images[0])) {
-			tags := images[0][id]
-			for key, want := range map[string]string{"service": service, "version": s.version, "revision": revision, "run": environment, "owner_team": "fruit", "solution": "shop"} {
-				if tags[key] != want {
-					return fmt.Errorf("%s in %s has tag %s = %q, want %q", id, region, key, tags[key], want)
+		baked := 0
+		for _, image := range images {
+			for _, id := range slices.Sorted(maps.Keys(image)) {
+				tags := image[id]
+				if tags["version"] != s.version {
+					continue
 				}
+				baked++
+				for key, want := range map[string]string{"service": service, "revision": revision, "run": environment, "owner_team": "fruit", "solution": "shop"} {
+					if tags[key] != want {
+						return fmt.Errorf("%s in %s has tag %s = %q, want %q", id, region, key, tags[key], want)
+					}
+				}
+				s.say("%-10s  %-24s %s", region, id, join(tags))
 			}
-			s.say("%-10s  %-24s %s", region, id, join(tags))
+		}
+		if baked != 2 {
+			return fmt.Errorf("%d images and snapshots of version %s in %s, want one each", baked, s.version, region)
 		}
 	}
 	s.say("Every image and snapshot is stamped, and the repository knows which image holds %s %s.", service, s.version)
 	s.say("(An emulated AWS starts no machines, so nothing was installed in the images.)")
 	return nil
+}
+
+// bakeVersion has Packer make and stamp the images of a version.
+func (s *stage) bakeVersion(ctx context.Context, version string) error {
+	if _, err := s.output(ctx, rig.Root(), "env", "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "go", "build", "-o", s.example("dist", service), "./examples/strawberry"); err != nil {
+		return err
+	}
+	_, err := s.tool(ctx, s.example(), "packer", "build", "-color=false",
+		"-var", "version="+version, "-var", "source_ami="+rig.BaseImage, "-var", "rehearsal=true",
+		"-var", fmt.Sprintf("regions=[%q,%q]", home, abroad), ".")
+	return err
 }
 
 // variables are those of the environment's configuration.
@@ -104,6 +121,11 @@ func (s *stage) variables() []string {
 // create applies the environment and looks at it from AWS's side.
 func (s *stage) create(ctx context.Context) error {
 	folder := s.example("environment")
+	before, err := rig.Leftovers(ctx, s.account, s.landscape)
+	if err != nil {
+		return err
+	}
+	s.before = before
 	s.command("terraform -chdir=examples/strawberry/environment apply -var version_to_test=" + s.version + " -var name=" + environment + " …")
 	if _, err := s.tool(ctx, folder, "terraform", "init", "-no-color"); err != nil {
 		return err
@@ -127,6 +149,9 @@ func (s *stage) create(ctx context.Context) error {
 	}
 	for _, thing := range slices.Sorted(maps.Keys(things)) {
 		tags := things[thing]
+		if slices.Contains(s.production, thing) {
+			continue
+		}
 		for key, want := range map[string]string{
 			"service": service, "environment": environment, "version": s.version, "owner_team": "fruit", "solution": "shop",
 		} {
@@ -146,13 +171,16 @@ func (s *stage) create(ctx context.Context) error {
 
 // healthy lists the servers that the load balancer finds healthy; all must be.
 func (s *stage) healthy(ctx context.Context) ([]string, error) {
-	client := elb.NewFromConfig(s.account.Config(home))
+	client := elb.NewFromConfig(s.seen.Config(home))
 	groups, err := client.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{})
 	if err != nil {
 		return nil, err
 	}
 	var servers []string
 	for _, group := range groups.TargetGroups {
+		if !strings.HasPrefix(aws.ToString(group.TargetGroupName), service+"-"+environment+"-") {
+			continue
+		}
 		health, err := client.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
 		if err != nil {
 			return nil, err
@@ -191,10 +219,14 @@ func (s *stage) destroy(ctx context.Context) error {
 	if _, err := s.tool(ctx, s.example("environment"), "terraform", append([]string{"destroy", "-auto-approve"}, s.variables()...)...); err != nil {
 		return err
 	}
-	if err := rig.NothingLeft(ctx, s.account, s.landscape); err != nil {
+	left, err := rig.Leftovers(ctx, s.account, s.landscape)
+	if err != nil {
 		return err
 	}
-	s.say("Nothing is left in the account: no group, server, volume, template, target group or rule.")
+	if !slices.Equal(left, s.before) {
+		return fmt.Errorf("the account holds %v, want what was there before, %v", left, s.before)
+	}
+	s.say("Nothing of it is left in the account: no group, server, volume, template, target group or rule.")
 	v, err := s.store.Version(ctx, service, s.version)
 	if err != nil {
 		return err

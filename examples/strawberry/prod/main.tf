@@ -1,0 +1,99 @@
+# Strawberry in production. To release a version, apply with its number: new
+# servers from its image get a tenth of the requests, then all, and the old
+# ones go. If an alarm fires meanwhile, everything is as it was before.
+
+terraform {
+  required_providers {
+    delivery = { source = "pipes-as-code/delivery" }
+  }
+}
+
+variable "region" {
+  type        = string
+  description = "The AWS region."
+}
+
+variable "release" {
+  type        = string
+  description = "The version of strawberry to run."
+}
+
+variable "subnet_ids" {
+  type        = set(string)
+  description = "Where the servers run."
+}
+
+variable "security_group_ids" {
+  type        = set(string)
+  description = "What guards the servers. The load balancer must be let in at port 8080."
+}
+
+variable "listener" {
+  type        = string
+  description = "ARN of the shared listener."
+}
+
+variable "alarms" {
+  type        = set(string)
+  description = "Names of the alarms that speak against a version."
+  default     = null
+}
+
+variable "observe_for" {
+  type        = string
+  description = "How long each step of a rollout is watched."
+  default     = "5m"
+}
+
+variable "drain" {
+  type        = string
+  description = "How long the old servers may finish their requests."
+  default     = "30s"
+}
+
+provider "delivery" {
+  region       = var.region
+  default_tags = { owner_team = "fruit", solution = "shop" }
+}
+
+data "delivery_image" "strawberry" {
+  service = "strawberry"
+  version = var.release
+}
+
+resource "delivery_cluster" "strawberry" {
+  service     = "strawberry"
+  environment = "prod"
+  version     = var.release
+  image_id    = data.delivery_image.strawberry.image_id
+
+  instance_type      = "t3.micro"
+  subnet_ids         = var.subnet_ids
+  security_group_ids = var.security_group_ids
+  min_size           = 2
+  max_size           = 6
+
+  listener      = var.listener
+  listener_rule = { priority = 10, hosts = ["strawberry.example.com"] }
+  target = {
+    port                 = 8080
+    deregistration_delay = var.drain
+    health_check         = { path = "/health" }
+  }
+
+  rollout = {
+    steps       = [10, 100]
+    observe_for = var.observe_for
+    alarms      = var.alarms
+  }
+}
+
+output "cluster" {
+  value       = delivery_cluster.strawberry.id
+  description = "The cluster, for delivery rollout status."
+}
+
+output "last_rollout" {
+  value       = delivery_cluster.strawberry.last_rollout
+  description = "How the latest rollout ended."
+}

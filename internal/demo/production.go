@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+)
+
+const (
+	host = "strawberry.example.com"
+	// rate is how many people click each second.
+	rate  = 500
+	alarm = "strawberry-prod-5xx"
+)
+
+// people are the requests to production during a scene.
+type people struct {
+	load   *rig.Load
+	cancel context.CancelFunc
+	report chan rig.Report
+}
+
+func (s *stage) people(ctx context.Context) *people {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &people{load: &rig.Load{URL: s.plane.URL, Host: host, Rate: rate}, cancel: cancel, report: make(chan rig.Report, 1)}
+	go func() { p.report <- p.load.Run(ctx) }()
+	return p
+}
+
+// leave ends the requests and returns what became of them.
+func (p *people) leave() rig.Report {
+	p.cancel()
+	return <-p.report
+}
+
+// applyProduction applies the configuration of production with a version.
+func (s *stage) applyProduction(ctx context.Context, version string) (string, error) {
+	list := func(all ...string) string { return `["` + strings.Join(all, `","`) + `"]` }
+	return s.tool(ctx, s.example("prod"), "terraform", "apply", "-auto-approve", "-no-color",
+		"-var", "region="+home, "-var", "release="+version,
+		"-var", "subnet_ids="+list(s.landscape.Subnets...), "-var", "security_group_ids="+list(s.landscape.SecurityGroup),
+		"-var", "listener="+s.landscape.Listener, "-var", "alarms="+list(alarm), "-var", "observe_for=3s", "-var", "drain=2s")
+}
+
+// today brings up what is there before the demo begins.
+func (s *stage) today(ctx context.Context) error {
+	if err := s.setAlarm(ctx, types.StateValueOk); err != nil {
+		return err
+	}
+	s.run = "run-0"
+	first, err := s.allocateFor(ctx, "0c1d2e3", s.run)
+	if err != nil {
+		return err
+	}
+	if err := s.bakeVersion(ctx, first); err != nil {
+		return err
+	}
+	if _, err := s.tool(ctx, s.example("prod"), "terraform", "init", "-no-color"); err != nil {
+		return err
+	}
+	if _, err := s.applyProduction(ctx, first); err != nil {
+		return err
+	}
+	things, err := rig.Tags(ctx, s.account, s.landscape)
+	if err != nil {
+		return err
+	}
+	s.production = slices.Collect(maps.Keys(things))
+	s.run = environment
+	s.say("%s serves version %s from 2 servers, behind the shared load balancer.", host, first)
+	return nil
+}
+
+// release rolls the tested image into production.
+func (s *stage) release(ctx context.Context) error {
+	s.command("terraform -chdir=examples/strawberry/prod apply -var release=" + s.version + " …")
+	p := s.people(ctx)
+	_, err := s.applyProduction(ctx, s.version)
+	report := p.leave()
+	if err != nil {
+		return err
+	}
+	s.tell(report)
+	if report.Failed > 0 {
+		return fmt.Errorf("%d requests failed: %v", report.Failed, report.Errors)
+	}
+	if report.ByVersion["1"] == 0 || report.ByVersion[s.version] == 0 {
+		return fmt.Errorf("the versions answered %v, want both to", report.ByVersion)
+	}
+	return s.status(ctx, s.version)
+}
+
+// releaseBad rolls out a version that answers 500 and passes its health checks.
+func (s *stage) releaseBad(ctx context.Context) error {
+	s.run = "run-2"
+	bad, err := s.allocateFor(ctx, "9e8d7c6", s.run)
+	if err != nil {
+		return err
+	}
+	s.bad.Store(bad)
+	if err := s.bakeVersion(ctx, bad); err != nil {
+		return err
+	}
+	s.say("Version %s passes its health checks, and answers 500 to people. An alarm watches for that.", bad)
+	s.command("terraform -chdir=examples/strawberry/prod apply -var release=" + bad + " …")
+	p := s.people(ctx)
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan error, 1)
+	go func() { watched <- s.watch(watching, p.load) }()
+	_, err = s.applyProduction(ctx, bad)
+	stop()
+	watchErr := <-watched
+	report := p.leave()
+	if watchErr != nil {
+		return watchErr
+	}
+	if err == nil {
+		return errors.New("the bad version was rolled out")
+	}
+	_, text, found := strings.Cut(err.Error(), "Error: ")
+	// Terraform breaks lines.
+	if !found || !strings.Contains(strings.Join(strings.Fields(text), " "), "nothing is left that was made for this rollout") {
+		return err
+	}
+	s.quote("Error: " + text)
+	s.tell(report)
+	if report.Failed == 0 || report.Failed > report.Sent/4 {
+		return fmt.Errorf("%d of %d requests failed, want some, but of a tenth only", report.Failed, report.Sent)
+	}
+	return s.status(ctx, s.version)
+}
+
+// watch is CloudWatch, which an emulated AWS lacks: it has the alarm fire once
+// people are answered 500.
+func (s *stage) watch(ctx context.Context, load *rig.Load) error {
+	for ctx.Err() == nil {
+		if load.Snapshot().ByStatus[500] > 0 {
+			return s.setAlarm(context.WithoutCancel(ctx), types.StateValueAlarm)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil
+}
+
+func (s *stage) setAlarm(ctx context.Context, state types.StateValue) error {
+	client := cloudwatch.NewFromConfig(s.account.Config(home))
+	_, err := client.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{
+		AlarmName: aws.String(alarm), Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
+		Statistic: types.StatisticSum, Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(0),
+		ComparisonOperator: types.ComparisonOperatorGreaterThanThreshold,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = client.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: aws.String(alarm), StateValue: state, StateReason: aws.String("servers answer 500")})
+	return err
+}
+
+// tell says what became of the requests.
+func (s *stage) tell(r rig.Report) {
+	s.say("Meanwhile, %d requests a second: %d in all, %d failed. Answered by version:", rate, r.Sent, r.Failed)
+	for _, version := range slices.Sorted(maps.Keys(r.ByVersion)) {
+		s.say("  %-3s %6d", version, r.ByVersion[version])
+	}
+}
+
+// status shows what the command line says, which must be that a version serves
+// all requests.
+func (s *stage) status(ctx context.Context, version string) error {
+	s.command("delivery rollout status strawberry/prod")
+	out, err := s.output(ctx, "", s.delivery(), "rollout", "status", "strawberry/prod")
+	if err != nil {
+		return err
+	}
+	s.quote(out)
+	if !strings.Contains(out, "version "+version+", from ami-") {
+		return fmt.Errorf("version %s does not serve", version)
+	}
+	return nil
+}
