@@ -15,6 +15,7 @@ var domain = []string{
 	internal + "builddata",
 	internal + "clock",
 	internal + "cluster",
+	internal + "rollout",
 	internal + "stamp",
 	internal + "tagging",
 }
@@ -36,5 +37,23 @@ func TestDomainReachesNoTechnology(t *testing.T) {
 			}
 			t.Logf("%d packages outside the standard library, itself included", len(reached))
 		})
+	}
+}
+
+// The command line rolls clusters out by the same code as the provider, and
+// knows neither Terraform nor Packer.
+func TestCommandReachesNoTerraform(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/delivery").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached := strings.Fields(string(out))
+	for _, dependency := range reached {
+		if strings.HasPrefix(dependency, "github.com/hashicorp/") {
+			t.Errorf("reaches %s", dependency)
+		}
+	}
+	if !slices.Contains(reached, internal+"rollout") {
+		t.Error("does not reach the package rollout")
 	}
 }

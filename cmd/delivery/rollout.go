@@ -24,7 +24,7 @@ func busy(err error) bool {
 }
 
 func newRollout(c *common) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "rollout",
 		Short: "Look at the rollouts of clusters, finish them or take them back",
 		Long: `Look at the rollouts of clusters, finish them or take them back.
@@ -32,7 +32,8 @@ func newRollout(c *common) *cobra.Command {
 Terraform begins rollouts, when delivery_cluster gets another version. Every step
 is on record in the build data repository, so one that was interrupted can be
 finished or taken back from anywhere that reaches the repository and AWS.`,
-	}
+		SuggestionsMinimumDistance: 2,
+	})
 	cmd.AddCommand(newRolloutStatus(c))
 	for _, verb := range []struct {
 		name, short, long, example string

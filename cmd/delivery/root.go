@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +46,7 @@ const (
 
 func newRoot(std streams) *cobra.Command {
 	c := &common{streams: std, clock: clock.System{}, entropy: rand.Reader}
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:           "delivery",
 		Short:         "Continuous delivery on AWS: versions, clusters and their rollouts",
 		Version:       version.Version,
@@ -57,7 +58,8 @@ func newRoot(std streams) *cobra.Command {
 			}
 			return nil
 		},
-	}
+		SuggestionsMinimumDistance: 2,
+	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+app.RepositoryVariable+", or a file in your data directory)")
 	flags.StringVar(&c.region, "region", "", "AWS region of the cluster (default: where the repository knows it)")
@@ -91,6 +93,22 @@ func (c *common) printJSON(v any) error {
 	encoder := json.NewEncoder(c.out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
+}
+
+// group has a command that only holds others refuse what is none of them.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			text += fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+		}
+		return &usageError{fmt.Errorf("%s\nSee \"%s --help\"", text, cmd.CommandPath())}
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
 }
 
 // exactly is cobra.ExactArgs with an error that says what is expected.

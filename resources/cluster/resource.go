@@ -90,6 +90,17 @@ func (r *clusterResource) ValidateConfig(ctx context.Context, req resource.Valid
 			resp.Diagnostics.AddAttributeError(path.Root("tags"), "This tag is set by an argument", fmt.Sprintf("Tag %q has the value of the argument %s. Leave it out here.", key, key))
 		}
 	}
+	var careful types.Object
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("rollout"), &careful)...)
+	if known, err := careful.ToTerraformValue(ctx); err == nil && known.IsFullyKnown() && !careful.IsNull() {
+		var m model
+		resp.Diagnostics.Append(careful.As(ctx, &m.Rollout, objectOptions)...)
+		settings, diags := m.settings(ctx, cluster.Spec{})
+		resp.Diagnostics.Append(diags...)
+		if err := settings.Validate(); err != nil {
+			resp.Diagnostics.AddAttributeError(path.Root("rollout"), "A rollout cannot go like this", err.Error())
+		}
+	}
 	if listener.IsNull() && !rule.IsNull() && !rule.IsUnknown() {
 		resp.Diagnostics.AddAttributeError(path.Root("listener_rule"), "A rule needs a listener", "Set listener, or leave listener_rule out for a worker cluster.")
 	}

@@ -119,7 +119,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"iam_instance_profile": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "Name or ARN of the servers' IAM instance profile."},
 			"user_data": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 16*1024)},
-				MarkdownDescription: "User data as plain text, at most 16 KiB. Not the place for secrets: it is readable in the account and in Terraform's state.",
+				MarkdownDescription: "User data as plain text, at most 16 KiB. Not the place for secrets: it is readable in the account, in Terraform's state and in the build data repository.",
 			},
 			"root_volume_size": schema.Int32Attribute{
 				Optional: true, Validators: []validator.Int32{int32validator.Between(1, 64*1024)},

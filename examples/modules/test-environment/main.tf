@@ -34,10 +34,6 @@ resource "delivery_cluster" "this" {
   }
 
   tags = var.tags
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 # The same tags for whatever else belongs to the environment.

@@ -54,8 +54,10 @@ resource "delivery_cluster" "strawberry" {
     solution   = "shop"
   }
 
-  # The servers of a new version serve before those of the old one go.
-  lifecycle {
-    create_before_destroy = true
+  # Another version gets a tenth of the requests, then all, each watched for a
+  # while. What goes wrong meanwhile takes it back.
+  rollout = {
+    steps       = [10, 100]
+    observe_for = "5m"
   }
 }

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+// delivery runs the command line.
+func delivery(t *testing.T, args ...string) (code int, out, said string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), args, streams{&stdout, &stderr})
+	return code, stdout.String(), stderr.String()
+}
+
+// contains fails the test unless s contains each of the parts.
+func contains(t *testing.T, s string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			t.Errorf("%q is not in\n%s", part, s)
+		}
+	}
+}
+
+func TestDelivery_BadInput(t *testing.T) {
+	t.Setenv("DELIVERY_REPOSITORY", "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "delivery.db")))
+	for name, c := range map[string]struct {
+		args string
+		code int
+		want string
+	}{
+		"NoSuchCommand":     {"rollout frobnicate", exitUsage, `unknown command "frobnicate"`},
+		"NoSuchGroup":       {"rollouts status", exitUsage, "did you mean rollout?"},
+		"NoSuchFlag":        {"rollout status --frobnicate", exitUsage, "unknown flag: --frobnicate"},
+		"NoCluster":         {"rollout undo", exitUsage, "SERVICE/ENVIRONMENT"},
+		"NoEnvironment":     {"rollout undo strawberry", exitUsage, "use service/environment"},
+		"UnknownOutput":     {"rollout status --output xml", exitUsage, "use text or json"},
+		"UnknownCluster":    {"rollout status strawberry/prod", exitFailed, "the repository knows no cluster strawberry/prod"},
+		"UnknownRepository": {"rollout status --repository ftp://x", exitFailed, `the scheme "ftp" is unknown`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, said := delivery(t, strings.Fields(c.args)...)
+			if code != c.code || out != "" {
+				t.Errorf("got code %d and %q, want code %d and nothing", code, out, c.code)
+			}
+			contains(t, said, c.want)
+		})
+	}
+	t.Run("NothingKnown", func(t *testing.T) {
+		code, out, _ := delivery(t, "rollout", "status")
+		if code != 0 {
+			t.Errorf("got code %d", code)
+		}
+		contains(t, out, "The repository knows no clusters")
+		if _, out, _ := delivery(t, "rollout", "status", "-o", "json"); out != "[]\n" {
+			t.Errorf("got %q, want an empty list", out)
+		}
+	})
+	t.Run("Help", func(t *testing.T) {
+		_, out, _ := delivery(t, "rollout", "undo", "--help")
+		contains(t, out, "delivery rollout undo strawberry/prod", "--region")
+	})
+}
+
+// A cluster is rolled out by the package that the provider uses, and then
+// looked at, finished and taken back by the command line.
+func TestAccDelivery_Rollout(t *testing.T) {
+	rig.Acceptance(t)
+	moto, err := rig.Shared()
+	fatal(t, err)
+	account, err := moto.Account(t.Context())
+	fatal(t, err)
+	landscape, err := rig.Prepare(t.Context(), account, "eu-north-1")
+	fatal(t, err)
+	for _, setting := range account.Environ() {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	repository := filepath.Join(t.TempDir(), "delivery.db")
+	t.Setenv("DELIVERY_REPOSITORY", "sqlite://"+filepath.ToSlash(repository))
+	store, err := sqlite.Open(t.Context(), repository, clock.System{})
+	fatal(t, err)
+	t.Cleanup(func() { fatal(t, store.Close()) })
+	cloud, err := awscloud.Open(t.Context(), awscloud.Config{Region: "eu-north-1"})
+	fatal(t, err)
+	m := &rollout.Manager{
+		Cloud: cloud, Store: store, Clock: clock.System{}, Region: "eu-north-1", Holder: "the test", Entropy: rand.Reader,
+		Progress: func(context.Context, string, ...any) {},
+	}
+	spec := func(version string) cluster.Spec {
+		return cluster.Spec{
+			ID: cluster.ID{Service: "strawberry", Environment: "prod"}, Version: version, ImageID: rig.BaseImage,
+			Servers: cluster.Servers{InstanceType: "t3.micro", SubnetIDs: landscape.Subnets}, Size: cluster.Size{Min: 2, Max: 4},
+			Listener: &cluster.Listener{ARN: landscape.Listener, Rule: &cluster.Rule{Priority: 1, Hosts: []string{"strawberry.example.com"}}},
+			Target: &cluster.Target{Port: 80, Protocol: "HTTP", Health: cluster.HealthCheck{
+				Path: "/", Matcher: "200", Interval: 10 * time.Second, Timeout: 5 * time.Second, HealthyThreshold: 2, UnhealthyThreshold: 2,
+			}},
+			Tags: tagging.Set{"service": "strawberry", "environment": "prod", "version": version, "owner_team": "fruit", "solution": "shop"},
+		}
+	}
+	settings := rollout.Settings{HealthyWithin: time.Minute, KeepPrevious: true, OnFailure: rollout.Undo, Protected: rollout.Wait}
+	// serving is what the state of Terraform would hold.
+	var serving *rollout.Side
+	apply := func(version string) error {
+		estate, err := m.Apply(t.Context(), spec(version), settings, serving)
+		serving = estate.Serving
+		return err
+	}
+	// interrupted begins a rollout that is interrupted once its servers are started.
+	interrupted := func(version string) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		m := *m
+		m.Progress = func(_ context.Context, format string, args ...any) {
+			if strings.HasPrefix(fmt.Sprintf(format, args...), string(rollout.AwaitHealthy)) {
+				cancel()
+			}
+		}
+		if _, err := m.Apply(ctx, spec(version), settings, serving); err == nil {
+			t.Fatal("the rollout was not interrupted")
+		}
+	}
+	look := func(want string) {
+		t.Helper()
+		code, out, said := delivery(t, "rollout", "status", "strawberry/prod", "--output", "json")
+		var all []status
+		if err := json.Unmarshal([]byte(out), &all); err != nil || code != 0 || len(all) != 1 {
+			t.Fatalf("got code %d, %v: %s%s", code, err, out, said)
+		}
+		s := all[0]
+		got := fmt.Sprintf("%s serves", s.Serving.Version)
+		if s.Previous != nil {
+			got += fmt.Sprintf(", %s kept", s.Previous.Version)
+		}
+		if got += ", " + s.Rollout.Status; got != want {
+			t.Fatalf("got %q, want %q: %s", got, want, out)
+		}
+	}
+	// do runs a command that has to succeed.
+	do := func(verb string) (out string) {
+		t.Helper()
+		code, out, said := delivery(t, "rollout", verb, "strawberry/prod")
+		if code != 0 {
+			t.Fatalf("%s: got code %d: %s%s", verb, code, out, said)
+		}
+		return out
+	}
+
+	fatal(t, apply("1"))
+	if code, _, said := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitFailed || !strings.Contains(said, "version 1 is its first") {
+		t.Errorf("got code %d and %q, want to be told that there is nothing before", code, said)
+	}
+	fatal(t, apply("2"))
+	look("2 serves, 1 kept, succeeded")
+
+	// Back to the servers that were kept, and forward again.
+	first := serving.Name
+	contains(t, do("undo"), "version 1, from "+rig.BaseImage, "version 2, from", "bring to the live size")
+	look("1 serves, 2 kept, succeeded")
+	contains(t, do("undo"), "as "+first)
+	look("2 serves, 1 kept, succeeded")
+
+	if code, _, said := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitFailed || !strings.Contains(said, "no rollout of this cluster is in progress") {
+		t.Errorf("got code %d and %q", code, said)
+	}
+	do("abort")
+	look("2 serves, 1 kept, succeeded")
+
+	interrupted("3")
+	_, out, _ := delivery(t, "rollout", "status")
+	contains(t, out, "version 2 to 3: interrupted since", "done     start the servers:", "waiting  send all requests:")
+	do("resume")
+	look("3 serves, 2 kept, succeeded")
+	serving = nil
+	p, err := m.Look(t.Context(), spec("3").ID)
+	fatal(t, err)
+	serving = p.Serving
+
+	interrupted("4")
+	do("undo")
+	look("3 serves, 2 kept, failed")
+	interrupted("4")
+	do("abort")
+	look("3 serves, 2 kept, failed")
+
+	// Somebody is at work on it.
+	settings.ObserveFor = 10 * time.Minute
+	applied := make(chan error, 1)
+	go func() { applied <- apply("5") }()
+	for { // until it is under way
+		if p, err := m.Look(t.Context(), spec("5").ID); err == nil && p.Open != nil && p.Serving.Spec.Version == "5" {
+			break
+		}
+	}
+	_, out, _ = delivery(t, "rollout", "status", "strawberry/prod")
+	contains(t, out, "in progress since", "at work    the test")
+	do("abort")
+	var failure *rollout.Error
+	if err := <-applied; !errors.As(err, &failure) || failure.Outcome != rollout.Undone || !strings.Contains(err.Error(), "asked for by") {
+		t.Errorf("got %v, want that it was taken back because somebody asked for it", err)
+	}
+	look("3 serves, 2 kept, failed")
+
+	fatal(t, m.Destroy(t.Context(), spec("3").ID, nil))
+	fatal(t, rig.NothingLeft(t.Context(), account, landscape))
+	_, out, _ = delivery(t, "rollout", "status", "strawberry/prod")
+	contains(t, out, "serves     nothing", "removal of version 3: succeeded")
+}
+
+func fatal(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
