@@ -2,6 +2,8 @@ package awscloud_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
@@ -24,6 +27,8 @@ type story struct {
 	// live is how many servers the requests must find at all times; 0 if there
 	// need not be any.
 	live int32
+	// spares, if set, leaves out calls that another story is killed at.
+	spares func(calls []string, at int) bool
 	// do is what is killed.
 	do func(ctx context.Context, v *victim, m *rollout.Manager) error
 	// ends are the ways to go on. Each returns the version that has to serve
@@ -37,6 +42,15 @@ var killedSettings = rollout.Settings{
 	OnFailure: rollout.Undo, Protected: rollout.Wait,
 }
 
+// rolloutEnds are the ways to go on with a rollout: Terraform's is to apply again.
+var rolloutEnds = map[string]func(v *victim, m *rollout.Manager) (string, error){
+	"Apply": func(v *victim, m *rollout.Manager) (string, error) {
+		_, err := m.Apply(v.Context(), v.spec(v.next()), killedSettings, v.state)
+		return v.next(), err
+	},
+	"Undo": func(v *victim, m *rollout.Manager) (string, error) { return v.undo(m, v.serving) },
+}
+
 var stories = []story{
 	{
 		name: "Rollout", prepare: (*victim).replace, live: liveSize,
@@ -44,13 +58,27 @@ var stories = []story{
 			_, err := m.Apply(ctx, v.spec(v.next()), killedSettings, v.state)
 			return err
 		},
-		ends: map[string]func(v *victim, m *rollout.Manager) (string, error){
-			"Apply": func(v *victim, m *rollout.Manager) (string, error) {
-				_, err := m.Apply(v.Context(), v.spec(v.next()), killedSettings, v.state)
-				return v.next(), err
-			},
-			"Undo": func(v *victim, m *rollout.Manager) (string, error) { return v.undo(m, v.serving) },
+		ends: rolloutEnds,
+	},
+	{
+		// An alarm fires once the new version has half of the requests.
+		name: "WayBack", prepare: (*victim).replace, live: liveSize,
+		spares: func(calls []string, at int) bool {
+			shifted := slices.DeleteFunc(slices.Clone(calls[:at]), func(action string) bool { return action != "ModifyRule" })
+			return len(shifted) < 2 || reads(calls[at])
 		},
+		do: func(ctx context.Context, v *victim, m *rollout.Manager) error {
+			m.Cloud = &alarmed{Cloud: m.Cloud}
+			settings := killedSettings
+			settings.ObserveFor, settings.Alarms = time.Second, []string{"5xx"}
+			_, err := m.Apply(ctx, v.spec(v.next()), settings, v.state)
+			var failure *rollout.Error
+			if errors.As(err, &failure) && failure.Outcome == rollout.Undone {
+				return nil
+			}
+			return errors.Join(err, errors.New("it was not taken back"))
+		},
+		ends: rolloutEnds,
 	},
 	{
 		name: "Creation", prepare: (*victim).clear,
@@ -98,6 +126,22 @@ func TestAccRollout_KilledAtEveryCall(t *testing.T) {
 // reads reports whether a call changes nothing.
 func reads(action string) bool { return strings.HasPrefix(action, "Describe") }
 
+// alarmed is a cloud with an alarm that fires when it is looked at once more.
+type alarmed struct {
+	cluster.Cloud
+	looks int
+}
+
+// Alarms implements cluster.Cloud.
+func (a *alarmed) Alarms(_ context.Context, names []string) ([]cluster.Alarm, error) {
+	a.looks++
+	state := cluster.AlarmOK
+	if a.looks > 1 {
+		state = cluster.AlarmFiring
+	}
+	return []cluster.Alarm{{Name: names[0], State: state}}, nil
+}
+
 // killing is one interruption and how things go on.
 type killing struct {
 	at    int
@@ -140,8 +184,8 @@ func killAtEveryCall(t *testing.T, s story) {
 	points := 0
 	for at, action := range calls {
 		for _, after := range []bool{false, true} {
-			if after && reads(action) {
-				continue // there is just what there was before
+			if after && reads(action) || s.spares != nil && s.spares(calls, at) {
+				continue // after a call that reads, there is just what there was before
 			}
 			points++
 			for way := range s.ends {

@@ -61,9 +61,10 @@ type site struct {
 	speed     float64       // of the clock
 	path      string        // of the repository
 	sticky    time.Duration // how long a client stays with its server
+	unhealthy int32         // how many checks a server fails until it is unhealthy
 	cloud     *awscloud.Cloud
 	manager   *rollout.Manager
-	// Whoever looks and acts for the test does not pass the proxy.
+	// Whoever looks for the test does not pass the proxy.
 	scaling   *autoscaling.Client
 	balancing *elb.Client
 
@@ -87,7 +88,7 @@ func enter(t testing.TB, attempts int) {
 
 // newSite opens an account in moto.
 func newSite(t testing.TB, moto *rig.Moto, c clock.Clock) (s *site, err error) {
-	s = &site{TB: t, clock: c, path: filepath.Join(t.TempDir(), "delivery.db")}
+	s = &site{TB: t, clock: c, unhealthy: 2, path: filepath.Join(t.TempDir(), "delivery.db")}
 	if s.account, err = moto.Account(t.Context()); err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (s *site) spec(version string) cluster.Spec {
 			Port: 8080, Protocol: "HTTP", DeregistrationDelay: 20 * time.Second, Stickiness: s.sticky,
 			Health: cluster.HealthCheck{
 				Path: "/health", Matcher: "200-299", Interval: 5 * time.Second, Timeout: 2 * time.Second,
-				HealthyThreshold: 2, UnhealthyThreshold: 2, GracePeriod: time.Minute,
+				HealthyThreshold: 2, UnhealthyThreshold: s.unhealthy, GracePeriod: time.Minute,
 			},
 		},
 		Tags: tagging.Set{
@@ -238,9 +239,11 @@ func (s *site) group(ctx context.Context, name string) (*asgtypes.AutoScalingGro
 	return &out.AutoScalingGroups[0], nil
 }
 
-// scale sets how many servers a generation should have, as whoever scales it does.
+// scale sets how many servers a generation should have, as whoever scales it
+// does. It passes the proxy, so that a data plane knows at once.
 func (s *site) scale(ctx context.Context, name string, desired int32) error {
-	_, err := s.scaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &desired})
+	_, err := s.scaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &desired},
+		func(o *autoscaling.Options) { o.BaseEndpoint = &s.proxy.URL })
 	return err
 }
 

@@ -32,7 +32,10 @@ type victim struct {
 	// checked counts the looks at the live capacity.
 	checked atomic.Int64
 	mu      sync.Mutex
-	short   error // the first time that there was too little of it
+	// requests and servers are the weights and the servers in service of each
+	// generation; short is the first time that there were too few.
+	requests, servers map[string]int32
+	short             error
 }
 
 // mostUses bounds how often an account is used: moto never forgets an instance.
@@ -80,6 +83,7 @@ func (v *victim) kill(s story, k killing) error {
 	if err := s.prepare(v); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
+	v.requests, v.servers = nil, nil
 	v.watch(s.live)
 	defer v.proxy.Notify(nil)
 	if err := v.interrupt(s, k); err != nil {
@@ -146,7 +150,7 @@ func (v *victim) watch(live int32) {
 			return
 		}
 		v.checked.Add(1)
-		if err := v.capacity(live); err != nil {
+		if err := v.capacity(live, c.Service); err != nil {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			if v.short == nil {
@@ -156,23 +160,30 @@ func (v *victim) watch(live int32) {
 	})
 }
 
-func (v *victim) capacity(live int32) error {
-	weights, err := v.weights(v.Context())
-	if err != nil {
-		return err
+// capacity looks at what a call to the service may have changed.
+func (v *victim) capacity(live int32, service string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var err error
+	if v.requests == nil || service == "elasticloadbalancing" {
+		if v.requests, err = v.weights(v.Context()); err != nil {
+			return err
+		}
 	}
-	groups, err := v.scaling.DescribeAutoScalingGroups(v.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
-	if err != nil {
-		return err
-	}
-	servers := map[string]int32{}
-	for _, group := range groups.AutoScalingGroups {
-		servers[aws.ToString(group.AutoScalingGroupName)] = inService(group)
+	if v.servers == nil || service == "autoscaling" {
+		groups, err := v.scaling.DescribeAutoScalingGroups(v.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+		if err != nil {
+			return err
+		}
+		v.servers = map[string]int32{}
+		for _, group := range groups.AutoScalingGroups {
+			v.servers[aws.ToString(group.AutoScalingGroupName)] = inService(group)
+		}
 	}
 	total := int32(0)
-	for name, weight := range weights {
-		if weight > 0 && servers[name] < live {
-			return fmt.Errorf("%s gets requests and has %d servers of %d", name, servers[name], live)
+	for name, weight := range v.requests {
+		if weight > 0 && v.servers[name] < live {
+			return fmt.Errorf("%s gets requests and has %d servers of %d", name, v.servers[name], live)
 		}
 		total += weight
 	}

@@ -91,8 +91,12 @@ type ProtectedError struct {
 }
 
 func (e *ProtectedError) Error() string {
-	return fmt.Sprintf("%d servers of %s are protected from scale-in or in standby: %s",
-		len(e.Servers), e.Generation.Name, strings.Join(e.Servers[:min(len(e.Servers), maxProblems)], ", "))
+	shown := e.Servers[:min(len(e.Servers), maxProblems)]
+	s := fmt.Sprintf("%s has servers that are protected from scale-in or in standby: %s", e.Generation.Name, strings.Join(shown, ", "))
+	if more := len(e.Servers) - len(shown); more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
 }
 
 // Observed is what there is of a generation. Fields of parts that are missing

@@ -19,7 +19,7 @@ import (
 // faster when AWS is.
 const (
 	shortestInterval = 20 * time.Millisecond
-	shortestTimeout  = 250 * time.Millisecond
+	shortestTimeout  = time.Second
 )
 
 // check checks a target's health until its context ends, for the first time

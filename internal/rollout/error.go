@@ -47,10 +47,15 @@ func (e *Error) Error() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s.\n\nWhat happened: ", e.headline())
 	if e.Step != "" {
-		fmt.Fprintf(&s, "to %s failed: ", e.Step)
+		fmt.Fprintf(&s, "the step %q failed: ", e.Step)
 	}
 	fmt.Fprintf(&s, "%s.\nState now:     ", sentence(e.Err))
 	undo := fmt.Sprintf("\"delivery rollout undo %s\"", e.Cluster)
+	var lost *builddata.LostError
+	if errors.As(e, &lost) {
+		fmt.Fprintf(&s, "somebody else has taken over since, and nothing more is changed here.\nWhat to do:    see \"delivery rollout status %s\".", e.Cluster)
+		return s.String()
+	}
 	if e.Outcome == Settled && e.To == "" {
 		fmt.Fprintf(&s, "%s; everything that may be left of it is on record.\nWhat to do:    mend the cause and destroy again to go on, or apply to have it whole again.", e.Serving)
 		return s.String()
@@ -63,11 +68,6 @@ func (e *Error) Error() string {
 	case Settled:
 		fmt.Fprintf(&s, "%s; what was to be removed may be there in part, as rollout %s has on record.\nWhat to do:    mend the cause and apply again to go on.", e.Serving, e.ID)
 	case Stopped:
-		var lost *builddata.LostError
-		if errors.As(e, &lost) {
-			fmt.Fprintf(&s, "somebody else has taken over since; nothing more is changed here.\nWhat to do:    see \"delivery rollout status %s\".", e.Cluster)
-			break
-		}
 		fmt.Fprintf(&s, "%s; rollout %s is not at its end, and everything it made is on record", e.Serving, e.ID)
 		if e.UndoErr != nil {
 			fmt.Fprintf(&s, "; taking it back stopped, too: %s", sentence(e.UndoErr))
@@ -79,6 +79,8 @@ func (e *Error) Error() string {
 
 func (e *Error) headline() string {
 	switch {
+	case e.Outcome == Settled && e.To != "" && !e.Cleanup:
+		return fmt.Sprintf("rollout of cluster %s from version %s to %s is not complete", e.Cluster, e.From, e.To)
 	case e.Cleanup:
 		return fmt.Sprintf("the generation that cluster %s kept could not be removed", e.Cluster)
 	case e.From == "" && e.To != "":

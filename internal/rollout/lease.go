@@ -62,7 +62,7 @@ func (m *Manager) hold(ctx context.Context, id cluster.ID) (*held, error) {
 		}
 		pause := min(max(busy.Lease.ExpiresAt.Sub(m.Clock.Now()), 100*time.Millisecond), time.Second)
 		if err := m.Clock.Sleep(ctx, pause); err != nil {
-			return nil, fmt.Errorf("cluster %s was not changed: interrupted while %s: %w", id, busy, err)
+			return nil, fmt.Errorf("cluster %s was not changed: interrupted while waiting for %s: %w", id, busy.Lease.Holder, err)
 		}
 	}
 }
@@ -91,9 +91,10 @@ func (h *held) keep(ctx context.Context) error {
 	return nil
 }
 
-// left is how long the lease lasts.
-func (h *held) left() time.Duration {
-	return leaseTTL - h.manager.Clock.Now().Sub(h.renewed)
+// attempt is how long something may be tried under the lease: a third of it
+// is left then, so that a holder who is alive renews it before it ends.
+func (h *held) attempt() time.Duration {
+	return leaseTTL*2/3 - h.manager.Clock.Now().Sub(h.renewed)
 }
 
 // releaseTime bounds the release of a lease by somebody who was interrupted.

@@ -13,94 +13,12 @@ package rollout
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
-
-// Settings say how careful a rollout is.
-type Settings struct {
-	// Steps are the percentages of the requests that the new generation gets,
-	// one after the other, rising, the last one 100. Empty is all at once.
-	Steps []int32
-	// HealthyWithin is how long new servers may take to be healthy.
-	HealthyWithin time.Duration
-	// ObserveFor is how long the servers and the alarms are watched after each
-	// of the Steps.
-	ObserveFor time.Duration
-	// Alarms are watched for ObserveFor, and must not fire before the rollout.
-	Alarms []string
-	// MissingDataIsBad has an alarm without data count as one that fires.
-	MissingDataIsBad bool
-	// Drain is how long the old servers stay, without new requests, before
-	// they are ended.
-	Drain time.Duration
-	// KeepPrevious leaves the old generation ready, so that going back is one
-	// change of weights.
-	KeepPrevious bool
-	// OnFailure is what becomes of a new generation that failed.
-	OnFailure OnFailure
-	// Protected is what becomes of old servers that are protected from
-	// scale-in or in standby.
-	Protected Protected
-}
-
-// OnFailure is what becomes of a new generation that failed. In either case
-// the old one gets all requests back first.
-type OnFailure string
-
-// Undo removes the new generation. Keep leaves it without requests, to be
-// looked at; the next rollout goes on with it or removes it.
-const (
-	Undo OnFailure = "undo"
-	Keep OnFailure = "keep"
-)
-
-// Protected is what becomes of servers that somebody protected.
-type Protected string
-
-// Wait waits, for an hour at most, until they are protected no more. Ignore
-// leaves them running, without requests, for the next rollout to remove. Force
-// ends them.
-const (
-	Wait   Protected = "wait"
-	Ignore Protected = "ignore"
-	Force  Protected = "force"
-)
-
-// DefaultHealthyWithin is how long new servers may take where nobody says.
-const DefaultHealthyWithin = 15 * time.Minute
-
-// Defaults are the settings where nobody says otherwise, for a cluster as s:
-// old servers stay for as long as their requests may take.
-func Defaults(s cluster.Spec) Settings {
-	d := Settings{HealthyWithin: DefaultHealthyWithin, OnFailure: Undo, Protected: Wait}
-	if s.Target != nil {
-		d.Drain = s.Target.DeregistrationDelay
-	}
-	return d
-}
-
-// Validate reports settings that contradict each other.
-func (s Settings) Validate() error {
-	var faults []error
-	before := int32(0)
-	for _, percent := range s.Steps {
-		if percent <= before || percent > 100 {
-			faults = append(faults, fmt.Errorf("rollout steps %v: they must rise, from at least 1 to at most 100 percent", s.Steps))
-			break
-		}
-		before = percent
-	}
-	if len(s.Alarms) > 0 && s.ObserveFor == 0 {
-		faults = append(faults, errors.New("rollout: alarms are watched for observe_for, which is 0; set it to how long they take to fire"))
-	}
-	return errors.Join(faults...)
-}
 
 // Side is one generation and what it is made of.
 type Side struct {
@@ -170,6 +88,7 @@ const (
 	Drain          Kind = "let requests finish"
 	Release        Kind = "release the size"
 	Disconnect     Kind = "take from the listener"
+	Forget         Kind = "let clients forget"
 	RemoveServers  Kind = "end the servers"
 	RemoveTargets  Kind = "remove the target group"
 	RemoveTemplate Kind = "remove the launch template"
@@ -230,7 +149,7 @@ func (p *Plan) forward() []Step {
 			}
 			add(Serve, to, 0)
 		}
-		if from != nil || p.Settings.ObserveFor > 0 {
+		if from != nil { // else there is nothing to go back to
 			add(Observe, to, 0)
 		}
 		if from != nil && from.Spec.Listener != nil && p.Settings.Drain > 0 {
@@ -240,10 +159,10 @@ func (p *Plan) forward() []Step {
 	}
 	// From here on there is no way back. What serves last goes last.
 	if p.Kept != nil && !p.Reused {
-		steps = append(steps, removal(*p.Kept)...)
+		steps = append(steps, p.removal(*p.Kept)...)
 	}
 	for _, left := range p.Left {
-		steps = append(steps, removal(left)...)
+		steps = append(steps, p.removal(left)...)
 	}
 	switch {
 	case from == nil:
@@ -253,7 +172,7 @@ func (p *Plan) forward() []Step {
 		}
 		add(Release, from, 0)
 	default:
-		steps = append(steps, removal(*from)...)
+		steps = append(steps, p.removal(*from)...)
 	}
 	return steps
 }
@@ -307,7 +226,7 @@ func (p *Plan) backward(shifted bool) []Step {
 	if p.Reused {
 		steps = append(steps, Step{Do: Release, Of: p.To.Name}, Step{Do: Retag, Of: p.To.Name})
 	} else {
-		steps = append(steps, removal(*p.To)...)
+		steps = append(steps, p.removal(*p.To)...)
 	}
 	if p.From != nil && p.FromLives {
 		steps = append(steps, Step{Do: Release, Of: p.From.Name})
@@ -316,16 +235,28 @@ func (p *Plan) backward(shifted bool) []Step {
 }
 
 // removal lists the steps that leave nothing of a generation.
-func removal(s Side) []Step {
+//
+// A client that sticks to a target group comes back to it whatever its weight,
+// until the load balancer knows everywhere that the listener has it no more.
+func (p *Plan) removal(s Side) []Step {
 	var steps []Step
 	if s.Spec.Listener != nil {
 		steps = append(steps, Step{Do: Disconnect, Of: s.Name})
+		if p.Settings.Drain > 0 && p.sticks() {
+			steps = append(steps, Step{Do: Forget, Of: s.Name})
+		}
 	}
 	steps = append(steps, Step{Do: RemoveServers, Of: s.Name})
 	if s.Spec.Listener != nil {
 		steps = append(steps, Step{Do: RemoveTargets, Of: s.Name})
 	}
 	return append(steps, Step{Do: RemoveTemplate, Of: s.Name})
+}
+
+// sticks reports whether clients stay with the target group they came to: all
+// that share a place do if one of them is sticky.
+func (p *Plan) sticks() bool {
+	return slices.ContainsFunc(p.sides(), func(s Side) bool { return s.Spec.Target != nil && s.Spec.Target.Stickiness > 0 })
 }
 
 // settles reports whether a step of the plan leaves no way back.
@@ -339,14 +270,20 @@ func (p *Plan) settles(s Step) bool {
 	return s.Do == Release || s.Do == Disconnect || s.Do == RemoveServers || s.Do == RemoveTargets || s.Do == RemoveTemplate
 }
 
-// side finds a generation of the plan by its name.
-func (p *Plan) side(name string) (Side, error) {
+// sides are the generations of the plan.
+func (p *Plan) sides() []Side {
 	all := slices.Clone(p.Left)
 	for _, s := range []*Side{p.From, p.To, p.Kept, p.Stays} {
 		if s != nil {
 			all = append(all, *s)
 		}
 	}
+	return all
+}
+
+// side finds a generation of the plan by its name.
+func (p *Plan) side(name string) (Side, error) {
+	all := p.sides()
 	if i := slices.IndexFunc(all, func(s Side) bool { return s.Name == name }); i >= 0 {
 		return all[i], nil
 	}

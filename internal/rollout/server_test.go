@@ -23,7 +23,7 @@ type behaviour struct {
 }
 
 // grace is how long a server that is not healthy stays until it is replaced.
-const grace = 8 * time.Second
+const grace = 3 * time.Second
 
 // group is a number of servers.
 type group struct {
@@ -138,6 +138,7 @@ func (w *world) end(g *generation, force bool) error {
 		w.scale(g, 0)
 		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are ending", len(r.servers), g.name)}
 	}
+	w.scale(g, 0) // servers may be protected no more
 	var protected []string
 	for _, s := range r.servers {
 		if s.ending() {

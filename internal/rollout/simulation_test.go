@@ -230,8 +230,9 @@ func (v *simulation) truthful(err error) error {
 			return fmt.Errorf("said to be stopped, but no rollout is open: %w", e)
 		}
 	}
-	version, serves := strings.CutPrefix(e.Serving, "version ")
-	if version, serves = strings.CutSuffix(strings.SplitN(version, " with ", 2)[0], " serves"); !serves || v.spec.Listener == nil {
+	version, _, _ := strings.Cut(strings.TrimPrefix(e.Serving, "version "), " with ")
+	version, serves := strings.CutSuffix(version, " serves")
+	if !serves || v.spec.Listener == nil {
 		return nil
 	}
 	for _, name := range v.world.names() {
@@ -277,7 +278,7 @@ func (v *simulation) run() error {
 }
 
 // seeds is how many simulations TestSimulation runs. Each has several rollouts.
-const seeds = 5000
+const seeds = 3000
 
 // TestSimulation runs many random histories. ROLLOUT_SEED runs one of them and
 // tells all that happens.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -57,7 +58,7 @@ func defaultAction(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: s.List
 
 // quick are settings whose waits are short.
 func quick(changes ...func(*rollout.Settings)) rollout.Settings {
-	s := rollout.Settings{HealthyWithin: 2 * time.Minute, ObserveFor: 3 * time.Second, Drain: 2 * time.Second, OnFailure: rollout.Undo, Protected: rollout.Wait}
+	s := rollout.Settings{HealthyWithin: 2 * time.Minute, ObserveFor: time.Second, Drain: time.Second, OnFailure: rollout.Undo, Protected: rollout.Wait}
 	for _, change := range changes {
 		change(&s)
 	}
@@ -82,9 +83,11 @@ func protected(p rollout.Protected) func(*rollout.Settings) {
 
 // stage is a world, a store and a clock, on which processes come and go.
 type stage struct {
-	clock   *clock.Fake
-	world   *world
-	store   *memory
+	clock *clock.Fake
+	world *world
+	store *memory
+	// real, when set, takes the place of store; what only that can check is not.
+	real    rollout.Store
 	entropy *rand.ChaCha8
 	// known is what the caller of Apply remembers, as Terraform's state does.
 	known     *rollout.Side
@@ -97,7 +100,7 @@ func newStage(seed byte) *stage {
 	c := clock.NewFake(noon)
 	s := &stage{clock: c, world: newWorld(c), store: newMemory(c), entropy: rand.NewChaCha8([32]byte{seed})}
 	for _, version := range []string{"1", "2", "3"} {
-		s.world.behaviour[version] = behaviour{start: 3 * time.Second}
+		s.world.behaviour[version] = behaviour{start: time.Second}
 		s.store.versions[version] = builddata.Version{Service: web.Service, Number: int64(version[0] - '0'), Name: version}
 	}
 	return s
@@ -107,7 +110,7 @@ func newStage(seed byte) *stage {
 func (s *stage) process(f func(k int, name string) fault) (*rollout.Manager, *process) {
 	s.processes++
 	p := &process{stage: s, holder: fmt.Sprintf("process %d", s.processes), fault: f}
-	out := outside{process: p, w: s.world, s: s.store}
+	out := outside{process: p, w: s.world, s: s.records()}
 	return &rollout.Manager{
 		Cloud: out, Store: out, Clock: p, Region: region, Holder: p.holder, Entropy: s.entropy,
 		Progress: func(_ context.Context, format string, args ...any) {
@@ -116,6 +119,13 @@ func (s *stage) process(f func(k int, name string) fault) (*rollout.Manager, *pr
 			}
 		},
 	}, p
+}
+
+func (s *stage) records() rollout.Store {
+	if s.real != nil {
+		return s.real
+	}
+	return s.store
 }
 
 // fixed fails one call of a process.
@@ -141,12 +151,16 @@ func (s *stage) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Sp
 	return err
 }
 
-// refresh is the generation that the caller knows, as it is; nil if it is gone.
+// refresh is the generation that the caller knows, as it is. One that is gone
+// gives way to the one that serves by the record.
 func (s *stage) refresh() *rollout.Side {
+	s.world.move()
+	if s.known != nil && s.world.generations[s.known.Name].gone() {
+		s.known = s.look().Serving
+	}
 	if s.known == nil {
 		return nil
 	}
-	s.world.move()
 	g := s.world.generations[s.known.Name]
 	if g.gone() {
 		s.known = nil
@@ -163,6 +177,9 @@ func (s *stage) refresh() *rollout.Side {
 // everything there is, and that no more than one rollout is open.
 func (s *stage) check(call string) {
 	s.checks++
+	if s.real != nil {
+		return
+	}
 	for name, g := range s.world.generations {
 		if !g.gone() && !s.store.known[name] {
 			s.world.breaks("after %s: generation %s is in no record", call, name)
@@ -181,7 +198,7 @@ func (s *stage) check(call string) {
 
 // look reads the record, past all faults.
 func (s *stage) look() rollout.Picture {
-	m := &rollout.Manager{Store: s.store, Region: region, Clock: s.clock}
+	m := &rollout.Manager{Store: s.records(), Region: region, Clock: s.clock}
 	p, err := m.Look(context.Background(), web)
 	if err != nil {
 		s.world.breaks("look: %w", err)
@@ -245,6 +262,9 @@ func (s *stage) converged(want string) error {
 		}
 		if g.group.size != side.Spec.Size && (side != p.Serving || g.group.size != changed) {
 			wrong("%s has bounds %s, want %s", side.Name, g.group.size, side.Spec.Size)
+		}
+		if tags := (cluster.Generation{Cluster: web, Name: side.Name}).Tags(side.Spec.Tags); !maps.Equal(g.tags, tags) {
+			wrong("%s has tags %v, want %v", side.Name, g.tags, tags)
 		}
 		if side == p.Serving && side.Spec.Listener != nil {
 			if place := s.world.places[placeKey(*side.Spec.Listener)]; place == nil || place.share(side.Name) != 100 {

@@ -15,7 +15,9 @@ const (
 	// propagation is how long the cloud may take to know everywhere what it
 	// has confirmed.
 	propagation = 2 * time.Minute
-	// removal is how long a group may take to end its servers, beyond the time
+	// visibility is how long something that was made may take to show.
+	visibility = 5 * time.Second
+	// removalTime is how long a group may take to end its servers, beyond the time
 	// that requests may take to finish.
 	removalTime = 15 * time.Minute
 	// protectedTime is how long protected servers are waited for: as long as
@@ -30,7 +32,7 @@ func (w *walk) within(s Step, of Side) time.Duration {
 		return w.plan.Settings.HealthyWithin
 	case Observe:
 		return w.plan.Settings.ObserveFor + w.plan.Settings.HealthyWithin
-	case Drain:
+	case Drain, Forget:
 		return w.plan.Settings.Drain + w.plan.Settings.HealthyWithin
 	case RemoveServers:
 		bound := removalTime
@@ -51,7 +53,7 @@ func (w *walk) do(ctx context.Context, s Step, of Side, waited time.Duration) er
 	g, spec, cloud := of.generation(), of.Spec, w.Cloud
 	switch s.Do {
 	case Hold:
-		_, _, err := w.level(ctx)
+		_, err := w.level(ctx)
 		return err
 	case MakeTemplate:
 		return cloud.MakeTemplate(ctx, g, spec)
@@ -80,6 +82,8 @@ func (w *walk) do(ctx context.Context, s Step, of Side, waited time.Duration) er
 			return w.let(waited)
 		}
 		return w.observe(ctx, w.plan.Settings.Drain, waited)
+	case Forget:
+		return w.let(waited)
 	case Release:
 		return w.release(ctx, of)
 	case Return:
@@ -89,11 +93,11 @@ func (w *walk) do(ctx context.Context, s Step, of Side, waited time.Duration) er
 	case Disconnect:
 		return cloud.Disconnect(ctx, g, *spec.Listener)
 	case RemoveServers:
-		return w.removeServers(ctx, of)
+		return w.gone(w.removeServers(ctx, of), MakeServers, of, waited)
 	case RemoveTargets:
-		return cloud.RemoveTargets(ctx, g)
+		return w.gone(cloud.RemoveTargets(ctx, g), MakeTargets, of, waited)
 	case RemoveTemplate:
-		return cloud.RemoveTemplate(ctx, g)
+		return w.gone(cloud.RemoveTemplate(ctx, g), MakeTemplate, of, waited)
 	}
 	return fmt.Errorf("this release does not know the step %q; go on with the one that began the rollout, or a later one", s.Do)
 }
@@ -127,9 +131,10 @@ func (w *walk) health(ctx context.Context) (from, to cluster.Health, err error) 
 // because AWS would then no longer replace unhealthy ones, and let a group
 // that it rebalances grow beyond its largest size:
 // https://docs.aws.amazon.com/autoscaling/ec2/userguide/understand-how-suspending-processes-affects-other-processes.html.
-func (w *walk) level(ctx context.Context) (from, to cluster.Health, err error) {
-	if from, to, err = w.health(ctx); err != nil {
-		return from, to, err
+func (w *walk) level(ctx context.Context) (to cluster.Health, err error) {
+	from, to, err := w.health(ctx)
+	if err != nil {
+		return to, err
 	}
 	need := from.Desired
 	if w.shifted() {
@@ -137,19 +142,19 @@ func (w *walk) level(ctx context.Context) (from, to cluster.Health, err error) {
 	}
 	if from.Exists && w.plan.FromLives && from.Size.Min < need {
 		if err := w.raise(ctx, w.plan.From, from, need); err != nil {
-			return from, to, err
+			return to, err
 		}
 	}
 	if to.Exists {
 		need = max(need, to.Desired, w.plan.To.Spec.Size.Min)
 		if to.Size.Min < need {
 			if err := w.raise(ctx, w.plan.To, to, need); err != nil {
-				return from, to, err
+				return to, err
 			}
 			to.Desired = max(to.Desired, need)
 		}
 	}
-	return from, to, nil
+	return to, nil
 }
 
 func (w *walk) raise(ctx context.Context, side *Side, is cluster.Health, least int32) error {
@@ -168,7 +173,7 @@ func (w *walk) makeServers(ctx context.Context, g cluster.Generation, spec clust
 
 // ready reports whether the new generation could take all the requests.
 func (w *walk) ready(ctx context.Context) error {
-	_, to, err := w.level(ctx)
+	to, err := w.level(ctx)
 	if err != nil {
 		return err
 	}
@@ -182,10 +187,10 @@ func (w *walk) ready(ctx context.Context) error {
 // group's to replace, unless they are half of those that were healthy, or all
 // when the watch begins; at the end all have to be healthy.
 func (w *walk) observe(ctx context.Context, long, waited time.Duration) error {
-	if err := w.checkAlarms(ctx); err != nil {
+	if err := w.checkAlarms(ctx, w.plan.Settings); err != nil {
 		return err
 	}
-	_, to, err := w.level(ctx)
+	to, err := w.level(ctx)
 	if err != nil {
 		return err
 	}
@@ -212,11 +217,17 @@ func (w *walk) let(waited time.Duration) error {
 	return nil
 }
 
-// checkAlarms reports alarms that speak against the rollout.
-func (w *walk) checkAlarms(ctx context.Context) error {
-	return w.Manager.checkAlarms(ctx, w.plan.Settings)
+// gone passes on how a removal went. A part whose making is in doubt may have
+// been made and not show yet, so that it is not there counts only after a
+// while: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html.
+func (w *walk) gone(err error, making Kind, of Side, waited time.Duration) error {
+	if err == nil && waited < visibility && w.doubt[Step{Do: making, Of: of.Name}.String()] {
+		return &cluster.NotYetError{Saw: fmt.Sprintf("what was begun of %s may show yet", of.Name)}
+	}
+	return err
 }
 
+// checkAlarms reports alarms that speak against a rollout.
 func (m *Manager) checkAlarms(ctx context.Context, s Settings) error {
 	if len(s.Alarms) == 0 {
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
 // story is something that is done to a cluster.
@@ -83,30 +84,26 @@ func never(version string) func(*stage) {
 }
 
 func dies(version string, after time.Duration) func(*stage) {
-	return func(s *stage) { s.world.behaviour[version] = behaviour{start: 3 * time.Second, dies: after} }
+	return func(s *stage) { s.world.behaviour[version] = behaviour{start: time.Second, dies: after} }
 }
 
-// fires has an alarm fire once a version gets requests, and be well before.
-func fires(version string) func(*stage) {
-	return func(s *stage) {
-		s.world.alarms["errors"] = func() cluster.Alarm {
-			for name, g := range s.world.generations {
-				if !g.gone() && g.spec.Version == version && s.world.share(name) > 0 {
-					return cluster.Alarm{State: cluster.AlarmFiring, Reason: "5 of 5 datapoints were above 1.0."}
-				}
+// fires has an alarm fire while version 2 gets requests.
+func fires(s *stage) {
+	s.world.alarms["errors"] = func() cluster.Alarm {
+		for name, g := range s.world.generations {
+			if !g.gone() && g.spec.Version == "2" && s.world.share(name) > 0 {
+				return cluster.Alarm{State: cluster.AlarmFiring, Reason: "5 of 5 datapoints were above 1.0."}
 			}
-			return cluster.Alarm{State: cluster.AlarmOK}
 		}
+		return cluster.Alarm{State: cluster.AlarmOK}
 	}
 }
 
-// protects has one running server of a version be protected from scale-in.
-func protects(version string) func(*stage) {
-	return func(s *stage) {
-		for _, g := range s.world.generations {
-			if g.group != nil && g.spec.Version == version {
-				g.group.servers[0].protected = true
-			}
+// protects has one server of version 1 be protected from scale-in.
+func protects(s *stage) {
+	for _, g := range s.world.generations {
+		if g.group != nil && g.spec.Version == "1" {
+			g.group.servers[0].protected = true
 		}
 	}
 }
@@ -124,7 +121,7 @@ func live(n int32) func(*stage) {
 
 func stories() []story {
 	one, two := spec("1"), spec("2")
-	sudden := quick(func(s *rollout.Settings) { s.HealthyWithin = 5 * time.Second })
+	sudden := quick(func(s *rollout.Settings) { s.HealthyWithin = 2 * time.Second })
 	return []story{
 		{name: "Creation", spec: one, settings: quick()},
 		{name: "CreationNeverHealthy", spec: one, settings: sudden, prepare: never("1"), bad: true},
@@ -134,7 +131,8 @@ func stories() []story {
 		{name: "Steps", before: []cluster.Spec{one}, prepare: live(4), spec: two, settings: quick(steps(10, 50, 100))},
 		{name: "Worker", before: []cluster.Spec{spec("1", worker)}, spec: spec("2", worker), settings: quick()},
 		{name: "KeepPrevious", before: []cluster.Spec{one}, prepare: live(5), spec: two, settings: quick(keepPrevious)},
-		{name: "BackToKept", before: []cluster.Spec{spec("2"), one}, prepare: live(4), spec: two, settings: quick(keepPrevious)},
+		{name: "BackToKept", before: []cluster.Spec{spec("2"), one}, prepare: live(4), settings: quick(keepPrevious),
+			spec: spec("2", func(s *cluster.Spec) { s.Tags = tagging.Set{"version": "2", "x": "y"} })},
 		{name: "BackToKeptByUndo", before: []cluster.Spec{spec("2"), one}, spec: two, settings: quick(keepPrevious), goesBack: true,
 			act: func(s *stage, m *rollout.Manager) error {
 				e, err := m.Undo(context.Background(), web)
@@ -143,33 +141,42 @@ func stories() []story {
 				}
 				return err
 			}},
+		{name: "BackToKeptAlarm", before: []cluster.Spec{spec("2"), one}, prepare: fires, bad: true, settings: quick(keepPrevious, alarms("errors")),
+			spec: spec("2", func(s *cluster.Spec) {
+				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, tagging.Set{"version": "2", "x": "y"}
+			})},
+		{name: "InPlaceWithKept", before: []cluster.Spec{one, two}, settings: quick(keepPrevious), spec: spec("2", priority(7))},
 		{name: "KeptNoMore", before: []cluster.Spec{spec("2"), one, two}, spec: two, settings: quick(keepPrevious),
 			act: func(s *stage, m *rollout.Manager) error { return s.apply(m, two, quick()) }},
 		{name: "NeverHealthy", before: []cluster.Spec{one}, spec: two, settings: sudden, prepare: never("2"), bad: true},
-		{name: "DiesAfterTheSwitch", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: dies("2", 5*time.Second), bad: true},
-		{name: "AlarmFires", before: []cluster.Spec{one}, spec: two, settings: quick(steps(20), alarms("errors")), prepare: fires("2"), bad: true},
-		{name: "KeepOnFailure", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), prepare: fires("2"), bad: true, kept: true},
-		{name: "KeepNeverHealthy", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, func(s *rollout.Settings) { s.HealthyWithin = 5 * time.Second }), prepare: never("2"), bad: true, kept: true},
+		{name: "DiesAfterTheSwitch", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: dies("2", 1500*time.Millisecond), bad: true},
+		{name: "AlarmFires", before: []cluster.Spec{one}, spec: two, settings: quick(steps(20), alarms("errors")), prepare: fires, bad: true},
+		{name: "KeepOnFailure", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), prepare: fires, bad: true, kept: true},
+		{name: "KeepNeverHealthy", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, func(s *rollout.Settings) { s.HealthyWithin = 2 * time.Second }), prepare: never("2"), bad: true, kept: true},
 		{name: "OtherPriority", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(steps(50))},
 		{name: "OtherPriorityKeepPrevious", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(keepPrevious)},
-		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(alarms("errors")), prepare: fires("2"), bad: true},
+		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(alarms("errors")), prepare: fires, bad: true},
 		{name: "OtherListener", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")), settings: quick()},
 		{name: "InPlace", before: []cluster.Spec{one}, settings: quick(),
 			spec: spec("1", priority(7), func(s *cluster.Spec) {
-				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, map[string]string{"version": "1", "x": "y"}
+				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, tagging.Set{"version": "1", "x": "y"}
 			})},
 		{name: "FlakyServers", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: func(s *stage) {
-			s.world.behaviour["2"] = behaviour{start: 3 * time.Second, flaky: 1}
+			s.world.behaviour["2"] = behaviour{start: time.Second, flaky: 1}
 			s.world.lag = 2
 		}},
-		{name: "ProtectedForce", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Force)), prepare: protects("1")},
-		{name: "ProtectedIgnore", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Ignore)), prepare: protects("1")},
+		{name: "ProtectedForce", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Force)), prepare: protects},
+		{name: "ProtectedIgnore", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Ignore)), prepare: protects},
 		{name: "DeadPredecessor", before: []cluster.Spec{one}, spec: two, settings: quick(), dead: true, prepare: func(s *stage) {
 			s.world.generations[s.known.Name].group = nil
 		}},
 		{name: "DeadPredecessorBad", before: []cluster.Spec{one}, spec: two, settings: quick(alarms("errors")), bad: true, dead: true, prepare: func(s *stage) {
 			s.world.generations[s.known.Name].group = nil
-			fires("2")(s)
+			fires(s)
+		}},
+		{name: "DeadPredecessorKept", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(keepOnFailure, alarms("errors")), bad: true, dead: true, prepare: func(s *stage) {
+			s.world.generations[s.known.Name].group = nil
+			fires(s)
 		}},
 		{name: "OtherTemplate", before: []cluster.Spec{one}, settings: quick(), spec: spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" })},
 		{name: "Destroy", before: []cluster.Spec{one}, spec: one, settings: quick(), gone: true,
@@ -178,7 +185,7 @@ func stories() []story {
 			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
 		{name: "DestroyOfOpen", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), gone: true,
 			prepare: func(s *stage) {
-				fires("2")(s)
+				fires(s)
 				m, _ := s.process(nil)
 				_ = s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors")))
 			},

@@ -1,10 +1,10 @@
 package rollout
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -39,6 +39,9 @@ type walk struct {
 	// its own.
 	began, done map[string]bool
 	undoing     bool
+	// doubt are the steps that had begun and were not done when the rollout
+	// turned around.
+	doubt map[string]bool
 	// why is why the rollout is taken back, by the journal.
 	why string
 	// left are generations whose protected servers stay.
@@ -67,6 +70,8 @@ func (m *Manager) walk(lease *held, id cluster.ID, r builddata.Rollout) (*walk, 
 func (w *walk) read(e builddata.Entry) {
 	if e.Step == turned {
 		w.undoing, w.why = true, e.Note
+		w.doubt = maps.Clone(w.began)
+		maps.DeleteFunc(w.doubt, func(step string, _ bool) bool { return w.done[step] })
 		clear(w.done)
 		return
 	}
@@ -158,10 +163,13 @@ func (w *walk) run(ctx context.Context) error {
 }
 
 // stops reports whether an error leaves a rollout where it is: somebody asked
-// to stop, or the repository cannot be used.
+// to stop, or the repository cannot be used. A deadline has it taken back.
 func (w *walk) stops(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return errors.Is(ctx.Err(), context.Canceled)
+	}
 	var repository *repositoryError
-	return errors.Is(ctx.Err(), context.Canceled) || errors.As(err, &repository)
+	return errors.As(err, &repository)
 }
 
 // patient returns a context that ends with ctx when that is canceled, but
@@ -201,7 +209,7 @@ func (w *walk) back(ctx context.Context, step string, cause error) error {
 			why = step + ": " + why
 		}
 		w.Progress(ctx, "%s; taking it back", why)
-		if err := w.record(ctx, builddata.Entry{Step: turned, Undo: true, Phase: builddata.Began, Note: why}); err != nil {
+		if err := w.turn(ctx, why); err != nil {
 			return w.failure(ctx, step, cause, Stopped, err)
 		}
 	}
@@ -212,6 +220,14 @@ func (w *walk) back(ctx context.Context, step string, cause error) error {
 		return w.failure(ctx, step, cause, Stopped, err)
 	}
 	return w.failure(ctx, step, cause, Undone, nil)
+}
+
+// turn has the rollout be taken back from here on, whoever goes on with it.
+func (w *walk) turn(ctx context.Context, why string) error {
+	if w.undoing {
+		return nil
+	}
+	return w.record(ctx, builddata.Entry{Step: turned, Undo: true, Phase: builddata.Began, Note: why})
 }
 
 // keep gives all requests back and leaves the new generation to be looked at.
@@ -279,7 +295,7 @@ func (m *Manager) repeat(ctx context.Context, lease *held, within time.Duration,
 		if err := lease.keep(ctx); err != nil {
 			return false, "", &repositoryError{err}
 		}
-		attempt, cancel := context.WithTimeout(ctx, lease.left())
+		attempt, cancel := context.WithTimeout(ctx, lease.attempt())
 		defer cancel()
 		err := do(attempt, waited)
 		var again *cluster.NotYetError
@@ -291,6 +307,9 @@ func (m *Manager) repeat(ctx context.Context, lease *held, within time.Duration,
 			return false, again.Saw, nil
 		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			return false, err.Error(), nil // it may have been throttled
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			err = fmt.Errorf("interrupted: %w", err)
 		}
 		return false, "", err
 	})
@@ -350,72 +369,4 @@ func (w *walk) end(ctx context.Context, status builddata.Status, estate Estate) 
 	}
 	w.tell(ctx, w.id, w.cluster, w.plan, status)
 	return nil
-}
-
-// failure is the *Error for where the rollout stands.
-func (w *walk) failure(ctx context.Context, step string, err error, outcome Outcome, undoErr error) error {
-	if outcome == Stopped && w.settled() {
-		outcome = Settled
-	}
-	return &Error{
-		Cluster: w.cluster, ID: w.id, From: version(cmp.Or(w.plan.From, w.plan.Stays)), To: version(cmp.Or(w.plan.To, w.plan.Stays)),
-		Cleanup: w.plan.Stays != nil, Step: step, Err: err, Outcome: outcome, UndoErr: undoErr, Serving: w.serving(ctx, outcome),
-	}
-}
-
-// lookTime bounds the look at who serves that an error message takes.
-const lookTime = 15 * time.Second
-
-// serving says in words who gets the requests.
-func (w *walk) serving(ctx context.Context, outcome Outcome) string {
-	switch {
-	case outcome == Undone && w.plan.From == nil:
-		return "there is no cluster, as before"
-	case w.plan.From == nil && w.plan.To != nil && !w.done[(Step{Do: Serve, Of: w.plan.To.Name}).String()]:
-		return "nothing serves yet"
-	}
-	side := w.serves()
-	if outcome == Undone {
-		side = w.plan.From
-	}
-	if side == nil {
-		return "no version is meant to serve"
-	}
-	if outcome == Stopped && w.plan.From != nil && w.shifted() && ctx.Err() == nil {
-		from, to := w.plan.From.Spec, w.plan.To.Spec
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
-		defer cancel()
-		is, err := w.Cloud.Observe(ctx, w.plan.To.generation(), to.ListenerARN())
-		switch {
-		case err != nil:
-			return fmt.Sprintf("how versions %s and %s share the requests could not be read", from.Version, to.Version)
-		case is.Share == 0:
-			side = w.plan.From
-		case is.Share == 100:
-			side = w.plan.To
-		default:
-			return fmt.Sprintf("version %s gets %d%% of the requests and version %s the rest", to.Version, is.Share, from.Version)
-		}
-	}
-	return w.Manager.serving(ctx, *side, w.plan.FromLives || side != w.plan.From)
-}
-
-// serving says that a side serves, and how its servers are, if it is whole.
-func (m *Manager) serving(ctx context.Context, side Side, whole bool) string {
-	s := fmt.Sprintf("version %s serves", side.Spec.Version)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return s // whoever asked to stop is not kept waiting
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
-	defer cancel()
-	health, err := m.Cloud.Health(ctx, side.generation())
-	switch {
-	case err != nil:
-		return s + " (its health could not be read)"
-	case !whole:
-		return fmt.Sprintf("parts of version %s are missing, as before; it has %s", side.Spec.Version, health[0])
-	case !health[0].Exists:
-		return fmt.Sprintf("version %s should serve, but its Auto Scaling group is not there", side.Spec.Version)
-	}
-	return s + " with " + health[0].String()
 }

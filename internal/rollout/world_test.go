@@ -57,7 +57,7 @@ type generation struct {
 func newWorld(c *clock.Fake) *world {
 	return &world{
 		clock: c, behaviour: map[string]behaviour{}, alarms: map[string]func() cluster.Alarm{},
-		ending: 2 * time.Second, deleting: 2 * time.Second, scaleEvery: 7 * time.Second,
+		ending: time.Second, deleting: time.Second, scaleEvery: 7 * time.Second,
 		generations: map[string]*generation{}, places: map[string]*place{},
 		now: c.Now(), scaled: c.Now(),
 	}

@@ -127,7 +127,7 @@ func (c *chain) interrupt(ctx context.Context, kind rollout.Kind, how stop) erro
 	c.env.Proxy.Answer(nil)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
-		return fmt.Errorf("got %v, want the apply to be stopped:\n%s", err, &out)
+		return errors.Join(err, fmt.Errorf("the apply was not stopped:\n%s", &out))
 	}
 	if how.signal == os.Interrupt && !strings.Contains(strings.Join(strings.Fields(out.String()), " "), "on record") {
 		return fmt.Errorf("the error does not say what is on record:\n%s", &out)

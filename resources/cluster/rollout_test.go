@@ -295,9 +295,10 @@ func somebodysGroupGoes(t *testing.T, e *acctest.Env, arn, serving string) error
 	return err
 }
 
-// alarm makes an alarm, in a state.
-func alarm(t *testing.T, e *acctest.Env, name string, state cwtypes.StateValue) {
+// alarm makes the alarm "5xx", in a state.
+func alarm(t *testing.T, e *acctest.Env, state cwtypes.StateValue) {
 	t.Helper()
+	name := "5xx"
 	client := cloudwatch.NewFromConfig(e.Account.Config(acctest.Region))
 	_, err := client.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
 		AlarmName: &name, Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"), Statistic: cwtypes.StatisticSum,
@@ -317,11 +318,11 @@ func TestAccCluster_Alarms(t *testing.T) {
 		resource.TestStep{Config: config(e)},
 		resource.TestStep{Config: config(e, next, watched), ExpectError: says(`alarm "5xx" does not exist. State now: nothing was changed; version 17 serves with 2 of 2 servers healthy`)},
 		resource.TestStep{
-			PreConfig: func() { alarm(t, e, "5xx", cwtypes.StateValueAlarm) },
+			PreConfig: func() { alarm(t, e, cwtypes.StateValueAlarm) },
 			Config:    config(e, next, watched), ExpectError: says(`alarm "5xx" fires: the test says so. State now: nothing was changed`),
 		},
 		resource.TestStep{
-			PreConfig: func() { alarm(t, e, "5xx", cwtypes.StateValueInsufficientData) },
+			PreConfig: func() { alarm(t, e, cwtypes.StateValueInsufficientData) },
 			Config:    config(e, next, strict), ExpectError: says(`alarm "5xx" has no data, which counts as firing here`),
 		},
 		// It fires once the new servers get requests.
@@ -332,7 +333,7 @@ func TestAccCluster_Alarms(t *testing.T) {
 				e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
 					if c.Action == "ModifyRule" {
 						if moved++; moved == 2 {
-							alarm(t, e, "5xx", cwtypes.StateValueAlarm)
+							alarm(t, e, cwtypes.StateValueAlarm)
 						}
 					}
 					return nil
@@ -343,7 +344,7 @@ func TestAccCluster_Alarms(t *testing.T) {
 		resource.TestStep{
 			PreConfig: func() {
 				asBefore()
-				alarm(t, e, "5xx", cwtypes.StateValueInsufficientData)
+				alarm(t, e, cwtypes.StateValueInsufficientData)
 			},
 			Config: config(e, next, watched), ConfigPlanChecks: plans("17", "18"), Check: only(t, e, "18", 2),
 		},

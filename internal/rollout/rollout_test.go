@@ -1,0 +1,395 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
+)
+
+// intervening is a clock that has something happen in the first sleep.
+type intervening struct {
+	clock.Clock
+	do func()
+}
+
+func (c *intervening) Sleep(ctx context.Context, d time.Duration) error {
+	if do := c.do; do != nil {
+		c.do = nil
+		do()
+	}
+	return c.Clock.Sleep(ctx, d)
+}
+
+// begun is a stage on which those specs were applied.
+func begun(t *testing.T, settings rollout.Settings, before ...cluster.Spec) *stage {
+	t.Helper()
+	s := newStage(1)
+	if err := (story{before: before, settings: settings}).begin(s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestApply_GroupDeletedWhileObserved(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	m, _ := s.process(nil)
+	m.Clock = &intervening{Clock: m.Clock}
+	deleted := false
+	m.Progress = func(_ context.Context, format string, args ...any) {
+		if strings.HasPrefix(format, "%s") && len(args) == 1 && !deleted {
+			for _, g := range s.world.generations {
+				if text, ok := args[0].(string); ok && strings.HasPrefix(text, "observe") && g.spec.Version == "2" {
+					g.group, deleted = nil, true
+				}
+			}
+		}
+	}
+	err := s.apply(m, spec("2"), quick())
+	if !deleted || outcome(err) != rollout.Undone {
+		t.Fatalf("got %v, want it undone", err)
+	}
+	if err := s.converged("1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expiring is a context whose deadline passes when somebody says so.
+type expiring struct {
+	context.Context
+	done chan struct{}
+}
+
+func (e expiring) Done() <-chan struct{} { return e.done }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
+	for _, settings := range []rollout.Settings{quick(), quick(keepOnFailure)} {
+		for k := 10; k < 60; k++ {
+			s := begun(t, quick(), spec("1"))
+			ctx := expiring{Context: t.Context(), done: make(chan struct{})}
+			m, _ := s.process(func(i int, _ string) fault {
+				if i == k {
+					close(ctx.done)
+				}
+				return none
+			})
+			err := s.applyIn(ctx, m, spec("2"), settings)
+			p := s.look()
+			switch outcome(err) {
+			case rollout.Undone:
+				if err := s.converged("1"); err != nil {
+					t.Fatalf("expired at call %d: %v", k, err)
+				}
+			case rollout.Stopped:
+				if settings.OnFailure != rollout.Keep || p.Open == nil || s.world.share(p.Open.Entries[0].Step[len("hold the size: "):]) != 100 {
+					t.Fatalf("expired at call %d: got %v, want all requests given back", k, err)
+				}
+			case rollout.Refused:
+			default:
+				if err == nil || p.Serving == nil {
+					t.Fatalf("expired at call %d: got %v", k, err)
+				}
+			}
+		}
+	}
+}
+
+func TestApply_DesiredIsNeverReset(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	live(5)(s)
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("2"), quick(steps(10, 50))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.converged("2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.world.generations[s.known.Name].group.desired; got != 5 {
+		t.Errorf("got %d servers, want the 5 there were", got)
+	}
+}
+
+func TestApply_ScalingInWaits(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	live(5)(s)
+	old := s.world.generations[s.known.Name]
+	looks := 0
+	m, _ := s.process(func(_ int, name string) fault {
+		// Whoever scales the old one in may, before the rollout and after.
+		if p := s.look(); p.Open != nil && name == "Health" && len(p.Open.Entries) > 1 {
+			looks++
+			if old.group != nil && old.group.size.Min < old.group.desired {
+				t.Errorf("after %d looks the old one may have %d servers, and has %d", looks, old.group.size.Min, old.group.desired)
+			}
+		}
+		return none
+	})
+	never("2")(s)
+	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.Undone {
+		t.Fatal(err)
+	}
+	if looks == 0 || old.group.size.Min != 2 {
+		t.Errorf("got %d looks and at least %d servers at last, want some and 2", looks, old.group.size.Min)
+	}
+}
+
+func TestApply_OtherPlaceIsGivenBackBeforeTheDrain(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	fires(s)
+	m, _ := s.process(nil)
+	drained := false
+	m.Progress = func(_ context.Context, _ string, args ...any) {
+		text, _ := args[0].(string)
+		if !strings.HasPrefix(text, string(rollout.Drain)) {
+			return
+		}
+		drained = true
+		for name, g := range s.world.generations {
+			if g.spec.Version == "2" && s.world.share(name) > 0 {
+				t.Errorf("%s gets %d%% of the requests while they may finish", name, s.world.share(name))
+			}
+		}
+	}
+	if err := s.apply(m, spec("2", priority(5)), quick(alarms("errors"))); outcome(err) != rollout.Undone || !drained {
+		t.Fatalf("got %v, want it undone", err)
+	}
+}
+
+// hanging is a cloud whose first few looks last as long as their context.
+type hanging struct {
+	cluster.Cloud
+	times *int
+}
+
+func (c hanging) Health(ctx context.Context, g ...cluster.Generation) ([]cluster.Health, error) {
+	if *c.times++; *c.times > 5 && *c.times < 9 {
+		return nil, fmt.Errorf("read health: %w", context.DeadlineExceeded)
+	}
+	return c.Cloud.Health(ctx, g...)
+}
+
+func TestApply_CallThatHangsIsMadeAgain(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	m, _ := s.process(nil)
+	times := 0
+	m.Cloud = hanging{m.Cloud, &times}
+	if err := s.apply(m, spec("2"), quick()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.converged("2"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestApply_ScalingOutMeanwhile(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	old := s.world.generations[s.known.Name]
+	m, _ := s.process(at(60, "Health", func() fault { s.world.scale(old, 6); return none }))
+	if err := s.apply(m, spec("2"), quick(steps(50), func(s *rollout.Settings) { s.ObserveFor = time.Minute })); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.converged("2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.world.generations[s.known.Name].group.desired; got != 6 {
+		t.Errorf("got %d servers, want the 6 that there were at last", got)
+	}
+}
+
+func TestApply_SecondFailureUndoesWhatWasKept(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	fires(s)
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors"))); outcome(err) != rollout.Stopped {
+		t.Fatalf("got %v, want it stopped", err)
+	}
+	// Mended, it is gone on with: health first, and every step again.
+	s.world.alarms["errors"] = func() cluster.Alarm { return cluster.Alarm{State: cluster.AlarmOK} }
+	if err := s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.converged("2"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUndo_ThereAndBackAgain(t *testing.T) {
+	s := begun(t, quick(), spec("1"), spec("2"))
+	// In place since then: going back does not take it back.
+	m, _ := s.process(nil)
+	larger := spec("2", func(s *cluster.Spec) { s.Size = cluster.Size{Min: 3, Max: 9} }, priority(7))
+	if err := s.apply(m, larger, quick()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1", "2", "1"} {
+		e, err := m.Undo(t.Context(), web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.known = e.Serving
+		if err := s.converged(want); err != nil {
+			t.Fatal(err)
+		}
+		if e.Serving.Spec.Size != larger.Size || e.Serving.Spec.Listener.Rule.Priority != 7 {
+			t.Errorf("got %s at priority %d, want it as it was changed", e.Serving.Spec.Size, e.Serving.Spec.Listener.Rule.Priority)
+		}
+	}
+}
+
+func TestUndo_FiringAlarmIsNoReasonAgainst(t *testing.T) {
+	s := begun(t, quick(keepPrevious), spec("1"))
+	s.world.alarms["errors"] = func() cluster.Alarm { return cluster.Alarm{State: cluster.AlarmOK} }
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("2"), quick(keepPrevious, alarms("errors"))); err != nil {
+		t.Fatal(err)
+	}
+	s.world.alarms["errors"] = func() cluster.Alarm { return cluster.Alarm{State: cluster.AlarmFiring} }
+	e, err := m.Undo(t.Context(), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.known = e.Serving
+	if err := s.converged("1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUndo_OfAListener(t *testing.T) {
+	s := begun(t, quick(), spec("1", worker), spec("2"))
+	m, _ := s.process(nil)
+	e, err := m.Undo(t.Context(), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.known = e.Serving; e.Serving.Spec.Target == nil || e.Serving.Spec.Listener == nil {
+		t.Errorf("got listener %v and target %v, want both", e.Serving.Spec.Listener, e.Serving.Spec.Target)
+	}
+	if err := s.converged("1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUndo_RevokedVersion(t *testing.T) {
+	s := begun(t, quick(), spec("1"), spec("2"))
+	v := s.store.versions["1"]
+	v.Revocation = &builddata.Revocation{At: noon, Reason: "leaks"}
+	s.store.versions["1"] = v
+	m, _ := s.process(nil)
+	if _, err := m.Undo(t.Context(), web); err == nil || !strings.Contains(err.Error(), "leaks") {
+		t.Errorf("got %v, want it refused because the version was revoked", err)
+	}
+}
+
+func TestAbort_OfADeadProcess(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	m, _ := s.process(fixed(40, killedAfter))
+	_ = s.apply(m, spec("2"), quick())
+	m, _ = s.process(nil)
+	if _, err := m.Abort(t.Context(), web); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.converged("1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Abort(t.Context(), web); err != nil {
+		t.Errorf("got %v, want nothing to do", err)
+	}
+}
+
+func TestHistory_TellsEachRolloutOnce(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	m, _ := s.process(at(30, "Record", func() fault { return killedAfter }))
+	_ = s.apply(m, spec("2"), quick())
+	m, _ = s.process(nil)
+	if err := s.apply(m, spec("2"), quick()); err != nil {
+		t.Fatal(err)
+	}
+	var got []builddata.Status
+	for _, e := range s.store.events {
+		if e.Number == 2 {
+			got = append(got, e.Status)
+		}
+	}
+	if want := []builddata.Status{builddata.Started, builddata.Succeeded}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestProtected_Ignore(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	protects(s)
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("2"), quick(protected(rollout.Ignore))); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.look(); len(p.Left) != 1 || len(s.world.names()) != 2 {
+		t.Fatalf("got %d left on record and %v, want one left", len(p.Left), s.world.names())
+	}
+	// The next rollout removes it once it is protected no more.
+	for _, g := range s.world.generations {
+		if g.group != nil {
+			g.group.servers[0].protected = false
+		}
+	}
+	if err := s.apply(m, spec("3"), quick(protected(rollout.Ignore))); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.look(); len(p.Left) != 0 || len(s.world.names()) != 1 {
+		t.Errorf("got %d left on record and %v, want none left", len(p.Left), s.world.names())
+	}
+}
+
+// TestSQLite plays a few stories on the real store, killed and gone on with.
+func TestSQLite(t *testing.T) {
+	for _, y := range stories() {
+		if !slices.Contains([]string{"Steps", "AlarmFires", "BackToKept"}, y.name) {
+			continue
+		}
+		t.Run(y.name, func(t *testing.T) {
+			for _, k := range []int{0, 30, 60} {
+				s := newStage(1)
+				store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "builddata.db"), s.clock)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.real = store
+				if err := y.begin(s); err != nil {
+					t.Fatal(err)
+				}
+				m, p := s.process(fixed(k, killedAfter))
+				if err = y.play(s, m); p.dead {
+					m, _ = s.process(nil)
+					err = y.play(s, m)
+				}
+				if (err != nil) != y.bad {
+					t.Fatalf("killed after call %d: got %v", k, err)
+				}
+				if err := s.converged(y.becomes()); err != nil {
+					t.Errorf("killed after call %d: %v", k, err)
+				}
+				if err := errors.Join(store.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
