@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -157,13 +158,19 @@ func (c *common) clusters(ctx context.Context, store builddata.Rollouts, q build
 }
 
 func newRolloutStatus(c *common) *cobra.Command {
-	return &cobra.Command{
+	var gone bool
+	cmd := &cobra.Command{
 		Use: "status [SERVICE/ENVIRONMENT]", Short: "Show what serves, and how far a rollout is",
 		Long: `Show what serves in a cluster, and how far a rollout is: who is at work on it, which
-steps it has taken and which are still to come. Without a cluster, show all that
-the repository knows. Asks nothing of AWS.`,
-		Example: "  delivery rollout status strawberry/prod\n  delivery rollout status --output json",
-		Args:    cobra.MaximumNArgs(1),
+steps it has taken and which are still to come. Without a cluster, list those that
+the repository knows, a line for each. Asks nothing of AWS.`,
+		Example: "  delivery rollout status\n  delivery rollout status strawberry/prod\n  delivery rollout status --output json",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return exactly("[SERVICE/ENVIRONMENT]")(cmd, args)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ctx := cmd.Context()
 			store, err := c.open(ctx)
@@ -192,11 +199,42 @@ the repository knows. Asks nothing of AWS.`,
 				if err != nil {
 					return err
 				}
-				all = append(all, s)
+				if gone || s.there() {
+					all = append(all, s)
+				}
 			}
-			return c.show(all)
+			if c.output == asJSON {
+				return c.show(all)
+			}
+			return c.list(all)
 		},
 	}
+	cmd.Flags().BoolVar(&gone, "all", false, "list clusters of which nothing is there any more, too")
+	return cmd
+}
+
+// there reports whether there is something of a cluster, or may be.
+func (s status) there() bool {
+	return s.Serving != nil || s.Previous != nil || len(s.Left) > 0 || s.Rollout != nil && s.Rollout.EndedAt == nil
+}
+
+// list prints a line for each cluster.
+func (c *common) list(all []status) error {
+	var b strings.Builder
+	if len(all) == 0 {
+		b.WriteString("The repository knows no clusters. Terraform's delivery_cluster makes them.\n")
+	}
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, s := range all {
+		serves := "nothing serves"
+		if s.Serving != nil {
+			serves = "version " + s.Serving.Version + " serves"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s: %s\n", s.Cluster, s.Region, serves, movement(s.Rollout.FromVersion, s.Rollout.ToVersion), s.Rollout.state())
+	}
+	_ = table.Flush() // a Builder takes everything
+	_, err := fmt.Fprint(c.out, b.String())
+	return err
 }
 
 // status is what the repository knows of a cluster, for machines.
@@ -312,9 +350,6 @@ func (c *common) show(all []status) error {
 		return c.printJSON(append([]status{}, all...))
 	}
 	var b strings.Builder
-	if len(all) == 0 {
-		b.WriteString("The repository knows no clusters. Terraform's delivery_cluster makes them.\n")
-	}
 	for i, s := range all {
 		if i > 0 {
 			b.WriteString("\n")
@@ -374,8 +409,8 @@ func (r *rolloutStatus) state() string {
 		return r.Status + " since " + r.StartedAt.Format(time.RFC3339)
 	}
 	how := r.Status
-	if how == string(builddata.Failed) {
-		how = "failed and was taken back"
+	if slices.ContainsFunc(r.Steps, func(s step) bool { return s.Undo }) {
+		how += " and was taken back"
 	}
 	return fmt.Sprintf("%s at %s, after %s", how, r.EndedAt.Format(time.RFC3339), r.EndedAt.Sub(r.StartedAt).Round(time.Second))
 }
@@ -383,6 +418,8 @@ func (r *rolloutStatus) state() string {
 // movement says from where to where a rollout goes.
 func movement(from, to string) string {
 	switch {
+	case from == "" && to == "":
+		return "removal of what was left"
 	case from == "":
 		return "creation with version " + to
 	case to == "":

@@ -186,6 +186,8 @@ func TestAccDelivery_Rollout(t *testing.T) {
 
 	interrupted("3")
 	_, out, _ := delivery(t, "rollout", "status")
+	contains(t, out, "strawberry/prod  eu-north-1  version 2 serves  version 2 to 3: interrupted since")
+	_, out, _ = delivery(t, "rollout", "status", "strawberry/prod")
 	contains(t, out, "version 2 to 3: interrupted since", "done     start the servers:", "waiting  send all requests:")
 	do("resume")
 	look("3 serves, 2 kept, succeeded")
@@ -223,6 +225,11 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	fatal(t, rig.NothingLeft(t.Context(), account, landscape))
 	_, out, _ = delivery(t, "rollout", "status", "strawberry/prod")
 	contains(t, out, "serves     nothing", "removal of version 3: succeeded")
+	if _, out, _ := delivery(t, "rollout", "status"); strings.Contains(out, "strawberry") {
+		t.Errorf("a cluster that is gone is listed: %s", out)
+	}
+	_, out, _ = delivery(t, "rollout", "status", "--all")
+	contains(t, out, "strawberry/prod  eu-north-1  nothing serves  removal of version 3: succeeded")
 }
 
 func fatal(t *testing.T, err error) {

@@ -63,7 +63,7 @@ func newRoot(std streams) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+app.RepositoryVariable+", or a file in your data directory)")
 	flags.StringVar(&c.region, "region", "", "AWS region of the cluster (default: where the repository knows it)")
-	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration")
+	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration; it has to lead to the cluster's account")
 	flags.StringVarP(&c.output, "output", "o", asText, "text or json")
 	root.SetOut(std.out)
 	root.SetErr(std.err)
@@ -85,7 +85,7 @@ func (c *common) cloud(ctx context.Context, region string) (*awscloud.Cloud, err
 
 // progress tells what is being done, beside the result.
 func (c *common) progress(_ context.Context, format string, args ...any) {
-	_, _ = fmt.Fprintf(c.err, "%s  %s\n", c.clock.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(c.err, "%s  %s\n", c.clock.Now().UTC().Format("15:04:05"), fmt.Sprintf(format, args...))
 }
 
 // printJSON prints a result for machines.

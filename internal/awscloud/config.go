@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -57,7 +58,8 @@ var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC
 
 // attempts is how often a call is tried, all in all, when AWS throttles it or
 // answers with a server error; the SDK waits up to 20 s in between, so a call
-// outlasts a throttled minute. AWS_MAX_ATTEMPTS overrides it.
+// outlasts a throttled minute, unless its caller bounds it, as the steps of a
+// rollout do, which try again themselves. AWS_MAX_ATTEMPTS overrides it.
 const attempts = 10
 
 // Cloud is AWS in one region, as one identity.
@@ -70,6 +72,12 @@ type Cloud struct {
 	autoscaling *autoscaling.Client
 	elb         *elb.Client
 	cloudwatch  *cloudwatch.Client
+	sts         *sts.Client
+
+	account struct {
+		sync.Mutex
+		id string
+	}
 }
 
 // Open finds region and credentials, and fails if there are none. Nothing is
@@ -137,6 +145,7 @@ func newCloud(cfg aws.Config, endpoints map[string]string, c clock.Clock) *Cloud
 		cloudwatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			override(&o.BaseEndpoint, endpoints[endpointCloudWatch])
 		}),
+		sts: sts.NewFromConfig(cfg, func(o *sts.Options) { override(&o.BaseEndpoint, endpoints[endpointSTS]) }),
 	}
 }
 
@@ -148,6 +157,21 @@ func override(endpoint **string, with string) {
 
 // Region is where this Cloud acts.
 func (c *Cloud) Region() string { return c.region }
+
+// Account implements cluster.Cloud. It asks once. AWS needs no permission for it.
+func (c *Cloud) Account(ctx context.Context) (string, error) {
+	c.account.Lock()
+	defer c.account.Unlock()
+	if c.account.id != "" {
+		return c.account.id, nil
+	}
+	out, err := c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", fmt.Errorf("ask AWS which account the credentials are of: %w", err)
+	}
+	c.account.id = aws.ToString(out.Account)
+	return c.account.id, nil
+}
 
 // In returns the same identity in another region.
 func (c *Cloud) In(region string) *Cloud {

@@ -17,12 +17,12 @@ import (
 
 // Error codes of Auto Scaling.
 const (
-	codeValidation       = "ValidationError"
-	codeGroupExists      = "AlreadyExists"
-	codeGroupInUse       = "ResourceInUse"
-	codeScalingActivity  = "ScalingActivityInProgress"
-	codeScalingInUse     = "ResourceInUseFault"
-	codeScalingActivityF = "ScalingActivityInProgressFault"
+	codeValidation      = "ValidationError"
+	codeGroupExists     = "AlreadyExists"
+	codeGroupInUse      = "ResourceInUse"
+	codeScalingActivity = "ScalingActivityInProgress"
+	codeContention      = "ResourceContention"
+	codeServiceLinked   = "ServiceLinkedRoleFailure"
 )
 
 // MakeServers implements cluster.Cloud.
@@ -60,12 +60,12 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 		return err
 	}
 	err = fmt.Errorf("create Auto Scaling group %s: %w", g.Name, err)
-	if mentions(err, "does not exist", "invalid iam instance profile") {
-		// Auto Scaling may not see a launch template or an instance profile
-		// yet that EC2 or IAM have confirmed.
+	if mentions(err, "does not exist", "invalid iam instance profile", "target groups may not be valid") {
+		// Auto Scaling may not see a launch template, an instance profile or a
+		// target group yet that others have confirmed.
 		return notYet(err, codeValidation)
 	}
-	return err
+	return notYet(err, codeServiceLinked) // of the first group in an account
 }
 
 func templateVersion(id *string, version string) *types.LaunchTemplateSpecification {
@@ -163,6 +163,9 @@ func (c *Cloud) targetHealth(ctx context.Context, arns []string) (map[string]elb
 	targets := map[string]elbtypes.TargetHealth{}
 	for _, arn := range arns {
 		out, err := c.elb.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &arn})
+		if hasCode(err, codeTargetGroupNotFound) {
+			continue // somebody removed it, and the group still names it
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read the health of %s: %w", arn, err)
 		}
@@ -173,8 +176,8 @@ func (c *Cloud) targetHealth(ctx context.Context, arns []string) (map[string]elb
 	return targets, nil
 }
 
-// launchFailure says why the group's latest attempt to start a server failed;
-// nothing when it did not.
+// launchFailure says why the group's latest activity failed; nothing when it
+// did not.
 func (c *Cloud) launchFailure(ctx context.Context, g cluster.Generation) (string, error) {
 	out, err := c.autoscaling.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: &g.Name, MaxRecords: aws.Int32(10)})
 	if err != nil {
@@ -183,7 +186,7 @@ func (c *Cloud) launchFailure(ctx context.Context, g cluster.Generation) (string
 	for _, activity := range out.Activities {
 		switch activity.StatusCode {
 		case types.ScalingActivityStatusCodeFailed, types.ScalingActivityStatusCodeCancelled:
-			return "no server could be started: " + aws.ToString(activity.StatusMessage), nil
+			return "the group's latest activity failed: " + aws.ToString(activity.StatusMessage), nil
 		case types.ScalingActivityStatusCodeSuccessful:
 			return "", nil
 		}
@@ -197,7 +200,7 @@ func (c *Cloud) Resize(ctx context.Context, g cluster.Generation, size cluster.S
 		AutoScalingGroupName: &g.Name, MinSize: &size.Min, MaxSize: &size.Max,
 	})
 	if err != nil {
-		return notYet(fmt.Errorf("resize Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeScalingActivityF)
+		return notYet(fmt.Errorf("resize Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeContention)
 	}
 	return nil
 }
@@ -212,20 +215,24 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 	if group.Status != nil { // set while the group is being deleted
 		return &cluster.NotYetError{Saw: fmt.Sprintf("Auto Scaling group %s is still being deleted, with %d servers", g.Name, len(group.Instances))}
 	}
-	if aws.ToInt32(group.MinSize) > 0 || aws.ToInt32(group.DesiredCapacity) > 0 {
-		_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
-			AutoScalingGroupName: &g.Name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0),
-		})
-		if err != nil && !groupNotFound(err) {
-			return notYet(fmt.Errorf("empty Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeScalingActivityF)
-		}
-		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are ending", len(group.Instances), g.Name)}
-	}
 	var protected []string
 	for _, i := range group.Instances {
 		if aws.ToBool(i.ProtectedFromScaleIn) || i.LifecycleState == types.LifecycleStateStandby {
 			protected = append(protected, aws.ToString(i.InstanceId))
 		}
+	}
+	// The largest size as well, or a schedule might fill it again.
+	if aws.ToInt32(group.MaxSize) > 0 || aws.ToInt32(group.DesiredCapacity) > 0 {
+		_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
+			AutoScalingGroupName: &g.Name, MinSize: aws.Int32(0), MaxSize: aws.Int32(0), DesiredCapacity: aws.Int32(0),
+		})
+		switch {
+		case hasCode(err, codeTargetGroupNotFound) && (force || len(protected) == 0):
+			return c.deleteGroup(ctx, g) // its target group is gone, so no requests are
+		case err != nil && !groupNotFound(err):
+			return notYet(fmt.Errorf("empty Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeContention)
+		}
+		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are ending", len(group.Instances), g.Name)}
 	}
 	switch {
 	case len(protected) < len(group.Instances):
@@ -233,9 +240,14 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 	case len(protected) > 0 && !force:
 		return &cluster.ProtectedError{Generation: g, Servers: protected}
 	}
-	_, err = c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true)})
+	return c.deleteGroup(ctx, g)
+}
+
+// deleteGroup has AWS begin to delete a group with all its servers.
+func (c *Cloud) deleteGroup(ctx context.Context, g cluster.Generation) error {
+	_, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true)})
 	if err != nil && !groupNotFound(err) {
-		return notYet(fmt.Errorf("delete Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeScalingActivity, codeScalingInUse, codeScalingActivityF)
+		return notYet(fmt.Errorf("delete Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeScalingActivity, codeContention)
 	}
 	return &cluster.NotYetError{Saw: fmt.Sprintf("Auto Scaling group %s is being deleted", g.Name)}
 }
@@ -257,6 +269,9 @@ func (c *Cloud) Generations(ctx context.Context, id cluster.ID) ([]cluster.Gener
 			return nil, fmt.Errorf("find the generations of cluster %s: %w", id, err)
 		}
 		for _, group := range page.AutoScalingGroups {
+			if group.Status != nil {
+				continue // it is being deleted
+			}
 			all = append(all, cluster.Generation{Cluster: id, Name: aws.ToString(group.AutoScalingGroupName)})
 		}
 	}

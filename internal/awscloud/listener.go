@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -254,17 +253,12 @@ func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Lis
 	return c.deleteRule(ctx, *p)
 }
 
-// disconnectFrom takes a target group from a place. If it had all the requests,
-// those that are left share them.
+// disconnectFrom takes a target group from a place. Those that are left get no
+// more than they had.
 func (c *Cloud) disconnectFrom(ctx context.Context, p place, own string) error {
 	weights := p.weights()
 	delete(weights, own)
 	if len(weights) > 0 {
-		if total := slices.Max(slices.Collect(maps.Values(weights))); total == 0 {
-			for arn := range weights {
-				weights[arn] = 1
-			}
-		}
 		return c.setWeights(ctx, p, weights, nil)
 	}
 	if p.ruleARN == "" {

@@ -40,9 +40,12 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 	if err != nil {
 		return o, err
 	}
-	if template == nil {
+	switch {
+	case template == nil:
 		missing("launch template " + g.Name)
-	} else {
+	case group != nil && group.LaunchTemplate != nil && aws.ToString(group.LaunchTemplate.LaunchTemplateId) != aws.ToString(template.LaunchTemplateId):
+		missing("Auto Scaling group with launch template " + g.Name)
+	default:
 		o.TemplateID = aws.ToString(template.LaunchTemplateId)
 		version := fmt.Sprint(aws.ToInt64(template.LatestVersionNumber))
 		if group != nil && group.LaunchTemplate != nil {

@@ -12,6 +12,10 @@ import (
 // waits: what takes the cloud longer than its calls is a *NotYetError, and the
 // method is to be called again.
 type Cloud interface {
+	// Account names the account that is acted in: where another one is, nothing
+	// that is not there is gone.
+	Account(ctx context.Context) (string, error)
+
 	// Check reports everything in s that does not exist or does not fit
 	// together, without changing anything.
 	Check(ctx context.Context, s Spec) error

@@ -37,7 +37,12 @@ func again(s *stage, y story) error {
 	if y.goesBack {
 		play = func(s *stage, m *rollout.Manager) error { return s.apply(m, y.spec, y.settings) }
 	}
-	if err := play(s, m); err != nil {
+	err := play(s, m)
+	if s.imported(err) {
+		m, _ = s.process(nil)
+		err = play(s, m)
+	}
+	if err != nil {
 		switch {
 		case y.gone:
 			return err
@@ -91,10 +96,7 @@ func third(s *stage, y story) error {
 	settings.Alarms = nil
 	m, _ := s.process(nil)
 	err := s.apply(m, other, settings)
-	if err != nil && s.known == nil && strings.Contains(err.Error(), "exists already") {
-		// The creation had come to its end, but Terraform did not hear of it.
-		p := s.look()
-		s.known = p.Serving
+	if s.imported(err) {
 		m, _ = s.process(nil)
 		err = s.apply(m, other, settings)
 	}

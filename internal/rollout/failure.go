@@ -69,6 +69,8 @@ func (m *Manager) serving(ctx context.Context, side Side, whole bool) string {
 	defer cancel()
 	health, err := m.Cloud.Health(ctx, side.generation())
 	switch {
+	case !whole && err != nil:
+		return fmt.Sprintf("parts of version %s are missing, as before", side.Spec.Version)
 	case err != nil:
 		return s + " (its health could not be read)"
 	case !whole:

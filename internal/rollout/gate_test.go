@@ -210,6 +210,9 @@ func (o outside) Observe(ctx context.Context, g cluster.Generation, arn string) 
 	return is, err
 }
 
+// Account is asked once by a cloud, and changes nothing.
+func (o outside) Account(ctx context.Context) (string, error) { return o.w.Account(ctx) }
+
 func (o outside) Generations(ctx context.Context, id cluster.ID) (all []cluster.Generation, err error) {
 	err = o.ask(ctx, "Generations", func() error { all, err = o.w.Generations(ctx, id); return err })
 	return all, err

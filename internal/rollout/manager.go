@@ -63,6 +63,11 @@ func (m *Manager) look(ctx context.Context, lease *held, id cluster.ID) (p Pictu
 		return p, nil, err
 	}
 	p.Last = &all[0]
+	if lease != nil {
+		if err := m.checkAccount(ctx, id, all[0]); err != nil {
+			return p, nil, err
+		}
+	}
 	if p.Last.Status != builddata.Started {
 		p.Estate, err = decodeResult(*p.Last)
 		return p, nil, err
@@ -78,6 +83,33 @@ func (m *Manager) look(ctx context.Context, lease *held, id cluster.ID) (p Pictu
 	return p, w, nil
 }
 
+// Inspect is Look for whoever is about to compare it with the cloud: it refuses
+// if the cluster is on record in another account.
+func (m *Manager) Inspect(ctx context.Context, id cluster.ID) (Picture, error) {
+	p, err := m.Look(ctx, id)
+	if err == nil && p.Last != nil {
+		err = m.checkAccount(ctx, id, *p.Last)
+	}
+	return p, err
+}
+
+// checkAccount refuses to act on a record by the credentials of another
+// account: there, nothing of the cluster would be found, and taken for gone.
+func (m *Manager) checkAccount(ctx context.Context, id cluster.ID, r builddata.Rollout) error {
+	plan, err := decodePlan(r)
+	if err != nil {
+		return err
+	}
+	account, err := m.Cloud.Account(ctx)
+	if err != nil {
+		return fmt.Errorf("cluster %s was not changed: %w", id, err)
+	}
+	if plan.Account != account {
+		return fmt.Errorf("cluster %s in %s is on record in account %s, but the credentials are of account %s; nothing was changed: use those of the former", id, m.Region, plan.Account, account)
+	}
+	return nil
+}
+
 // Apply brings a cluster to what s says and returns what there is then: by a
 // rollout where that takes other servers, in place where it does not. A
 // rollout that was interrupted is gone on with if it leads there, and settled
@@ -89,7 +121,10 @@ func (m *Manager) Apply(ctx context.Context, s cluster.Spec, settings Settings, 
 		return Estate{}, err
 	}
 	defer lease.release(ctx)
+	created := false
 	p, err := m.settle(ctx, lease, s.ID, func(w *walk) error {
+		w.plan.Settings.revise(settings)
+		created = w.plan.From == nil
 		if w.plan.To != nil && w.plan.To.Spec.SameServers(s) {
 			return nil
 		}
@@ -101,7 +136,7 @@ func (m *Manager) Apply(ctx context.Context, s cluster.Spec, settings Settings, 
 	if err != nil {
 		return p.Estate, err
 	}
-	if err := m.recognize(ctx, s, known, &p.Estate); err != nil {
+	if err := m.recognize(ctx, s, known, created, &p.Estate); err != nil {
 		return p.Estate, err
 	}
 	var is cluster.Observed
@@ -187,31 +222,59 @@ func (m *Manager) stay(ctx context.Context, lease *held, id cluster.ID) (Picture
 	return Picture{Estate: e}, err
 }
 
-// recognize compares what the repository knows with what the caller knows. A
-// cluster that the caller does not know is taken over only if it is just what
-// the caller asks for.
-func (m *Manager) recognize(ctx context.Context, s cluster.Spec, known *Side, e *Estate) error {
-	if known != nil {
-		// What the caller saw is what there is, and the only record there is
-		// if the repository has none.
-		if e.Serving == nil || e.Serving.Name == known.Name {
-			e.Serving = known
-		}
-		return nil
+// recognize compares what the repository knows with what the caller knows and
+// with what there is. A cluster that the caller does not know is another's,
+// unless its creation was gone on with just now.
+func (m *Manager) recognize(ctx context.Context, s cluster.Spec, known *Side, created bool, e *Estate) error {
+	// What the caller saw is what there is, and the only record there is if
+	// the repository has none.
+	if known != nil && (e.Serving == nil || e.Serving.Name == known.Name) {
+		e.Serving = known
 	}
-	generations, err := m.Cloud.Generations(ctx, s.ID)
+	unknown, err := m.unknown(ctx, s.ID, *e)
 	if err != nil {
-		return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+		return err
 	}
-	if e.Serving != nil && e.Serving.Spec.SameServers(s) {
+	if known == nil && !created && e.Serving != nil {
+		is, err := m.Cloud.Observe(ctx, e.Serving.generation(), e.Serving.Spec.ListenerARN())
+		if err != nil {
+			return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+		}
+		if !is.Gone() {
+			unknown = e.Serving.Name
+		}
+	}
+	switch {
+	case unknown == "":
 		return nil
+	case known == nil:
+		return fmt.Errorf("cluster %s exists already, with generation %s; nothing was changed: import it (terraform import ADDRESS %s), or choose another service or environment", s.ID, unknown, s.ID)
+	}
+	return m.foreign(s.ID, unknown)
+}
+
+// unknown names a generation of the cluster that is there and that the estate
+// does not have; empty if there is none.
+func (m *Manager) unknown(ctx context.Context, id cluster.ID, e Estate) (string, error) {
+	generations, err := m.Cloud.Generations(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("cluster %s was not changed: %w", id, err)
+	}
+	has := func(name string) bool {
+		return e.Serving != nil && e.Serving.Name == name || e.Kept != nil && e.Kept.Name == name ||
+			slices.ContainsFunc(e.Left, func(l Side) bool { return l.Name == name })
 	}
 	for _, g := range generations {
-		if !slices.ContainsFunc(e.Left, func(l Side) bool { return l.Name == g.Name }) {
-			return fmt.Errorf("cluster %s exists already, with generation %s; nothing was changed: import it (terraform import ADDRESS %s), or choose another service or environment", s.ID, g.Name, s.ID)
+		if !has(g.Name) {
+			return g.Name, nil
 		}
 	}
-	return nil
+	return "", nil
+}
+
+// foreign is the error for a generation that nobody here knows.
+func (m *Manager) foreign(id cluster.ID, generation string) error {
+	return fmt.Errorf("cluster %s has a generation %s that this build data repository does not know; nothing was changed: use the repository that it was made with, or remove its Auto Scaling group, target group and launch template by hand", id, generation)
 }
 
 // asIs is a generation with the place and the bounds that it has: they may have
@@ -282,6 +345,10 @@ func (m *Manager) suffix() (entropy [8]byte, err error) {
 
 // begin stores a plan and walks it.
 func (m *Manager) begin(ctx context.Context, lease *held, id cluster.ID, plan Plan) (Estate, error) {
+	var err error
+	if plan.Account, err = m.Cloud.Account(ctx); err != nil {
+		return plan.before(), fmt.Errorf("cluster %s was not changed: %w", id, err)
+	}
 	plan.Steps = plan.forward()
 	encoded, err := encode(plan)
 	if err != nil {
@@ -343,6 +410,18 @@ func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.
 	once := func(do func(ctx context.Context) error) error {
 		return m.repeat(ctx, lease, propagation, func(ctx context.Context, _ time.Duration) error { return do(ctx) })
 	}
+	if s.Listener != nil {
+		if was := cmp.Or(is.Listener, e.Serving.Spec.Listener); e.Kept != nil && !samePlace(*was, *s.Listener) {
+			// Where the cluster got its requests before, they would be left to
+			// the generation that is kept.
+			if err := once(func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, e.Kept.generation(), *was) }); err != nil {
+				return fmt.Errorf("cluster %s gets its requests where it did: %w", s.ID, err)
+			}
+		}
+		if err := once(func(ctx context.Context) error { return m.Cloud.Serve(ctx, g, s) }); err != nil {
+			return fmt.Errorf("cluster %s keeps its place at the listener, where it may not get all of its requests: %w", s.ID, err)
+		}
+	}
 	if is.Size != s.Size {
 		m.Progress(ctx, "%s: change its bounds from %s to %s servers", g.Name, is.Size, s.Size)
 		if err := once(func(ctx context.Context) error { return m.Cloud.Resize(ctx, g, s.Size) }); err != nil {
@@ -353,18 +432,6 @@ func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.
 		m.Progress(ctx, "%s: change its tags", g.Name)
 		if err := once(func(ctx context.Context) error { return m.Cloud.Retag(ctx, g, s) }); err != nil {
 			return fmt.Errorf("some of cluster %s may carry its former tags; apply again to go on: %w", s.ID, err)
-		}
-	}
-	if s.Listener != nil {
-		if was := cmp.Or(is.Listener, e.Serving.Spec.Listener); e.Kept != nil && !samePlace(*was, *s.Listener) {
-			// Where the cluster got its requests before, they would be left to
-			// the generation that is kept.
-			if err := once(func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, e.Kept.generation(), *was) }); err != nil {
-				return fmt.Errorf("cluster %s gets its requests where it did: %w", s.ID, err)
-			}
-		}
-		if err := once(func(ctx context.Context) error { return m.Cloud.Serve(ctx, g, s) }); err != nil {
-			return fmt.Errorf("cluster %s may not get all of its requests; apply again to go on: %w", s.ID, err)
 		}
 	}
 	if s.Size.Min <= is.Size.Min {
@@ -406,7 +473,13 @@ func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *Side) error
 			plan.Left = append(plan.Left, *known)
 		}
 	}
-	if plan.From == nil && plan.Kept == nil && len(plan.Left) == 0 {
+	unknown, err := m.unknown(ctx, id, plan.before())
+	switch {
+	case err != nil:
+		return err
+	case unknown != "":
+		return m.foreign(id, unknown)
+	case plan.From == nil && plan.Kept == nil && len(plan.Left) == 0:
 		return nil
 	}
 	_, err = m.begin(ctx, lease, id, plan)

@@ -43,6 +43,8 @@ type Estate struct {
 // Plan is everything that is needed to go on with a rollout, or to take it
 // back. It is stored before the first step and never changes.
 type Plan struct {
+	// Account is the one that the cluster is in.
+	Account string
 	// From is nil in a creation, To in a destruction. In a plan that only
 	// removes what was kept, both are, and Stays is what goes on serving.
 	From, To, Stays *Side

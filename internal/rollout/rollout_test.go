@@ -83,7 +83,7 @@ func (e expiring) Err() error {
 
 func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
 	for _, settings := range []rollout.Settings{quick(), quick(keepOnFailure)} {
-		for k := 10; k < 60; k++ {
+		for k := 11; k < 61; k++ {
 			s := begun(t, quick(), spec("1"))
 			ctx := expiring{Context: t.Context(), done: make(chan struct{})}
 			m, _ := s.process(func(i int, _ string) fault {
@@ -391,5 +391,50 @@ func TestSQLite(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// By the credentials of another account nothing of the cluster would be found,
+// and taken for gone.
+func TestManager_OtherAccount(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	there := len(s.world.names())
+	s.world.account = "another"
+	for name, do := range map[string]func(m *rollout.Manager) error{
+		"Apply":   func(m *rollout.Manager) error { return s.apply(m, spec("2"), quick()) },
+		"Undo":    func(m *rollout.Manager) error { _, err := m.Undo(t.Context(), web); return err },
+		"Resume":  func(m *rollout.Manager) error { _, err := m.Resume(t.Context(), web); return err },
+		"Destroy": func(m *rollout.Manager) error { return m.Destroy(t.Context(), web, s.known) },
+		"Inspect": func(m *rollout.Manager) error { _, err := m.Inspect(t.Context(), web); return err },
+	} {
+		m, _ := s.process(nil)
+		if err := do(m); err == nil || !strings.Contains(err.Error(), "but the credentials are of account another; nothing was changed") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if got := len(s.world.names()); got != there {
+		t.Errorf("got %d generations, want %d", got, there)
+	}
+}
+
+// A repository that does not know a generation which is there is not the one
+// that the cluster was made with.
+func TestManager_OtherRepository(t *testing.T) {
+	s := begun(t, quick(keepPrevious), spec("1"))
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("2"), quick(keepPrevious)); err != nil {
+		t.Fatal(err)
+	}
+	known := s.known
+	s.store = newMemory(s.clock)
+	s.known = known
+	for name, do := range map[string]func(m *rollout.Manager) error{
+		"Apply":   func(m *rollout.Manager) error { return s.apply(m, spec("3"), quick()) },
+		"Destroy": func(m *rollout.Manager) error { return m.Destroy(t.Context(), web, known) },
+	} {
+		m, _ := s.process(nil)
+		if err := do(m); err == nil || !strings.Contains(err.Error(), "that this build data repository does not know; nothing was changed") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

@@ -87,3 +87,12 @@ func (s Settings) Validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+// revise takes over what a later call says of the waits and of what becomes of
+// failures, so that a rollout which these keep from its end can be gone on
+// with. What shapes the plan stays as it was planned.
+func (s *Settings) revise(by Settings) {
+	s.HealthyWithin, s.ObserveFor = by.HealthyWithin, by.ObserveFor
+	s.Alarms, s.MissingDataIsBad = by.Alarms, by.MissingDataIsBad
+	s.OnFailure, s.Protected = by.OnFailure, by.Protected
+}

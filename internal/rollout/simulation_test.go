@@ -256,8 +256,7 @@ func (v *simulation) run() error {
 	last := v.next(true)
 	m, _ := v.process(nil)
 	err := v.apply(m, last, settings)
-	if err != nil && v.known == nil && strings.Contains(err.Error(), "exists already") {
-		v.known = v.look().Serving
+	if v.imported(err) {
 		m, _ = v.process(nil)
 		err = v.apply(m, last, settings)
 	}

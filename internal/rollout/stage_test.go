@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
@@ -141,6 +142,16 @@ func fixed(at int, f fault) func(int, string) fault {
 // apply applies as Terraform does: it knows what it made, as it is.
 func (s *stage) apply(m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
 	return s.applyIn(context.Background(), m, spec, settings)
+}
+
+// imported has the caller know a cluster whose creation had come to its end
+// before the caller heard of it, as an import does, if err says so.
+func (s *stage) imported(err error) bool {
+	if err == nil || s.known != nil || !strings.Contains(err.Error(), "exists already") {
+		return false
+	}
+	s.known = s.look().Serving
+	return s.known != nil
 }
 
 func (s *stage) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {

@@ -55,7 +55,10 @@ func (m *Manager) Undo(ctx context.Context, id cluster.ID) (Estate, error) {
 
 // takeBack undoes an open rollout, if that is still possible.
 func (m *Manager) takeBack(ctx context.Context, w *walk) (Estate, error) {
-	if w.settled() && !w.plan.destroys() {
+	if w.plan.destroys() {
+		return w.estate(), fmt.Errorf("the removal of cluster %s cannot be taken back; apply to have the cluster whole again, or finish the removal with \"delivery rollout resume %s\"", w.cluster, w.cluster)
+	}
+	if w.settled() {
 		return w.estate(), fmt.Errorf("rollout %s of cluster %s cannot be taken back: version %s serves, and the removal of what was before has begun; finish it with \"delivery rollout resume %s\", then go back with \"delivery rollout undo %s\"",
 			w.id, w.cluster, version(w.serves()), w.cluster, w.cluster)
 	}
@@ -103,7 +106,7 @@ func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Estate, error) {
 // tookBack is the error if a rollout that is at its end was not taken back.
 func (m *Manager) tookBack(ctx context.Context, id cluster.ID, rollout string) error {
 	r, err := m.Store.Rollout(ctx, rollout)
-	if err == nil && r.Status == builddata.Succeeded {
+	if err == nil && r.Status == builddata.Succeeded && r.ToVersion != "" {
 		err = fmt.Errorf("rollout %s of cluster %s came to its end before it could be taken back: version %s serves; go back with \"delivery rollout undo %s\"", rollout, id, r.ToVersion, id)
 	}
 	return err

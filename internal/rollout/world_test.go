@@ -18,6 +18,8 @@ import (
 // whoever scales the cluster scales it.
 type world struct {
 	clock *clock.Fake
+	// account is the one that the credentials are of.
+	account string
 	// behaviour says how servers of a version behave.
 	behaviour map[string]behaviour
 	// alarms says how an alarm stands, by its name.
@@ -250,6 +252,8 @@ func (w *world) Observe(_ context.Context, of cluster.Generation, listenerARN st
 	}
 	return o, nil
 }
+
+func (w *world) Account(context.Context) (string, error) { return w.account, nil }
 
 func (w *world) Generations(_ context.Context, id cluster.ID) ([]cluster.Generation, error) {
 	var all []cluster.Generation

@@ -281,6 +281,10 @@ func (m *model) record(p rollout.Picture) {
 		m.Generation = types.StringValue(p.Serving.Name)
 		m.Version = types.StringValue(p.Serving.Spec.Version)
 		m.Listener = optionalString(p.Serving.Spec.ListenerARN())
+		m.LaunchTemplate = nil
+		if t := p.Serving.Spec.Servers.Template; t != nil {
+			m.LaunchTemplate = &templateModel{ID: types.StringValue(t.ID), Version: types.StringValue(t.Version)}
+		}
 	}
 }
 

@@ -60,7 +60,6 @@ func (m *model) rolloutPlan(before *model, settings rollout.Settings, takesServe
 		plan["traffic"] = types.Int32Value(100)
 	}
 	if before == nil {
-		plan["last_rollout"] = planned(types.StringNull(), m.Version)
 		return plan
 	}
 	resumes := before.interrupted()
@@ -68,7 +67,7 @@ func (m *model) rolloutPlan(before *model, settings rollout.Settings, takesServe
 		for _, attribute := range []string{"generation", "autoscaling_group_name", "launch_template_id", "target_group_arn", "missing", "previous_version"} {
 			plan[attribute] = unknownAfterRollout[attribute]
 		}
-		plan["last_rollout"] = planned(types.StringUnknown(), m.Version)
+		plan["last_rollout"] = unknownAfterRollout["last_rollout"]
 		if m.Listener.IsNull() {
 			plan["target_group_arn"] = types.StringNull()
 		}

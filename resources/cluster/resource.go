@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,8 +127,12 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if !req.Config.Raw.IsFullyKnown() || r.DefaultTagsUnknown {
 		// The apply checks what cannot be checked here.
 		set("tags_all", types.MapUnknown(types.StringType))
-		if before != nil && mayTakeOtherServers(req.State.Raw, req.Plan.Raw) {
-			for attribute, unknown := range unknownAfterRollout {
+		if before == nil {
+			return
+		}
+		all := before.interrupted() || before.misses() || mayTakeOtherServers(req.State.Raw, req.Plan.Raw)
+		for attribute, unknown := range unknownAfterRollout {
+			if all || slices.Contains([]string{"traffic", "previous_version", "last_rollout"}, attribute) {
 				set(attribute, unknown)
 			}
 		}
@@ -209,15 +214,15 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	defer cancel()
 	there, err := manager.Apply(bounded, s, settings, nil)
 	if err != nil {
-		// What a failed creation left is what Terraform has to destroy: the
-		// generation's name is identity enough, however far it came.
 		var failure *rollout.Error
-		if errors.As(err, &failure) && failure.Outcome == rollout.Stopped && there.Serving != nil {
-			m.begin(there.Serving.Name, s)
-			resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		if !errors.As(err, &failure) || failure.Outcome != rollout.Settled || there.Serving == nil {
+			// No state, or Terraform would destroy it before it tries again:
+			// what there may be is on record, and the next apply goes on.
+			r.fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
+			return
 		}
-		r.fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
-		return
+		// It serves; only what was to be removed beside it is not gone.
+		resp.Diagnostics.AddWarning(headline(failure))
 	}
 	m.begin(there.Serving.Name, s)
 	diags = r.refresh(ctx, manager, &m, &resp.State)
@@ -253,14 +258,20 @@ func (r *clusterResource) fail(diags *diag.Diagnostics, doing string, err error)
 		resources.Fail(diags, doing, err)
 		return
 	}
-	headline, detail, _ := strings.Cut(failure.Error(), "\n\n")
-	diags.AddError(strings.ToUpper(headline[:1])+strings.TrimSuffix(headline[1:], "."), detail)
+	diags.AddError(headline(failure))
+}
+
+// headline parts the text of a rollout's failure into the two that Terraform
+// wants.
+func headline(failure *rollout.Error) (summary, detail string) {
+	summary, detail, _ = strings.Cut(failure.Error(), "\n\n")
+	return strings.ToUpper(summary[:1]) + strings.TrimSuffix(summary[1:], "."), detail
 }
 
 // refresh writes what there is of the cluster into the state: which generation
 // serves by the repository, and what that is made of by AWS.
 func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager, m *model, state *tfsdk.State) (diags diag.Diagnostics) {
-	picture, err := manager.Look(ctx, m.identity())
+	picture, err := manager.Inspect(ctx, m.identity())
 	if err != nil {
 		resources.Fail(&diags, "read the rollouts of cluster "+m.identity().String(), err)
 		diags.Append(state.Set(ctx, m)...)
@@ -369,7 +380,7 @@ func (r *clusterResource) ImportState(ctx context.Context, req resource.ImportSt
 // serving names the generation that serves: by the repository, or else the
 // only one that there is.
 func serving(ctx context.Context, manager *rollout.Manager, id cluster.ID) (string, error) {
-	picture, err := manager.Look(ctx, id)
+	picture, err := manager.Inspect(ctx, id)
 	if err != nil {
 		return "", err
 	}

@@ -727,9 +727,9 @@ func TestAccCluster_AWSFalters(t *testing.T) {
 	}
 }
 
-// The creation fails, and so does the removal of what it made: then the state
-// knows the rest, and the next apply replaces it.
-func TestAccCluster_FailedRemovalStaysInState(t *testing.T) {
+// The creation fails, and so does the removal of what it made: then the rest
+// is on record, and the next apply removes it before it begins anew.
+func TestAccCluster_FailedRemovalStaysOnRecord(t *testing.T) {
 	e := acctest.New(t)
 	e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
 		if c.Action == "DescribeTargetHealth" || c.Action == "DeleteAutoScalingGroup" {
@@ -742,7 +742,8 @@ func TestAccCluster_FailedRemovalStaysInState(t *testing.T) {
 		resource.TestStep{
 			PreConfig:        func() { e.Proxy.Intercept(nil) },
 			Config:           config(e),
-			ConfigPlanChecks: expect(plancheck.ResourceActionDestroyBeforeCreate),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+			Check:            only(t, e, "17", 2),
 		},
 	)
 }

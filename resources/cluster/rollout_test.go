@@ -227,6 +227,23 @@ func TestAccCluster_Drift(t *testing.T) {
 			_, err := e.AutoScaling().DeleteAutoScalingGroup(t.Context(), &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &generation, ForceDelete: aws.Bool(true)})
 			fatal(t, err)
 		}},
+		"TargetGroupDeleted": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
+			removeRules(t, e)
+			own, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{generation}})
+			fatal(t, err)
+			_, err = e.ELB().DeleteTargetGroup(t.Context(), &elb.DeleteTargetGroupInput{TargetGroupArn: own.TargetGroups[0].TargetGroupArn})
+			fatal(t, err)
+		}},
+		"OtherLaunchTemplate": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
+			_, err := e.EC2().CreateLaunchTemplate(t.Context(), &ec2.CreateLaunchTemplateInput{
+				LaunchTemplateName: aws.String("somebodys"), LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: "t3.large", ImageId: aws.String(rig.BaseImage)},
+			})
+			fatal(t, err)
+			_, err = e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{
+				AutoScalingGroupName: &generation, LaunchTemplate: &asgtypes.LaunchTemplateSpecification{LaunchTemplateName: aws.String("somebodys"), Version: aws.String("1")},
+			})
+			fatal(t, err)
+		}},
 		"LaunchTemplateChanged": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
 			out, err := e.EC2().CreateLaunchTemplateVersion(t.Context(), &ec2.CreateLaunchTemplateVersionInput{
 				LaunchTemplateName: &generation, SourceVersion: aws.String("1"), LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: "t3.large"},
@@ -257,6 +274,10 @@ func TestAccCluster_Drift(t *testing.T) {
 						func(s *terraform.State) error {
 							if rolled := attribute(s, "generation") != generation; rolled != drift.rollout {
 								return fmt.Errorf("new servers: %t, want %t", rolled, drift.rollout)
+							}
+							if name == "OtherLaunchTemplate" {
+								_, err := e.EC2().DeleteLaunchTemplate(t.Context(), &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String("somebodys")})
+								fatal(t, err)
 							}
 							groups, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{"somebodys"}})
 							if err == nil {
@@ -405,4 +426,79 @@ func TestAccCluster_RolloutFails(t *testing.T) {
 			)
 		})
 	}
+}
+
+// A rollout that failed is kept to be looked at. Then the configuration goes
+// back to what serves: it is taken back, and nothing else happens.
+func TestAccCluster_RevertedWhileKept(t *testing.T) {
+	e := acctest.New(t)
+	kept := arguments{"rollout": `{ drain = "0s", observe_for = "1s", on_failure = "keep", alarms = ["5xx"] }`}
+	var generation string
+	fires := func() {
+		moved := 0
+		e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+			if c.Action == "ModifyRule" {
+				if moved++; moved == 2 {
+					alarm(t, e, cwtypes.StateValueAlarm)
+				}
+			}
+			return nil
+		})
+	}
+	alarm(t, e, cwtypes.StateValueOk)
+	test(t, e,
+		resource.TestStep{Config: config(e), Check: func(s *terraform.State) error {
+			generation = attribute(s, "generation")
+			return nil
+		}},
+		resource.TestStep{PreConfig: fires, Config: config(e, kept, next), ExpectError: says("everything it made is on record")},
+		resource.TestStep{
+			Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
+			Check: resource.ComposeTestCheckFunc(only(t, e, "17", 2), func(s *terraform.State) error {
+				if attribute(s, "generation") != generation {
+					return fmt.Errorf("generation %s serves, want %s", attribute(s, "generation"), generation)
+				}
+				return nil
+			}),
+		},
+		// Once more, and then the alarm is no longer asked for: it goes on.
+		resource.TestStep{PreConfig: func() { alarm(t, e, cwtypes.StateValueOk); fires() }, Config: config(e, kept, next), ExpectError: says("everything it made is on record")},
+		resource.TestStep{Config: config(e, next), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: only(t, e, "18", 2)},
+	)
+}
+
+// What is not known yet at plan does not freeze what will change.
+func TestAccCluster_UnknownAtPlan(t *testing.T) {
+	e := acctest.New(t)
+	tagged := func(input string) string {
+		return config(e, arguments{"tags": "{ run = terraform_data.run.id }"}) + fmt.Sprintf("resource \"terraform_data\" \"run\" {\n  triggers_replace = %q\n}\n", input)
+	}
+	test(t, e,
+		resource.TestStep{Config: tagged("1")},
+		resource.TestStep{
+			PreConfig: func() { removeRules(t, e) },
+			Config:    tagged("2"),
+			Check:     resource.TestCheckResourceAttr(address, "traffic", "100"),
+		},
+	)
+}
+
+// A state that was lost, or a second one, does not take a cluster over.
+func TestAccCluster_MadeTwice(t *testing.T) {
+	e := acctest.New(t)
+	first := acctest.NewWorkspace(t, config(e))
+	_, err := first.Run(t.Context(), "apply", "-auto-approve", "-no-color")
+	fatal(t, err)
+	second := acctest.NewWorkspace(t, config(e))
+	out, err := second.Run(t.Context(), "apply", "-auto-approve", "-no-color")
+	if err == nil || !says("cluster strawberry/test exists already, with generation").MatchString(out) {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	_, err = second.Run(t.Context(), "import", "-no-color", address, "strawberry/test")
+	fatal(t, err)
+	_, err = second.Run(t.Context(), "apply", "-auto-approve", "-no-color")
+	fatal(t, err)
+	_, err = second.Run(t.Context(), "destroy", "-auto-approve", "-no-color")
+	fatal(t, err)
+	fatal(t, e.NothingLeft(t.Context()))
 }

@@ -181,7 +181,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 
 			"generation":             schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the generation that serves, which its launch template, Auto Scaling group and target group bear. Every rollout brings another."},
-			"autoscaling_group_name": schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the Auto Scaling group."},
+			"autoscaling_group_name": schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the Auto Scaling group. Every rollout brings another, to which Terraform moves whatever refers to this, such as scaling policies, once the rollout has ended."},
 			"target_group_arn":       schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "ARN of the target group; null without a listener."},
 			"launch_template_id":     schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "Id of the launch template."},
 			"missing": schema.ListAttribute{
