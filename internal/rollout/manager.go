@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
@@ -91,23 +88,6 @@ func (m *Manager) Inspect(ctx context.Context, id cluster.ID) (Picture, error) {
 		err = m.checkAccount(ctx, id, *p.Last)
 	}
 	return p, err
-}
-
-// checkAccount refuses to act on a record by the credentials of another
-// account: there, nothing of the cluster would be found, and taken for gone.
-func (m *Manager) checkAccount(ctx context.Context, id cluster.ID, r builddata.Rollout) error {
-	plan, err := decodePlan(r)
-	if err != nil {
-		return err
-	}
-	account, err := m.Cloud.Account(ctx)
-	if err != nil {
-		return fmt.Errorf("cluster %s was not changed: %w", id, err)
-	}
-	if plan.Account != account {
-		return fmt.Errorf("cluster %s in %s is on record in account %s, but the credentials are of account %s; nothing was changed: use those of the former", id, m.Region, plan.Account, account)
-	}
-	return nil
 }
 
 // Apply brings a cluster to what s says and returns what there is then: by a
@@ -220,61 +200,6 @@ func (m *Manager) stay(ctx context.Context, lease *held, id cluster.ID) (Picture
 		err = w.end(ctx, builddata.Failed, e)
 	}
 	return Picture{Estate: e}, err
-}
-
-// recognize compares what the repository knows with what the caller knows and
-// with what there is. A cluster that the caller does not know is another's,
-// unless its creation was gone on with just now.
-func (m *Manager) recognize(ctx context.Context, s cluster.Spec, known *Side, created bool, e *Estate) error {
-	// What the caller saw is what there is, and the only record there is if
-	// the repository has none.
-	if known != nil && (e.Serving == nil || e.Serving.Name == known.Name) {
-		e.Serving = known
-	}
-	unknown, err := m.unknown(ctx, s.ID, *e)
-	if err != nil {
-		return err
-	}
-	if known == nil && !created && e.Serving != nil {
-		is, err := m.Cloud.Observe(ctx, e.Serving.generation(), e.Serving.Spec.ListenerARN())
-		if err != nil {
-			return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
-		}
-		if !is.Gone() {
-			unknown = e.Serving.Name
-		}
-	}
-	switch {
-	case unknown == "":
-		return nil
-	case known == nil:
-		return fmt.Errorf("cluster %s exists already, with generation %s; nothing was changed: import it (terraform import ADDRESS %s), or choose another service or environment", s.ID, unknown, s.ID)
-	}
-	return m.foreign(s.ID, unknown)
-}
-
-// unknown names a generation of the cluster that is there and that the estate
-// does not have; empty if there is none.
-func (m *Manager) unknown(ctx context.Context, id cluster.ID, e Estate) (string, error) {
-	generations, err := m.Cloud.Generations(ctx, id)
-	if err != nil {
-		return "", fmt.Errorf("cluster %s was not changed: %w", id, err)
-	}
-	has := func(name string) bool {
-		return e.Serving != nil && e.Serving.Name == name || e.Kept != nil && e.Kept.Name == name ||
-			slices.ContainsFunc(e.Left, func(l Side) bool { return l.Name == name })
-	}
-	for _, g := range generations {
-		if !has(g.Name) {
-			return g.Name, nil
-		}
-	}
-	return "", nil
-}
-
-// foreign is the error for a generation that nobody here knows.
-func (m *Manager) foreign(id cluster.ID, generation string) error {
-	return fmt.Errorf("cluster %s has a generation %s that this build data repository does not know; nothing was changed: use the repository that it was made with, or remove its Auto Scaling group, target group and launch template by hand", id, generation)
 }
 
 // asIs is a generation with the place and the bounds that it has: they may have
@@ -396,102 +321,4 @@ func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan 
 	if err != nil {
 		m.Progress(ctx, "the history of version %s does not show this: %s", plan.To.Spec.Version, err)
 	}
-}
-
-// inPlace brings sizes, tags and the place at the listener of a generation to
-// what s says, and returns when the servers that a larger size asks for are
-// healthy.
-func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.Spec, settings Settings) error {
-	g := e.Serving.generation()
-	is, err := m.Cloud.Observe(ctx, g, s.ListenerARN())
-	if err != nil {
-		return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
-	}
-	once := func(do func(ctx context.Context) error) error {
-		return m.repeat(ctx, lease, propagation, func(ctx context.Context, _ time.Duration) error { return do(ctx) })
-	}
-	if s.Listener != nil {
-		if was := cmp.Or(is.Listener, e.Serving.Spec.Listener); e.Kept != nil && !samePlace(*was, *s.Listener) {
-			// Where the cluster got its requests before, they would be left to
-			// the generation that is kept.
-			if err := once(func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, e.Kept.generation(), *was) }); err != nil {
-				return fmt.Errorf("cluster %s gets its requests where it did: %w", s.ID, err)
-			}
-		}
-		if err := once(func(ctx context.Context) error { return m.Cloud.Serve(ctx, g, s) }); err != nil {
-			return fmt.Errorf("cluster %s keeps its place at the listener, where it may not get all of its requests: %w", s.ID, err)
-		}
-	}
-	if is.Size != s.Size {
-		m.Progress(ctx, "%s: change its bounds from %s to %s servers", g.Name, is.Size, s.Size)
-		if err := once(func(ctx context.Context) error { return m.Cloud.Resize(ctx, g, s.Size) }); err != nil {
-			return fmt.Errorf("cluster %s keeps its %s servers: %w", s.ID, is.Size, err)
-		}
-	}
-	if !maps.Equal(is.Tags, g.Tags(s.Tags)) {
-		m.Progress(ctx, "%s: change its tags", g.Name)
-		if err := once(func(ctx context.Context) error { return m.Cloud.Retag(ctx, g, s) }); err != nil {
-			return fmt.Errorf("some of cluster %s may carry its former tags; apply again to go on: %w", s.ID, err)
-		}
-	}
-	if s.Size.Min <= is.Size.Min {
-		return nil
-	}
-	err = m.repeat(ctx, lease, settings.HealthyWithin, func(ctx context.Context, _ time.Duration) error {
-		health, err := m.Cloud.Health(ctx, g)
-		if err == nil && health[0].Healthy < health[0].Desired {
-			err = &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", g.Name, health[0])}
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are go on serving: %w", s.ID, s.Size, err)
-	}
-	return nil
-}
-
-// Destroy removes everything of a cluster that the repository knows, and the
-// generation that the caller knows. After an error it can be called again.
-func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *Side) error {
-	lease, err := m.hold(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer lease.release(ctx)
-	p, w, err := m.look(ctx, lease, id)
-	if err != nil {
-		return err
-	}
-	if w != nil {
-		if p.Estate, err = w.dissolve(ctx); err != nil {
-			return err
-		}
-	}
-	plan := Plan{From: p.Serving, Kept: p.Kept, Left: p.Left, Settings: Settings{Protected: Force}}
-	if known != nil {
-		if _, err := plan.side(known.Name); err != nil {
-			plan.Left = append(plan.Left, *known)
-		}
-	}
-	unknown, err := m.unknown(ctx, id, plan.before())
-	switch {
-	case err != nil:
-		return err
-	case unknown != "":
-		return m.foreign(id, unknown)
-	case plan.From == nil && plan.Kept == nil && len(plan.Left) == 0:
-		return nil
-	}
-	_, err = m.begin(ctx, lease, id, plan)
-	return err
-}
-
-// dissolve ends a rollout whose cluster is to go. Everything that it made or
-// meant to remove stays on record as left.
-func (w *walk) dissolve(ctx context.Context) (Estate, error) {
-	e := w.plan.before()
-	if w.plan.To != nil && !w.plan.Reused {
-		e.Left = append(e.Left, *w.plan.To)
-	}
-	return e, w.end(ctx, builddata.Failed, e)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -87,50 +86,6 @@ type healthCheckModel struct {
 	GracePeriod        timetypes.GoDuration `tfsdk:"grace_period"`
 }
 
-type rolloutModel struct {
-	Steps              types.List           `tfsdk:"steps"`
-	HealthyWithin      timetypes.GoDuration `tfsdk:"healthy_within"`
-	ObserveFor         timetypes.GoDuration `tfsdk:"observe_for"`
-	Alarms             types.Set            `tfsdk:"alarms"`
-	MissingData        types.String         `tfsdk:"missing_data"`
-	Drain              timetypes.GoDuration `tfsdk:"drain"`
-	KeepPrevious       types.Bool           `tfsdk:"keep_previous"`
-	OnFailure          types.String         `tfsdk:"on_failure"`
-	ProtectedInstances types.String         `tfsdk:"protected_instances"`
-}
-
-// lastRollout is the value of last_rollout.
-type lastRollout struct {
-	ID          types.String `tfsdk:"id"`
-	FromVersion types.String `tfsdk:"from_version"`
-	ToVersion   types.String `tfsdk:"to_version"`
-	Status      types.String `tfsdk:"status"`
-}
-
-var lastRolloutTypes = map[string]attr.Type{
-	"id": types.StringType, "from_version": types.StringType, "to_version": types.StringType, "status": types.StringType,
-}
-
-func (l lastRollout) object() types.Object {
-	return types.ObjectValueMust(lastRolloutTypes, map[string]attr.Value{
-		"id": l.ID, "from_version": l.FromVersion, "to_version": l.ToVersion, "status": l.Status,
-	})
-}
-
-// withoutUnknowns has null for what is not known yet of a last_rollout.
-func withoutUnknowns(o types.Object) types.Object {
-	if o.IsNull() || o.IsUnknown() {
-		return types.ObjectNull(lastRolloutTypes)
-	}
-	values := o.Attributes()
-	for name, value := range values {
-		if value.IsUnknown() {
-			values[name] = types.StringNull()
-		}
-	}
-	return types.ObjectValueMust(lastRolloutTypes, values)
-}
-
 // identity names the cluster.
 func (m *model) identity() cluster.ID {
 	return cluster.ID{Service: m.Service.ValueString(), Environment: m.Environment.ValueString()}
@@ -144,36 +99,6 @@ func (m *model) known(ctx context.Context) (*rollout.Side, diag.Diagnostics) {
 	diags.Append(more...)
 	s.Tags = all
 	return &rollout.Side{Name: m.Generation.ValueString(), Spec: s}, diags
-}
-
-// settings decodes how careful a rollout to s is to be.
-func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings, diag.Diagnostics) {
-	settings := rollout.Defaults(s)
-	r := m.Rollout
-	if r == nil {
-		return settings, nil
-	}
-	d := decoder{ctx: ctx}
-	if !r.Steps.IsNull() {
-		d.diags.Append(r.Steps.ElementsAs(ctx, &settings.Steps, false)...)
-	}
-	if !r.HealthyWithin.IsNull() {
-		settings.HealthyWithin = d.duration(r.HealthyWithin)
-	}
-	if !r.Drain.IsNull() {
-		settings.Drain = d.duration(r.Drain)
-	}
-	settings.ObserveFor = d.duration(r.ObserveFor)
-	settings.Alarms = d.strings(r.Alarms)
-	settings.MissingDataIsBad = r.MissingData.ValueString() == missingAlarm
-	settings.KeepPrevious = r.KeepPrevious.ValueBool()
-	if !r.OnFailure.IsNull() {
-		settings.OnFailure = rollout.OnFailure(r.OnFailure.ValueString())
-	}
-	if !r.ProtectedInstances.IsNull() {
-		settings.Protected = rollout.Protected(r.ProtectedInstances.ValueString())
-	}
-	return settings, d.diags
 }
 
 // tags are all the tags of the cluster's things but those of the generation:
@@ -261,31 +186,6 @@ func (d *decoder) duration(v timetypes.GoDuration) time.Duration {
 	duration, diags := v.ValueGoDuration()
 	d.diags.Append(diags...)
 	return duration
-}
-
-// record takes over what the repository knows of the cluster. If another
-// generation serves than the state holds, because somebody went back to it,
-// that is the one from now on.
-func (m *model) record(p rollout.Picture) {
-	m.LastRollout, m.PreviousVersion = types.ObjectNull(lastRolloutTypes), types.StringNull()
-	if p.Last != nil {
-		m.LastRollout = lastRollout{
-			ID: types.StringValue(p.Last.ID), FromVersion: optionalString(p.Last.FromVersion),
-			ToVersion: optionalString(p.Last.ToVersion), Status: types.StringValue(string(p.Last.Status)),
-		}.object()
-	}
-	if p.Kept != nil {
-		m.PreviousVersion = types.StringValue(p.Kept.Spec.Version)
-	}
-	if p.Serving != nil && p.Serving.Name != m.Generation.ValueString() {
-		m.Generation = types.StringValue(p.Serving.Name)
-		m.Version = types.StringValue(p.Serving.Spec.Version)
-		m.Listener = optionalString(p.Serving.Spec.ListenerARN())
-		m.LaunchTemplate = nil
-		if t := p.Serving.Spec.Servers.Template; t != nil {
-			m.LaunchTemplate = &templateModel{ID: types.StringValue(t.ID), Version: types.StringValue(t.Version)}
-		}
-	}
 }
 
 // encode takes over what was observed. Parts that are missing keep what the

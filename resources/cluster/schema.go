@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int32validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -25,20 +24,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
-
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
 // The values of metadata_http_tokens.
 const (
 	tokensRequired = "required"
 	tokensOptional = "optional"
-)
-
-// The values of missing_data.
-const (
-	missingOK    = "ok"
-	missingAlarm = "alarm"
 )
 
 var objectOptions = basetypes.ObjectAsOptions{}
@@ -270,42 +261,6 @@ func targetAttribute() schema.Attribute {
 					"grace_period":        duration(defaultGrace, 0, 24*time.Hour, "How long a new server may be unhealthy before it is replaced."),
 				},
 			},
-		},
-	}
-}
-
-// rolloutAttribute has no defaults in the schema, so that an import, which
-// cannot know them, plans no change for a cluster that leaves them out.
-func rolloutAttribute() schema.Attribute {
-	duration := func(least, most time.Duration, text string) schema.StringAttribute {
-		return schema.StringAttribute{
-			Optional: true, CustomType: timetypes.GoDurationType{}, MarkdownDescription: text,
-			Validators: []validator.String{durationBetween{least, most}},
-		}
-	}
-	choice := func(text string, values ...string) schema.StringAttribute {
-		return schema.StringAttribute{Optional: true, MarkdownDescription: text, Validators: []validator.String{stringvalidator.OneOf(values...)}}
-	}
-	return schema.SingleNestedAttribute{
-		Optional:            true,
-		MarkdownDescription: "How careful a rollout is.",
-		Attributes: map[string]schema.Attribute{
-			"steps": schema.ListAttribute{
-				Optional: true, ElementType: types.Int32Type, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
-				MarkdownDescription: "Percentages of the requests that the new servers get, one after the other, as `[10, 50, 100]`. Each is watched for `observe_for`. All at once by default.",
-			},
-			"healthy_within": duration(time.Second, 24*time.Hour, "How long new servers may take to be healthy. Defaults to `"+humanDuration(rollout.DefaultHealthyWithin)+"`."),
-			"observe_for":    duration(0, 24*time.Hour, "How long the new servers and the `alarms` are watched after each step. Defaults to `0s`: one look."),
-			"alarms": schema.SetAttribute{
-				Optional: true, ElementType: types.StringType,
-				Validators:          []validator.Set{setvalidator.SizeBetween(1, 100), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 255))},
-				MarkdownDescription: "Names of CloudWatch alarms, composite ones included. One that fires while it is watched takes the rollout back; one that fires before, or does not exist, has it not begin.",
-			},
-			"missing_data":        choice("What an alarm without data counts as: `ok` (the default) or `alarm`.", missingOK, missingAlarm),
-			"drain":               duration(0, time.Hour, "How long the old servers stay, watched like the new ones but without new requests, before they end. Defaults to the target's `deregistration_delay`, so that every request can finish. A load balancer needs some seconds to act on new weights, so less than `10s` is for tests."),
-			"keep_previous":       schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the old servers stay, without requests, until the rollout after: going back to their version is then one change of weights. They cost what running servers cost. Defaults to false."},
-			"on_failure":          choice("What becomes of new servers that failed: `undo` (the default) removes them; `keep` leaves them without requests, to be looked at. The next apply goes on with them if it is to bring the same version, and removes them if it is not.", string(rollout.Undo), string(rollout.Keep)),
-			"protected_instances": choice("What becomes of old servers that somebody protected from scale-in or put in standby: `wait` (the default) waits for an hour at most until they are not any more; `ignore` leaves them, without requests, to be removed by the rollout after; `force` ends them.", string(rollout.Wait), string(rollout.Ignore), string(rollout.Force)),
 		},
 	}
 }
