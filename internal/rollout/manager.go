@@ -104,7 +104,7 @@ func (m *Manager) Apply(ctx context.Context, s cluster.Spec, settings Settings, 
 	created := false
 	p, err := m.settle(ctx, lease, s.ID, func(w *walk) error {
 		w.plan.Settings.revise(settings)
-		created = w.plan.From == nil
+		created = w.plan.From == nil && w.plan.To != nil
 		if w.plan.To != nil && w.plan.To.Spec.SameServers(s) {
 			return nil
 		}

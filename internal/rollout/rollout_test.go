@@ -438,3 +438,22 @@ func TestManager_OtherRepository(t *testing.T) {
 		}
 	}
 }
+
+// What was kept is being removed, and then another state makes the cluster:
+// going on with the removal is no creation that was gone on with.
+func TestApply_RemovalOfWhatWasKeptIsNoCreation(t *testing.T) {
+	s := begun(t, quick(keepPrevious), spec("1"))
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("2"), quick(keepPrevious)); err != nil {
+		t.Fatal(err)
+	}
+	m, _ = s.process(at(1, "RemoveTargets", func() fault { return failsBefore }))
+	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.Settled {
+		t.Fatalf("got %v, want the removal to stop", err)
+	}
+	s.known = nil
+	m, _ = s.process(nil)
+	if err := s.apply(m, spec("2"), quick()); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}

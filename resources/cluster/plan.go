@@ -76,9 +76,8 @@ func (m *model) rolloutPlan(before *model, settings rollout.Settings, takesServe
 	case resumes:
 	case takesServers:
 		plan["last_rollout"] = planned(before.Version, m.Version)
-		plan["previous_version"] = types.StringNull()
-		if settings.KeepPrevious && !before.misses() {
-			plan["previous_version"] = before.Version
+		if !settings.KeepPrevious { // else only what is whole is kept
+			plan["previous_version"] = types.StringNull()
 		}
 	case !before.PreviousVersion.IsNull() && !settings.KeepPrevious:
 		plan["last_rollout"] = planned(m.Version, m.Version)

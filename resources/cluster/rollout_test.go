@@ -502,3 +502,18 @@ func TestAccCluster_MadeTwice(t *testing.T) {
 	fatal(t, err)
 	fatal(t, e.NothingLeft(t.Context()))
 }
+
+// The rule was removed, so what served is no place to go back to, and is not
+// kept, whatever was asked for.
+func TestAccCluster_KeepsNothingBroken(t *testing.T) {
+	e := acctest.New(t)
+	test(t, e,
+		resource.TestStep{Config: config(e)},
+		resource.TestStep{
+			PreConfig:        func() { removeRules(t, e) },
+			Config:           config(e, next, arguments{"rollout": `{ drain = "0s", keep_previous = true }`}),
+			ConfigPlanChecks: plans("17", "18"),
+			Check:            resource.ComposeTestCheckFunc(resource.TestCheckNoResourceAttr(address, "previous_version"), only(t, e, "18", 2)),
+		},
+	)
+}
