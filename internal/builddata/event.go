@@ -12,20 +12,25 @@ type Event struct {
 	// ID to an event that has none.
 	ID      string
 	Service string
-	// Number is the version's.
+	// Number is the version's. In a run it may be 0: then it happened before the
+	// run had a version.
 	Number int64
-	// Run is the pipe run it happened in; empty outside of one.
-	Run string
+	// Run is the pipe run it happened in; empty outside of one. Step is the
+	// name of the step.
+	Run  string
+	Step string
 
-	// What happened: "bake", "test", "deploy".
+	// What happened: "bake", "deploy"; of a step, its task: "test.command".
 	What string
 	// Where it happened: a region, an environment or a machine.
 	Where  string
 	Status Status
 	// Message is one line for people.
 	Message string
-	// Report links to, or names the file of, the full report.
+	// Report is the full report, or links to it, or names its file.
 	Report string
+	// Outputs are the values that a step gave to the run, but for secrets.
+	Outputs map[string]string
 
 	// At has microsecond precision and is in UTC. A store sets it where it is zero.
 	At time.Time
@@ -40,17 +45,19 @@ const (
 	Succeeded   Status = "succeeded"
 	Failed      Status = "failed"
 	Interrupted Status = "interrupted"
+	// Lost: whoever was at it died without saying so.
+	Lost Status = "lost"
 )
 
 // Statuses lists every status.
-var Statuses = []Status{Started, Succeeded, Failed, Interrupted}
+var Statuses = []Status{Started, Succeeded, Failed, Interrupted, Lost}
 
 // Validate reports what no store may accept.
 func (e Event) Validate() error {
 	if err := ValidateService(e.Service); err != nil {
 		return err
 	}
-	if e.Number < 1 {
+	if e.Number < 0 || e.Number == 0 && e.Run == "" {
 		return fmt.Errorf("event %q of service %s names no version", e.What, e.Service)
 	}
 	if e.What == "" {
@@ -60,8 +67,10 @@ func (e Event) Validate() error {
 	return err
 }
 
-// EventQuery selects the events of one version, in the order they were appended.
+// EventQuery selects the events of one version or of one run, in the order
+// they were appended.
 type EventQuery struct {
+	// Service and Number select a version. With a Run they may be left out.
 	Service string
 	Number  int64
 	// Run, when set, leaves out the events of other runs.

@@ -20,6 +20,8 @@ type Store interface {
 	Images
 	Leases
 	Rollouts
+	Runs
+	Promotions
 	io.Closer
 }
 

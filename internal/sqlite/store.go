@@ -29,7 +29,7 @@ const (
 	applicationID = 0x646c7672
 	// schemaVersion counts the files in the folder schema. Those of a release
 	// never change: what the next one needs is a further file.
-	schemaVersion = 2
+	schemaVersion = 3
 	// lockPatience is how long an operation waits for other processes.
 	lockPatience = 30 * time.Second
 )

@@ -1,0 +1,44 @@
+package pipe
+
+import (
+	"maps"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+// ContextAt is the context that a step had in an earlier run: what the run
+// began with, and what the steps before it put there.
+func (p *Pipe) ContextAt(step string, began map[string]string, events []builddata.Event) Values {
+	outputs := map[string]map[string]string{}
+	for _, e := range events {
+		if e.Status == builddata.Succeeded {
+			outputs[e.Step] = e.Outputs
+		}
+	}
+	values := Values(began).Clone()
+	var visit func(steps []Step, values Values) bool
+	visit = func(steps []Step, values Values) bool {
+		for i := range steps {
+			if steps[i].Task != "" {
+				if steps[i].Name == step {
+					return true
+				}
+				maps.Copy(values, outputs[steps[i].Name])
+			}
+			for _, branch := range steps[i].Parallel {
+				own := values.Clone()
+				if visit(branch, own) {
+					maps.Copy(values, own)
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, section := range Sections {
+		if visit(p.Section(section), values) {
+			break
+		}
+	}
+	return values
+}

@@ -1,0 +1,277 @@
+package pipe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+)
+
+// Engine runs pipes. One Engine may run several at a time.
+type Engine struct {
+	Library Library
+	Clock   clock.Clock
+	// Recorder takes what happens to the repository; nil records nothing.
+	Recorder Recorder
+	// Observer is told what happens while it does; nil tells nobody.
+	Observer Observer
+	// Mask hides secrets in everything that leaves the engine.
+	Mask *Mask
+	// Log opens the file that takes all that a step prints, and returns its
+	// name; nil keeps no logs.
+	Log func(step string) (io.WriteCloser, string, error)
+	// NewID returns an id that is unique and sorts by time.
+	NewID func() string
+	// Folder is where the pipe runs, Environ the environment of what it starts.
+	Folder  string
+	Environ []string
+}
+
+// Recorder brings what happens to the build data repository, now or later.
+// Neither Run nor Event waits for the repository.
+type Recorder interface {
+	// Run is told of a run when it begins, has got its version, or has ended.
+	Run(r builddata.Run)
+	// Event is told of an event, once.
+	Event(e builddata.Event)
+	// Flush returns once the repository has all of it, or why it has not.
+	Flush(ctx context.Context) error
+}
+
+// Observer is told what a run does while it does it, by several goroutines.
+type Observer interface {
+	StepBegan(s StepSummary)
+	// StepPrinted is told of each line that a step prints, clean and without
+	// secrets.
+	StepPrinted(step, line string)
+	StepEnded(s StepSummary)
+}
+
+// Request says what to run.
+type Request struct {
+	Pipe *Pipe
+	// Run is the run's record: its ID, Service, Revision, Holder and the like.
+	// The engine fills in the rest.
+	Run builddata.Run
+	// Version is the name of the version that the caller brings; Run.Number is
+	// its number, unless the repository could not be asked.
+	Version string
+	// Values are what the run begins with.
+	Values Values
+	// Secrets are the names of values that are never shown or stored.
+	Secrets []string
+	// To is the step after which Main ends; Only is the one step that runs.
+	To, Only string
+	// Mock has every task's mock run, and Fail names the steps whose mock fails.
+	Mock bool
+	Fail []string
+	// Interrupt ends First and Main as Ctrl-C does, but not Last.
+	Interrupt context.Context
+}
+
+// Run runs a pipe. It returns when everything that it started has ended. The
+// end of ctx ends Last, too, which nothing else does.
+func (e *Engine) Run(ctx context.Context, req Request) Summary {
+	r := &run{Engine: e, Request: req, fails: map[string]bool{}, secret: map[string]bool{}, start: e.Clock.Now()}
+	for _, step := range req.Fail {
+		r.fails[step] = true
+	}
+	for _, name := range req.Secrets {
+		r.secret[name] = true
+		e.Mask.Add(req.Values[name])
+	}
+	r.summary = Summary{
+		Run: req.Run.ID, Pipe: req.Pipe.Name, Service: req.Run.Service, Version: req.Version,
+		Revision: req.Run.Revision, Untraceable: req.Run.Untraceable, Status: builddata.Started, StartedAt: r.start.UTC().Truncate(time.Microsecond),
+	}
+	values := req.Values.Clone()
+	maps.Copy(values, Values{ValueService: req.Run.Service, ValueRun: req.Run.ID, ValuePipe: req.Pipe.Name, ValueRevision: req.Run.Revision})
+	if req.Version != "" {
+		values[ValueVersion] = req.Version
+	}
+	r.begin(values)
+
+	soft, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if req.Interrupt != nil {
+		defer context.AfterFunc(req.Interrupt, func() { stop(context.Cause(req.Interrupt)) })()
+	}
+	if req.Only != "" {
+		r.only(soft, req.Pipe, values)
+		return r.end(soft)
+	}
+	toFirst, toMain := r.routes()
+	failed := r.steps(soft, First, req.Pipe.First, toFirst, values, true)
+	if !failed && soft.Err() == nil && toFirst == nil {
+		failed = r.steps(soft, Main, req.Pipe.Main, toMain, values, false)
+	}
+	values[ValueStatus], values[ValueFailedStep] = string(builddata.Succeeded), ""
+	if failed || soft.Err() != nil {
+		values[ValueStatus] = string(r.verdict(soft))
+		if step := r.summary.Failed(); step != nil {
+			values[ValueFailedStep] = step.Name
+		}
+	}
+	r.lastly(values)
+	r.steps(ctx, Last, req.Pipe.Last, nil, values, true)
+	return r.end(soft)
+}
+
+// routes are the ways through First and Main to the step To.
+func (r *run) routes() (first, main route) {
+	if r.To == "" {
+		return nil, nil
+	}
+	_, to, err := r.Pipe.Find(r.To)
+	if err != nil {
+		return nil, nil
+	}
+	return routeTo(r.Pipe.First, to), routeTo(r.Pipe.Main, to)
+}
+
+// run is one execution.
+type run struct {
+	*Engine
+	Request
+	fails, secret map[string]bool
+	start         time.Time
+
+	mu      sync.Mutex
+	summary Summary
+}
+
+func (r *run) begin(values Values) {
+	record := &r.Request.Run
+	record.Pipe, record.Status, record.StartedAt = r.Pipe.Name, builddata.Started, r.summary.StartedAt
+	record.SeenAt = record.StartedAt
+	record.Context = map[string]string{}
+	for name, value := range values {
+		if !r.secret[name] {
+			record.Context[name] = r.Mask.Text(value)
+		}
+	}
+	definition, err := json.Marshal(r.Pipe)
+	if err != nil {
+		definition = fmt.Appendf(nil, "%q", err) // cannot be: a pipe is data
+	}
+	record.Definition = []byte(r.Mask.Text(string(definition)))
+	r.record()
+}
+
+func (r *run) record() {
+	if r.Recorder == nil {
+		return
+	}
+	r.mu.Lock()
+	record := r.Request.Run
+	r.mu.Unlock()
+	r.Recorder.Run(record)
+}
+
+// verdict is how the run ends, by what has happened so far.
+func (r *run) verdict(soft context.Context) builddata.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	status := builddata.Succeeded
+	for _, s := range r.summary.Steps {
+		if s.Status == builddata.Failed {
+			status = builddata.Failed
+		}
+	}
+	if soft.Err() != nil {
+		status = builddata.Interrupted
+	}
+	return status
+}
+
+// lastly tells the steps of Last what the run will end with.
+func (r *run) lastly(values Values) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Status = builddata.Status(values[ValueStatus])
+	r.summary.Elapsed = r.elapsed(r.start)
+}
+
+func (r *run) end(soft context.Context) Summary {
+	status := r.verdict(soft)
+	defer r.record()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Status, r.summary.Elapsed = status, r.elapsed(r.start)
+	record := &r.Request.Run
+	record.Status, record.EndedAt = status, r.Clock.Now().UTC().Truncate(time.Microsecond)
+	record.SeenAt = record.EndedAt
+	if step := r.summary.Failed(); step != nil {
+		record.Message = fmt.Sprintf("%s at %s: %s", status, step.Name, step.Message)
+	} else if status == builddata.Interrupted {
+		record.Message = r.Mask.Text(fmt.Sprintf("interrupted: %v", context.Cause(soft)))
+	}
+	return r.summary
+}
+
+// elapsed is how long something took; a clock that was set back took no time.
+func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.Clock.Now().Sub(since)) }
+
+// steps runs steps that follow each other, as far as the path goes, and
+// reports whether any failed. Unless all of them are to run, it stops there.
+func (r *run) steps(ctx context.Context, section Section, steps []Step, path route, values Values, all bool) (failed bool) {
+	for i := range steps {
+		step := &steps[i]
+		if ctx.Err() != nil || failed && !all {
+			return failed
+		}
+		inside, ends := path.at(step)
+		if step.Task != "" {
+			failed = r.step(ctx, section, step, values) || failed
+		} else {
+			failed = r.parallel(ctx, section, step, inside, values, all) || failed
+		}
+		if ends {
+			return failed
+		}
+	}
+	return failed
+}
+
+// parallel runs branches at the same time. One that fails does not stop the
+// others.
+func (r *run) parallel(ctx context.Context, section Section, step *Step, inside route, values Values, all bool) bool {
+	outcomes := make([]bool, len(step.Parallel))
+	var wait sync.WaitGroup
+	for i, branch := range step.Parallel {
+		if !inside.enters(branch) {
+			continue
+		}
+		wait.Add(1)
+		own := values.Clone()
+		go func() {
+			defer wait.Done()
+			outcomes[i] = r.steps(ctx, section, branch, inside, own, all)
+		}()
+		if r.Mock {
+			wait.Wait() // so that the order can be told
+		}
+	}
+	wait.Wait()
+	for _, failed := range outcomes {
+		if failed {
+			return true
+		}
+	}
+	return false
+}
+
+// only runs one step by itself.
+func (r *run) only(ctx context.Context, p *Pipe, values Values) {
+	for section, step := range p.Tasks() {
+		if step.Name == r.Only {
+			r.step(ctx, section, step, values)
+		}
+	}
+}

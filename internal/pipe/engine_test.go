@@ -1,0 +1,367 @@
+package pipe_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+func full() *pipe.Pipe {
+	return &pipe.Pipe{
+		Name: "full", First: steps("clean", "version"), Main: steps("build", "functional,report|load", "promote"), Last: steps("destroy", "notify"),
+	}
+}
+
+// What runs, for a failure in each step, and for runs of a part.
+func TestEngine_Order(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		req    pipe.Request
+		want   string
+		status builddata.Status
+	}{
+		{"All", pipe.Request{}, "clean version build functional report load promote destroy notify", builddata.Succeeded},
+		{"FirstFails", pipe.Request{Fail: []string{"clean"}}, "clean! version destroy notify", builddata.Failed},
+		{"MainFails", pipe.Request{Fail: []string{"build"}}, "clean version build! destroy notify", builddata.Failed},
+		{"BranchFails", pipe.Request{Fail: []string{"functional"}}, "clean version build functional! load destroy notify", builddata.Failed},
+		{"OtherBranchFails", pipe.Request{Fail: []string{"load"}}, "clean version build functional report load! destroy notify", builddata.Failed},
+		{"LastFails", pipe.Request{Fail: []string{"destroy"}}, "clean version build functional report load promote destroy! notify", builddata.Failed},
+		{"ToFirst", pipe.Request{To: "clean"}, "clean destroy notify", builddata.Succeeded},
+		{"ToBuild", pipe.Request{To: "build"}, "clean version build destroy notify", builddata.Succeeded},
+		{"ToBranch", pipe.Request{To: "functional"}, "clean version build functional destroy notify", builddata.Succeeded},
+		{"ToEndOfBranch", pipe.Request{To: "report"}, "clean version build functional report destroy notify", builddata.Succeeded},
+		{"ToBehindBranches", pipe.Request{To: "promote"}, "clean version build functional report load promote destroy notify", builddata.Succeeded},
+		{"Only", pipe.Request{Only: "load"}, "load", builddata.Succeeded},
+		{"OnlyLast", pipe.Request{Only: "destroy", Fail: []string{"destroy"}}, "destroy!", builddata.Failed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage()
+			tt.req.Pipe, tt.req.Mock = full(), true // mocks run one branch after the other
+			summary := s.run(t, tt.req)
+			var got []string
+			for _, step := range summary.Steps {
+				if step.Status == builddata.Failed {
+					step.Name += "!"
+				}
+				got = append(got, step.Name)
+			}
+			if strings.Join(got, " ") != tt.want || summary.Status != tt.status {
+				t.Errorf("got %v, %s\nwant %s, %s", got, summary.Status, tt.want, tt.status)
+			}
+		})
+	}
+}
+
+// Each branch has a copy of the context, which ends with it.
+func TestEngine_ContextOfBranches(t *testing.T) {
+	s := newStage()
+	set := func(value string) func(context.Context, *pipe.Call) (pipe.Result, error) {
+		return func(context.Context, *pipe.Call) (pipe.Result, error) {
+			return pipe.Result{Outputs: map[string]string{"value": value}}, nil
+		}
+	}
+	seen := map[string]string{}
+	look := func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		seen[c.Step] = c.Values["value"]
+		return pipe.Result{}, nil
+	}
+	s.act["before"], s.act["left"], s.act["right"] = set("common"), set("left"), set("right")
+	s.act["seen left"], s.act["seen right"], s.act["after"] = look, look, look
+	s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("before", "left,seen left|right,seen right", "after")}})
+	if diff := cmp.Diff(seen, map[string]string{"seen left": "left", "seen right": "right", "after": "common"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+}
+
+// A failing branch does not stop its siblings, which run at the same time.
+func TestEngine_BranchesAreParallel(t *testing.T) {
+	s := newStage()
+	met := make(chan struct{})
+	s.act["a"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
+		met <- struct{}{}
+		return pipe.Result{}, errors.New("broken")
+	}
+	s.act["b"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
+		<-met
+		return pipe.Result{}, nil
+	}
+	summary := s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("a|b", "after")}})
+	got := outcomes(summary)
+	slices.Sort(got)
+	if diff := cmp.Diff(got, []string{"a failed", "b succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+}
+
+func TestEngine_Interrupted(t *testing.T) {
+	for section, p := range map[string]*pipe.Pipe{
+		"First": {Name: "p", First: steps("work", "more"), Main: steps("never"), Last: steps("tidy")},
+		"Main":  {Name: "p", Main: steps("work", "never"), Last: steps("tidy")},
+	} {
+		t.Run(section, func(t *testing.T) {
+			s := newStage()
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			s.act["work"] = func(ctx context.Context, _ *pipe.Call) (pipe.Result, error) {
+				interrupt(errors.New("Ctrl-C"))
+				<-ctx.Done()
+				return pipe.Result{}, context.Cause(ctx)
+			}
+			var status string
+			s.act["tidy"] = func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+				status = c.Values[pipe.ValueStatus]
+				return pipe.Result{}, ctx.Err()
+			}
+			summary := s.run(t, pipe.Request{Pipe: p, Interrupt: ctx})
+			if diff := cmp.Diff(outcomes(summary), []string{"work interrupted", "tidy succeeded"}); diff != "" {
+				t.Errorf("got (-) differs from want (+):\n%s", diff)
+			}
+			last := s.runs[len(s.runs)-1]
+			if summary.Status != builddata.Interrupted || status != "interrupted" || last.Status != builddata.Interrupted || !strings.Contains(last.Message, "Ctrl-C") {
+				t.Errorf("got %s, told the last section %q, recorded %+v", summary.Status, status, last)
+			}
+		})
+	}
+}
+
+func TestEngine_TimeoutAndRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.Clock = clock.System{}
+		attempts := 0
+		s.act["slow"] = func(ctx context.Context, _ *pipe.Call) (pipe.Result, error) {
+			attempts++
+			if attempts == 3 {
+				return pipe.Result{Message: "at last"}, nil
+			}
+			<-ctx.Done()
+			return pipe.Result{}, context.Cause(ctx)
+		}
+		p := &pipe.Pipe{Name: "p", Main: steps("slow")}
+		p.Main[0].Timeout, p.Main[0].Retries, p.Main[0].RetryAfter = time.Minute, 2, 10*time.Second
+		summary := s.run(t, pipe.Request{Pipe: p})
+		got := summary.Steps[0]
+		if got.Status != builddata.Succeeded || got.Attempts != 3 || got.Elapsed != 2*time.Minute+20*time.Second {
+			t.Errorf("got %+v", got)
+		}
+		if len(s.lines) != 2 || s.lines[0] != "slow: attempt 1 of 3 failed: timed out after 1m0s" {
+			t.Errorf("printed %q", s.lines)
+		}
+	})
+}
+
+// A task that breaks down is a failed step, not the end of everything.
+func TestEngine_TaskPanics(t *testing.T) {
+	s := newStage()
+	s.act["bad"] = func(context.Context, *pipe.Call) (pipe.Result, error) { panic("oh") }
+	summary := s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("bad"), Last: steps("tidy")}})
+	if diff := cmp.Diff(outcomes(summary), []string{"bad failed", "tidy succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if m := summary.Steps[0].Message; !strings.Contains(m, "broke down: oh") {
+		t.Errorf("got %q", m)
+	}
+}
+
+// What is needed in Last, but was not made, need not be removed.
+func TestEngine_LastLeavesOut(t *testing.T) {
+	s := newStage()
+	p := &pipe.Pipe{Name: "p", Main: steps("make"), Last: steps("remove", "always")}
+	p.Main[0].Outputs = []string{"thing"}
+	p.Last[0].Args = map[string]pipe.Value{"text": {Data: "${{ thing }}"}}
+	s.act["make"] = fails
+	summary := s.run(t, pipe.Request{Pipe: p})
+	if diff := cmp.Diff(outcomes(summary), []string{"make failed", "remove skipped", "always succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if summary.Status != builddata.Failed || !strings.Contains(summary.Steps[1].Message, "thing is not set") {
+		t.Errorf("got %+v", summary)
+	}
+}
+
+func TestEngine_When(t *testing.T) {
+	for value, want := range map[string]builddata.Status{"": pipe.Skipped, "false": pipe.Skipped, "https://example.com": builddata.Succeeded} {
+		s := newStage()
+		p := &pipe.Pipe{Name: "p", Main: steps("notify")}
+		p.Main[0].When = pipe.Value{Data: "${{ hook ?? '' }}"}
+		summary := s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"hook": value}})
+		if got := summary.Steps[0].Status; got != want || summary.Status != builddata.Succeeded {
+			t.Errorf("with %q got %s and %s, want %s", value, got, summary.Status, want)
+		}
+	}
+}
+
+func TestEngine_Arguments(t *testing.T) {
+	s := newStage()
+	s.Environ = []string{"HOME=/home/ada"}
+	p := &pipe.Pipe{Name: "p", Main: steps("step")}
+	value := func(data any) pipe.Value { return pipe.Value{Data: data} }
+	p.Main[0].Args = map[string]pipe.Value{
+		"text": value("${{ service }} of ${{ team ?? 'nobody' }} in ${{ env.HOME }}"), "number": value("${{ size }}"), "switch": value(true),
+		"duration": value("90s"), "list": value([]pipe.Value{value("a"), value(int64(2))}), "table": value(map[string]pipe.Value{"k": value("${{ size }}")}),
+		"command": value("echo $HOME ${{ size }} \"${{ evil }}\""),
+		"other":   value([]pipe.Value{value(map[string]pipe.Value{"deep": value("${{ size }}")})}),
+	}
+	var got pipe.Args
+	s.act["step"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		got = c.Args
+		return pipe.Result{}, nil
+	}
+	s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"size": "3", "evil": "; rm -rf /"}})
+	want := pipe.Args{
+		"text": "strawberry of nobody in /home/ada", "number": int64(3), "switch": true, "duration": 90 * time.Second,
+		"list": []string{"a", "2"}, "table": map[string]string{"k": "3"},
+		"command": pipe.Script{
+			Args:    []string{"sh", "-c", `echo $HOME ${DELIVERY_VALUE_SIZE} "${DELIVERY_VALUE_EVIL}"`},
+			Environ: []string{"DELIVERY_VALUE_SIZE=3", "DELIVERY_VALUE_EVIL=; rm -rf /"},
+			Text:    `echo $HOME 3 "; rm -rf /"`,
+		},
+		"other": []any{map[string]any{"deep": "3"}},
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+}
+
+// Nothing that leaves the engine holds a secret: lines, messages, reports,
+// outputs, the context, the definition.
+func TestEngine_Secrets(t *testing.T) {
+	s := newStage()
+	s.Mask = pipe.NewMask([]string{"NEXUS_PASSWORD=hunter22", "HOME=/home/ada"}, nil)
+	log := &strings.Builder{}
+	s.Log = func(string) (io.WriteCloser, string, error) { return nopCloser{log}, "step.log", nil }
+	p := &pipe.Pipe{Name: "p", Main: steps("give", "use")}
+	p.Main[0].Args = map[string]pipe.Value{"text": {Data: "literal hunter22"}}
+	s.act["give"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		return pipe.Result{
+			Outputs: map[string]string{"password": "s3cr3t-output", "note": "has hunter22"}, Secrets: []string{"password"},
+			Message: "used hunter22", Report: `{"with":"hunter22"}`, Warnings: []string{"hunter22?"},
+		}, nil
+	}
+	s.act["use"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		for _, b := range []byte("a s3cr3t-output, a hunter22, a listed-one\n") { // in pieces
+			if _, err := c.Output.Write([]byte{b}); err != nil {
+				return pipe.Result{}, err
+			}
+		}
+		return pipe.Result{}, fmt.Errorf("no %s", c.Values["password"])
+	}
+	summary := s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"listed": "listed-one"}, Secrets: []string{"listed"}})
+	all := fmt.Sprintf("%+v %+v %+v %q %s", summary, s.events, s.runs, s.lines, log)
+	for _, run := range s.runs {
+		all += string(run.Definition)
+	}
+	for _, secret := range []string{"hunter22", "s3cr3t-output", "listed-one"} {
+		if i := strings.Index(all, secret); i >= 0 {
+			t.Errorf("%s is shown: …%s…", secret, all[max(0, i-60):min(len(all), i+40)])
+		}
+	}
+	if len(s.lines) != 1 || s.lines[0] != "use: a ***, a ***, a ***" {
+		t.Errorf("got %q", s.lines)
+	}
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+func TestEngine_Records(t *testing.T) {
+	s := newStage()
+	s.act["version"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
+		return pipe.Result{Version: &builddata.Version{Service: "strawberry", Number: 17, Name: "1.7.0"}}, nil
+	}
+	s.act["build"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		if c.Values["version"] != "1.7.0" || c.Values["number"] != "17" || !slices.Contains(c.Environ, "DELIVERY_VERSION=1.7.0") {
+			t.Errorf("got %v with %v", c.Values, c.Environ)
+		}
+		return pipe.Result{Message: "built", Report: "r", Outputs: map[string]string{"file": "a.jar"}}, nil
+	}
+	s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", First: steps("version"), Main: steps("build")}})
+	var got []string
+	for _, e := range s.events {
+		got = append(got, fmt.Sprintf("%d %s %s %s %q %q %v", e.Number, e.Run, e.Step, e.Status, e.Message, e.Report, e.Outputs))
+	}
+	if diff := cmp.Diff(got, []string{
+		`0 run-1 version started "" "" map[]`,
+		`17 run-1 version succeeded "" "" map[]`,
+		`17 run-1 build started "" "" map[]`,
+		`17 run-1 build succeeded "built" "r" map[file:a.jar]`,
+	}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	got = nil
+	for _, r := range s.runs {
+		got = append(got, fmt.Sprintf("%d %s %s", r.Number, r.Status, r.Context["service"]))
+		if err := r.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff(got, []string{"0 started strawberry", "17 started strawberry", "17 succeeded strawberry"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+}
+
+// A clock that is set back makes no time negative.
+func TestEngine_ClockJumpsBack(t *testing.T) {
+	s := newStage()
+	fake := clock.NewFake(noon)
+	s.Clock = fake
+	s.act["work"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
+		fake.Set(noon.Add(-time.Hour))
+		return pipe.Result{}, nil
+	}
+	summary := s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("work")}})
+	if summary.Elapsed != 0 || summary.Steps[0].Elapsed != 0 || summary.Status != builddata.Succeeded {
+		t.Errorf("got %+v", summary)
+	}
+}
+
+// A log that cannot be written is a warning.
+func TestEngine_LogFails(t *testing.T) {
+	s := newStage()
+	s.Log = func(string) (io.WriteCloser, string, error) { return nil, "", errors.New("no space left on device") }
+	s.act["work"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		_, err := fmt.Fprintln(c.Output, "hello")
+		return pipe.Result{}, err
+	}
+	summary := s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("work")}})
+	got := summary.Steps[0]
+	if got.Status != builddata.Succeeded || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "no space left") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestPipe_ContextAt(t *testing.T) {
+	p := full()
+	event := func(step, value string, status builddata.Status) builddata.Event {
+		return builddata.Event{Step: step, Status: status, Outputs: map[string]string{step: value}}
+	}
+	events := []builddata.Event{
+		event("version", "17", builddata.Succeeded), event("build", "old", builddata.Succeeded), event("build", "new", builddata.Succeeded),
+		event("functional", "f", builddata.Succeeded), event("load", "l", builddata.Failed), event("promote", "p", builddata.Succeeded),
+	}
+	began := map[string]string{"service": "strawberry"}
+	for step, want := range map[string]pipe.Values{
+		"clean":  {"service": "strawberry"},
+		"load":   {"service": "strawberry", "version": "17", "build": "new"},
+		"report": {"service": "strawberry", "version": "17", "build": "new", "functional": "f"},
+		"notify": {"service": "strawberry", "version": "17", "build": "new", "promote": "p"},
+	} {
+		if diff := cmp.Diff(p.ContextAt(step, began, events), want); diff != "" {
+			t.Errorf("%s: got (-) differs from want (+):\n%s", step, diff)
+		}
+	}
+}

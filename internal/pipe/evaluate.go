@@ -1,0 +1,255 @@
+package pipe
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// environmentPrefix begins the names of values that are environment variables.
+const environmentPrefix = "env."
+
+// scope is what expressions are evaluated in.
+type scope struct {
+	Values
+	environ []string
+}
+
+// expand is Values.Expand with the environment's variables.
+func (s scope) expand(text string) (string, error) {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, p := range t {
+		if p.expr == nil {
+			b.WriteString(p.text)
+			continue
+		}
+		value, err := s.value(*p.expr)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(value)
+	}
+	return b.String(), nil
+}
+
+// value evaluates an expression. An empty value counts as none.
+func (s scope) value(e Expression) (string, error) {
+	value, ok := s.Values[e.Name]
+	if variable, found := strings.CutPrefix(e.Name, environmentPrefix); found && !ok {
+		for _, entry := range s.environ {
+			if name, text, _ := strings.Cut(entry, "="); name == variable {
+				value, ok = text, true
+			}
+		}
+	}
+	switch {
+	case ok && (value != "" || !e.Defaulted):
+		return value, nil
+	case e.Defaulted:
+		return e.Default, nil
+	}
+	return "", &NotSetError{Name: e.Name}
+}
+
+// argument evaluates a value, and brings it into the type of its kind.
+func (s scope) argument(kind Kind, v Value) (any, error) {
+	wrong := fmt.Errorf("is %s; it has to be a %s", describe(v), kind)
+	switch kind {
+	case List:
+		if _, ok := v.Data.([]Value); !ok {
+			v = Value{At: v.At, Data: []Value{v}}
+		}
+		return s.list(v.Data.([]Value)) //nolint:forcetypeassert // made so above
+	case Table:
+		table, ok := v.Data.(map[string]Value)
+		if !ok {
+			return nil, wrong
+		}
+		texts := make(map[string]string, len(table))
+		for name, value := range table {
+			text, err := s.text(value)
+			if err != nil {
+				return nil, fmt.Errorf("has at %s what %w", name, err)
+			}
+			texts[name] = text
+		}
+		return texts, nil
+	case Command:
+		return s.script(v)
+	}
+	text, err := s.text(v)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case Number:
+		var n int64
+		if _, err := fmt.Sscanf(text+"\n", "%d\n", &n); err != nil {
+			return nil, wrong
+		}
+		return n, nil
+	case Switch:
+		switch text {
+		case "true":
+			return true, nil
+		case "false", "":
+			return false, nil
+		}
+		return nil, wrong
+	case Duration:
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			return nil, fmt.Errorf("is %s; write a duration as 90s, 10m or 1h30m", describe(v))
+		}
+		return d, nil
+	}
+	return text, nil
+}
+
+func (s scope) list(values []Value) ([]string, error) {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		text, err := s.text(value)
+		if err != nil {
+			return nil, fmt.Errorf("has as number %d what %w", i+1, err)
+		}
+		texts[i] = text
+	}
+	return texts, nil
+}
+
+// text evaluates a scalar.
+func (s scope) text(v Value) (string, error) {
+	switch data := v.Data.(type) {
+	case string:
+		return s.expand(data)
+	case bool, int64, float64:
+		return fmt.Sprint(data), nil
+	}
+	return "", fmt.Errorf("is %s; it has to be a text", describe(v))
+}
+
+// script makes a command. In a text for the shell an expression becomes a
+// reference to a variable, so that no value is taken for a part of the
+// command; a text that is nothing but one expression is the command that the
+// value holds.
+func (s scope) script(v Value) (Script, error) {
+	if list, ok := v.Data.([]Value); ok {
+		args, err := s.list(list)
+		if err == nil && (len(args) == 0 || args[0] == "") {
+			err = errors.New("is an empty list; it has to be a program and its arguments")
+		}
+		return Script{Args: args, Text: strings.Join(args, " ")}, err
+	}
+	data, ok := v.Data.(string)
+	if !ok {
+		return Script{}, fmt.Errorf("is %s; it has to be a text for the shell, or a list of a program and its arguments", describe(v))
+	}
+	text, err := s.expand(data)
+	if err != nil {
+		return Script{}, err
+	}
+	if strings.TrimSpace(text) == "" {
+		return Script{}, errors.New("is empty; it has to be a command")
+	}
+	t, err := parseTemplate(strings.TrimSpace(data))
+	if err != nil {
+		return Script{}, err
+	}
+	if len(t) == 1 {
+		return Script{Args: shell(text), Text: text}, nil
+	}
+	var code strings.Builder
+	script := Script{Text: text}
+	for _, p := range t {
+		if p.expr == nil {
+			code.WriteString(p.text)
+			continue
+		}
+		value, err := s.value(*p.expr)
+		if err != nil {
+			return Script{}, err
+		}
+		variable := "DELIVERY_VALUE_" + strings.ToUpper(strings.ReplaceAll(p.expr.Name, ".", "_"))
+		code.WriteString("${" + variable + "}")
+		script.Environ = append(script.Environ, variable+"="+value)
+	}
+	script.Args = shell(code.String())
+	return script, nil
+}
+
+// shell runs a text as POSIX has it.
+func shell(text string) []string { return []string{"sh", "-c", text} }
+
+// describe names what somebody wrote.
+func describe(v Value) string {
+	switch data := v.Data.(type) {
+	case nil:
+		return "empty"
+	case string:
+		return fmt.Sprintf("%q", clip(data, 40))
+	case []Value:
+		return "a list"
+	case map[string]Value:
+		return "a table"
+	default:
+		return fmt.Sprint(data)
+	}
+}
+
+// raw evaluates an argument that has no kind, keeping its shape.
+func (s scope) raw(v Value) (any, error) {
+	switch data := v.Data.(type) {
+	case string:
+		return s.expand(data)
+	case []Value:
+		list := make([]any, len(data))
+		for i, value := range data {
+			one, err := s.raw(value)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = one
+		}
+		return list, nil
+	case map[string]Value:
+		table := make(map[string]any, len(data))
+		for name, value := range data {
+			one, err := s.raw(value)
+			if err != nil {
+				return nil, err
+			}
+			table[name] = one
+		}
+		return table, nil
+	}
+	return v.Data, nil
+}
+
+// args evaluates all the arguments of a step.
+func (s scope) args(step *Step, d Definition) (Args, error) {
+	args := Args{}
+	kinds := map[string]Kind{}
+	for _, a := range d.Arguments {
+		kinds[a.Name] = a.Kind
+	}
+	for _, name := range sortedNames(step.Args) {
+		var value any
+		var err error
+		if kind, ok := kinds[name]; ok {
+			value, err = s.argument(kind, step.Args[name])
+		} else {
+			value, err = s.raw(step.Args[name])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: the argument %s: %w", step.Args[name].At, name, err)
+		}
+		args[name] = value
+	}
+	return args, nil
+}

@@ -1,0 +1,131 @@
+package pipe
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// How much of a step's output is kept in memory, and how long a line that is
+// shown may be. The whole is in the step's log.
+const (
+	tailSize = 16 << 10
+	maxLine  = 4 << 10
+)
+
+// output takes what a step prints, already masked: all of it to the log, its
+// end to the tail, and its lines to the observer.
+type output struct {
+	step    string
+	observe func(step, line string)
+	// open makes the log when there is something to write to it.
+	open   func() (io.WriteCloser, string, error)
+	log    io.WriteCloser
+	name   string
+	logErr error
+
+	tail []byte
+	line []byte
+	// skipping says that the rest of an overlong line is left out.
+	skipping bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.toLog(p)
+	o.tail = append(o.tail, p[max(0, len(p)-tailSize):]...)
+	o.tail = o.tail[max(0, len(o.tail)-tailSize):]
+	if o.observe == nil {
+		return len(p), nil
+	}
+	for rest := p; len(rest) > 0; {
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		room := maxLine - len(o.line)
+		if !o.skipping {
+			o.line = append(o.line, line[:min(room, len(line))]...)
+		}
+		if whole || len(line) > room && !o.skipping {
+			if !o.skipping {
+				o.observe(o.step, Clean(string(o.line)))
+			}
+			o.line, o.skipping = o.line[:0], !whole
+		}
+		rest = after
+	}
+	return len(p), nil
+}
+
+// toLog writes to the log until that fails. A log that cannot be written is no
+// reason for the step to fail.
+func (o *output) toLog(p []byte) {
+	if o.logErr != nil || o.open == nil {
+		return
+	}
+	if o.log == nil {
+		if o.log, o.name, o.logErr = o.open(); o.logErr != nil {
+			return
+		}
+	}
+	_, o.logErr = o.log.Write(p)
+}
+
+// close ends the output, and returns a warning if the log is not whole.
+func (o *output) close() (warning string) {
+	if len(o.line) > 0 && !o.skipping {
+		o.observe(o.step, Clean(string(o.line)))
+	}
+	if o.log != nil {
+		if err := o.log.Close(); o.logErr == nil {
+			o.logErr = err
+		}
+	}
+	if o.logErr != nil {
+		return fmt.Sprintf("not all of the output is in the log: %v", o.logErr)
+	}
+	return ""
+}
+
+// end returns the last lines of the output.
+func (o *output) end(lines int) string {
+	tail := o.tail
+	if len(tail) == tailSize {
+		_, tail, _ = bytes.Cut(tail, []byte("\n")) // the first line is not whole
+	}
+	all := strings.Split(strings.TrimRight(Clean(string(tail)), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// escapes are the sequences by which programs colour a terminal and move its cursor.
+var escapes = regexp.MustCompile(`\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\^_])`)
+
+// Clean makes text of what a program printed: no escape sequences, no control
+// characters but tabs and line feeds, and valid UTF-8. What follows a carriage
+// return replaces what was before it, as on a terminal.
+func Clean(s string) string {
+	if plain(s) {
+		return s
+	}
+	lines := strings.Split(escapes.ReplaceAllString(s, ""), "\n")
+	for i, line := range lines {
+		line = strings.TrimRight(line, "\r")
+		line = line[strings.LastIndexByte(line, '\r')+1:]
+		lines[i] = strings.Map(func(r rune) rune {
+			if r != '\t' && (r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0) {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(line, "\uFFFD"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plain reports whether nothing in s needs cleaning.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' && c != '\n' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}

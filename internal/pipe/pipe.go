@@ -1,0 +1,161 @@
+// Package pipe is delivery processes: what a pipe is made of, how it is judged
+// before anything runs, and the engine that runs it. It knows neither YAML nor
+// what its tasks do; package pipefile reads pipes, and package task holds the
+// library of tasks.
+package pipe
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// Pipe is a process: sections of steps.
+type Pipe struct {
+	Name string
+	At   Position
+	// All of First runs, whatever fails in it. Each step of Main runs only
+	// while all has gone well. Last runs always, however the rest went.
+	First, Main, Last []Step
+}
+
+// Step is one entry of a pipe: a task, or branches that run in parallel.
+type Step struct {
+	// Name tells the step from the others of the pipe; the engine's Plan makes
+	// it unique. Parallel steps have none.
+	Name string
+	At   Position
+	// Via are the refs that led here, the outermost first.
+	Via []string `json:",omitempty"`
+
+	// Task is the type of the task: "test.command". Empty for parallel steps.
+	Task string `json:",omitempty"`
+	// Args are the task's arguments as they were written.
+	Args map[string]Value `json:",omitempty"`
+	// Outputs are the values that the step promises to put on the context.
+	Outputs []string `json:",omitempty"`
+	// When is an expression; the step is left out if its value is empty or "false".
+	When Value `json:",omitzero"`
+	// Timeout bounds one attempt; 0 means no bound.
+	Timeout time.Duration `json:",omitempty"`
+	// Retries is how often a failed step is tried again, RetryAfter how long
+	// after the failure.
+	Retries    int           `json:",omitempty"`
+	RetryAfter time.Duration `json:",omitempty"`
+
+	// Parallel are branches that run at the same time, each on its own copy of
+	// the context. Empty for tasks.
+	Parallel [][]Step `json:",omitempty"`
+}
+
+// Value is an argument as it was written: expressions are not evaluated.
+type Value struct {
+	At Position
+	// Data is nil, a string, bool, int64, float64, []Value or map[string]Value.
+	Data any
+}
+
+// IsZero reports whether nothing was written.
+func (v Value) IsZero() bool { return v.Data == nil && v.At == Position{} }
+
+// Position is where something is written.
+type Position struct {
+	// File is as the reader would name it: "pipes/ci.yml", "ready-made pipe cd".
+	File string
+	// Line and Column count from 1; 0 is unknown.
+	Line, Column int
+}
+
+func (p Position) String() string {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Fault is what is wrong with a pipe, and where.
+type Fault struct {
+	At Position
+	// Problem says what is wrong, what was expected, and what would mend it.
+	Problem string
+}
+
+func (f *Fault) Error() string { return f.At.String() + ": " + f.Problem }
+
+// Faults are all that is wrong with a pipe. It is an error if there are any.
+type Faults []*Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = fault.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Add adds a fault.
+func (f *Faults) Add(at Position, format string, args ...any) {
+	*f = append(*f, &Fault{At: at, Problem: fmt.Sprintf(format, args...)})
+}
+
+// Err returns the faults as an error, nil if there are none.
+func (f Faults) Err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
+
+// Section is a part of a pipe.
+type Section string
+
+// The sections.
+const (
+	First Section = "first"
+	Main  Section = "main"
+	Last  Section = "last"
+)
+
+// Sections lists the sections in the order in which they run.
+var Sections = []Section{First, Main, Last}
+
+// Section returns the steps of a section.
+func (p *Pipe) Section(s Section) []Step {
+	switch s {
+	case First:
+		return p.First
+	case Main:
+		return p.Main
+	}
+	return p.Last
+}
+
+// Tasks iterates over all steps that have a task, in the order in which they
+// are written.
+func (p *Pipe) Tasks() iter.Seq2[Section, *Step] {
+	return func(yield func(Section, *Step) bool) {
+		var visit func(section Section, steps []Step) bool
+		visit = func(section Section, steps []Step) bool {
+			for i := range steps {
+				if steps[i].Task != "" && !yield(section, &steps[i]) {
+					return false
+				}
+				for _, branch := range steps[i].Parallel {
+					if !visit(section, branch) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		for _, section := range Sections {
+			if !visit(section, p.Section(section)) {
+				return
+			}
+		}
+	}
+}

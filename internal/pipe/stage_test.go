@@ -1,0 +1,144 @@
+package pipe_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// library is a library of tasks for tests.
+type library map[string]pipe.Definition
+
+func (l library) Task(name string) (pipe.Definition, bool) {
+	d, ok := l[strings.ToLower(name)]
+	return d, ok
+}
+
+func (l library) Types() []string { return slices.Sorted(maps.Keys(l)) }
+
+// stage is where a test runs a pipe, and what it saw.
+type stage struct {
+	*pipe.Engine
+	library library
+	// act does what a step of that name does instead of nothing.
+	act map[string]func(ctx context.Context, c *pipe.Call) (pipe.Result, error)
+
+	mu     sync.Mutex
+	ran    []string
+	events []builddata.Event
+	runs   []builddata.Run
+	lines  []string
+}
+
+func newStage() *stage {
+	s := &stage{act: map[string]func(context.Context, *pipe.Call) (pipe.Result, error){}}
+	perform := func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+		s.mu.Lock()
+		s.ran = append(s.ran, c.Step)
+		s.mu.Unlock()
+		if act := s.act[c.Step]; act != nil {
+			return act(ctx, c)
+		}
+		return pipe.Result{}, nil
+	}
+	s.library = library{
+		"work": {
+			Type: "work", AnyArgument: true, Run: perform, Mock: perform,
+			Arguments: []pipe.Argument{
+				{Name: "text", Kind: pipe.Text}, {Name: "number", Kind: pipe.Number}, {Name: "switch", Kind: pipe.Switch},
+				{Name: "duration", Kind: pipe.Duration}, {Name: "list", Kind: pipe.List}, {Name: "table", Kind: pipe.Table}, {Name: "command", Kind: pipe.Command},
+			},
+		},
+		"strict": {
+			Type: "strict", Run: perform, Mock: perform, Outputs: []string{"made"},
+			Arguments: []pipe.Argument{{Name: "needed", Kind: pipe.Text, Required: true, Summary: "what is needed"}, {Name: "count", Kind: pipe.Number}},
+		},
+	}
+	ids := 0
+	s.Engine = &pipe.Engine{
+		Library: s.library, Clock: clock.NewFake(noon), Recorder: s, Observer: s, Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
+		NewID: func() string {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			ids++
+			return fmt.Sprintf("e-%03d", ids)
+		},
+	}
+	return s
+}
+
+func (s *stage) Run(r builddata.Run) { s.mu.Lock(); defer s.mu.Unlock(); s.runs = append(s.runs, r) }
+
+func (s *stage) Event(e builddata.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
+}
+
+func (s *stage) Flush(context.Context) error { return nil }
+
+func (s *stage) StepBegan(pipe.StepSummary) {}
+
+func (s *stage) StepPrinted(step, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, step+": "+line)
+}
+
+func (s *stage) StepEnded(pipe.StepSummary) {}
+
+// run runs a pipe after it has been judged.
+func (s *stage) run(t *testing.T, req pipe.Request) pipe.Summary {
+	t.Helper()
+	if err := pipe.Check(req.Pipe, s.library, req.Values); err != nil {
+		t.Fatal(err)
+	}
+	req.Run.ID, req.Run.Service = "run-1", "strawberry"
+	return s.Engine.Run(t.Context(), req)
+}
+
+// fails is a task that fails.
+func fails(context.Context, *pipe.Call) (pipe.Result, error) {
+	return pipe.Result{}, errors.New("it broke")
+}
+
+// steps makes steps of names. "a,b|c" is a parallel step with the branches
+// a,b and c.
+func steps(names ...string) []pipe.Step {
+	var all []pipe.Step
+	for i, name := range names {
+		at := pipe.Position{File: "pipe.yml", Line: i + 1, Column: 1}
+		branches := strings.Split(name, "|")
+		if len(branches) == 1 {
+			all = append(all, pipe.Step{Name: name, Task: "work", At: at})
+			continue
+		}
+		parallel := pipe.Step{At: at}
+		for _, branch := range branches {
+			parallel.Parallel = append(parallel.Parallel, steps(strings.Split(branch, ",")...))
+		}
+		all = append(all, parallel)
+	}
+	return all
+}
+
+// outcomes lists what became of each step: "build succeeded".
+func outcomes(s pipe.Summary) []string {
+	var all []string
+	for _, step := range s.Steps {
+		all = append(all, step.Name+" "+string(step.Status))
+	}
+	return all
+}

@@ -1,0 +1,61 @@
+package pipe
+
+import (
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+// Summary is a run so far, or in the end.
+type Summary struct {
+	// Run is the run's id.
+	Run     string `json:"run"`
+	Pipe    string `json:"pipe"`
+	Service string `json:"service"`
+	// Version is empty until the run has one.
+	Version string `json:"version,omitempty"`
+	// Revision is the SCM revision; Untraceable says why the run is not tied
+	// to one that the remote has, and is empty if it is.
+	Revision    string `json:"revision,omitempty"`
+	Untraceable string `json:"untraceable,omitempty"`
+	// Status is Started while the run goes on. In the section last it is what
+	// the run will end with, unless more fails.
+	Status builddata.Status `json:"status"`
+	// Steps are those that began, in the order in which they did.
+	Steps     []StepSummary `json:"steps"`
+	StartedAt time.Time     `json:"started_at"`
+	// Elapsed is how long the run took, by the monotonic clock where there is one.
+	Elapsed time.Duration `json:"elapsed_ns"`
+}
+
+// Failed returns the first step that failed, nil if none did.
+func (s *Summary) Failed() *StepSummary {
+	for i := range s.Steps {
+		if s.Steps[i].Status == builddata.Failed || s.Steps[i].Status == builddata.Interrupted {
+			return &s.Steps[i]
+		}
+	}
+	return nil
+}
+
+// StepSummary is what became of a step.
+type StepSummary struct {
+	Name    string           `json:"name"`
+	Task    string           `json:"task"`
+	Section Section          `json:"section"`
+	Status  builddata.Status `json:"status"`
+	// Message is one line for people; of a failed step it says why.
+	Message  string   `json:"message,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	// Outputs are what the step put on the context, but for secrets.
+	Outputs map[string]string `json:"outputs,omitempty"`
+	Report  string            `json:"report,omitempty"`
+	// Tail is the end of what a failed step printed, and Log the file that
+	// holds all of it.
+	Tail string `json:"output_tail,omitempty"`
+	Log  string `json:"log,omitempty"`
+	// Attempts is how often the step was tried.
+	Attempts  int           `json:"attempts"`
+	StartedAt time.Time     `json:"started_at"`
+	Elapsed   time.Duration `json:"elapsed_ns"`
+}

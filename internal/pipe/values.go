@@ -1,0 +1,131 @@
+package pipe
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Values is the context of a run: what the repository's .delivery.yml says,
+// what the run knows by itself, and what its steps put there.
+type Values map[string]string
+
+// Clone returns a copy, as each parallel branch gets one.
+func (v Values) Clone() Values {
+	c := make(Values, len(v)+4)
+	maps.Copy(c, v)
+	return c
+}
+
+// ValueName is what the name of a value looks like.
+var ValueName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$`)
+
+// The values that every run knows by itself.
+const (
+	ValueService     = "service"
+	ValueVersion     = "version"
+	ValueNumber      = "number"
+	ValueRun         = "run"
+	ValuePipe        = "pipe"
+	ValueRevision    = "revision"
+	ValueBranch      = "branch"
+	ValueEnvironment = "environment"
+	// These two are known in the section last only.
+	ValueStatus     = "status"
+	ValueFailedStep = "failed_step"
+)
+
+// An Expression is what stands in ${{ }}: the name of a value, and what it is
+// if there is none.
+type Expression struct {
+	Name string
+	// Default is the text after ??; Defaulted says that there is one.
+	Default   string
+	Defaulted bool
+}
+
+const expressionOpen, expressionClose = "${{", "}}"
+
+var expressionPattern = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_.]*)\s*(?:\?\?\s*(?:'([^']*)'|"([^"]*)"))?$`)
+
+// template is a text with expressions in it.
+type template []part
+
+// part is a piece of text, or an expression.
+type part struct {
+	text string
+	expr *Expression
+}
+
+// parseTemplate finds the expressions in a text. Only ${{ begins one, so a
+// shell's own $VAR and ${VAR} are text.
+func parseTemplate(s string) (template, error) {
+	var t template
+	for {
+		before, rest, found := strings.Cut(s, expressionOpen)
+		if before != "" {
+			t = append(t, part{text: before})
+		}
+		if !found {
+			return t, nil
+		}
+		inner, after, closed := strings.Cut(rest, expressionClose)
+		if !closed {
+			return nil, fmt.Errorf("%q is not closed: write ${{ name }}", expressionOpen+clip(rest, 20))
+		}
+		m := expressionPattern.FindStringSubmatch(strings.TrimSpace(inner))
+		if m == nil || !ValueName.MatchString(m[1]) {
+			return nil, fmt.Errorf("%q cannot be understood: write ${{ name }} or ${{ name ?? 'what it is without' }}", expressionOpen+clip(inner, 40)+expressionClose)
+		}
+		t = append(t, part{expr: &Expression{Name: m[1], Default: m[2] + m[3], Defaulted: strings.Contains(inner, "??")}})
+		s = after
+	}
+}
+
+// Expressions lists the expressions in a value.
+func (v Value) Expressions() ([]Expression, error) {
+	var all []Expression
+	var first error
+	v.texts(func(s string) {
+		t, err := parseTemplate(s)
+		if err != nil && first == nil {
+			first = err
+		}
+		for _, p := range t {
+			if p.expr != nil {
+				all = append(all, *p.expr)
+			}
+		}
+	})
+	return all, first
+}
+
+// texts calls f with every text in v.
+func (v Value) texts(f func(string)) {
+	switch data := v.Data.(type) {
+	case string:
+		f(data)
+	case []Value:
+		for _, e := range data {
+			e.texts(f)
+		}
+	case map[string]Value:
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			data[key].texts(f)
+		}
+	}
+}
+
+// NotSetError says that an expression names a value that nothing has set.
+type NotSetError struct{ Name string }
+
+func (e *NotSetError) Error() string { return fmt.Sprintf("the value %s is not set", e.Name) }
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
