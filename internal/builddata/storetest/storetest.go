@@ -317,6 +317,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 
 	t.Run("Leases", func(t *testing.T) { leases(t, fresh) })
 	t.Run("Rollouts", func(t *testing.T) { rollouts(t, fresh) })
+	t.Run("Runs", func(t *testing.T) { runs(t, fresh) })
+	t.Run("Promotions", func(t *testing.T) { promotions(t, fresh) })
 }
 
 func sequence(service string) builddata.Allocation {
