@@ -1,0 +1,208 @@
+package scm_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
+)
+
+// environ keeps git from the configuration of whoever runs the tests.
+func environ(t *testing.T) []string {
+	t.Helper()
+	return append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "HOME="+t.TempDir(),
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
+}
+
+func git(t *testing.T, folder string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", folder, "-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Env = environ(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// origin makes a remote, and a clone of it with three pushed commits.
+func origin(t *testing.T) (remote, clone string) {
+	t.Helper()
+	folder := t.TempDir()
+	remote, clone = filepath.Join(folder, "remote.git"), filepath.Join(folder, "clone")
+	git(t, folder, "init", "--quiet", "--bare", "--initial-branch=main", remote)
+	git(t, folder, "clone", "--quiet", remote, clone)
+	git(t, clone, "switch", "--quiet", "-c", "main")
+	for _, text := range []string{"1", "2", "3"} {
+		commit(t, clone, text)
+	}
+	git(t, clone, "push", "--quiet", "-u", "origin", "main")
+	return remote, clone
+}
+
+func commit(t *testing.T, clone, text string) {
+	t.Helper()
+	write(t, filepath.Join(clone, "file"), text)
+	git(t, clone, "add", "-A")
+	git(t, clone, "commit", "--quiet", "-m", text)
+}
+
+func TestLook(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		// make returns the folder to look at.
+		make   func(t *testing.T) string
+		says   string
+		mend   string
+		branch string
+	}{
+		{"Pushed", func(t *testing.T) string { _, clone := origin(t); return clone }, "", "", "main"},
+		{"Subfolder", func(t *testing.T) string {
+			_, clone := origin(t)
+			folder := filepath.Join(clone, "sub")
+			if err := os.Mkdir(folder, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return folder
+		}, "", "", "main"},
+		{"PushedThenMoved", func(t *testing.T) string {
+			_, clone := origin(t)
+			git(t, clone, "switch", "--quiet", "--detach", "HEAD~1")
+			return clone
+		}, "", "", ""},
+		{"NoRepository", func(t *testing.T) string { return t.TempDir() }, "it is in no git repository", "git init", ""},
+		{"NoCommit", func(t *testing.T) string {
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet")
+			return folder
+		}, "nothing has been committed", "git commit", ""},
+		{"Changed", func(t *testing.T) string {
+			_, clone := origin(t)
+			write(t, filepath.Join(clone, "file"), "changed")
+			return clone
+		}, "it differs from its revision", "git stash", "main"},
+		{"Untracked", func(t *testing.T) string {
+			_, clone := origin(t)
+			for _, name := range []string{"a", "b", "c", "d", "e"} {
+				write(t, filepath.Join(clone, name), name)
+			}
+			return clone
+		}, "a, b, c and 2 more", "git add -A", "main"},
+		{"Ignored", func(t *testing.T) string {
+			_, clone := origin(t)
+			write(t, filepath.Join(clone, ".git", "info", "exclude"), "built\n")
+			write(t, filepath.Join(clone, "built"), "x")
+			return clone
+		}, "", "", "main"},
+		{"NoRemote", func(t *testing.T) string {
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet", "--initial-branch=main")
+			commit(t, folder, "1")
+			return folder
+		}, "has no remote", "git remote add origin", "main"},
+		{"Unpushed", func(t *testing.T) string {
+			_, clone := origin(t)
+			commit(t, clone, "4")
+			return clone
+		}, "has not been pushed", "git push", "main"},
+		{"UnpushedDetached", func(t *testing.T) string {
+			_, clone := origin(t)
+			git(t, clone, "switch", "--quiet", "--detach")
+			commit(t, clone, "4")
+			return clone
+		}, "has not been pushed", "git switch -c", ""},
+		{"UnpushedBranch", func(t *testing.T) string {
+			_, clone := origin(t)
+			git(t, clone, "switch", "--quiet", "-c", "topic")
+			commit(t, clone, "4")
+			return clone
+		}, "has not been pushed", "git push -u origin topic", "topic"},
+		{"PushedElsewhere", func(t *testing.T) string {
+			// As with a push by URL: no remote-tracking branch knows.
+			remote, clone := origin(t)
+			commit(t, clone, "4")
+			git(t, clone, "push", "--quiet", remote, "HEAD:refs/heads/other")
+			return clone
+		}, "", "", "main"},
+		{"Shallow", func(t *testing.T) string {
+			remote, _ := origin(t)
+			folder := filepath.Join(t.TempDir(), "shallow")
+			git(t, t.TempDir(), "clone", "--quiet", "--depth=1", "file://"+remote, folder)
+			return folder
+		}, "", "", "main"},
+		{"CI", func(t *testing.T) string {
+			// One commit, which is no branch's end, fetched by its name, detached,
+			// without remote-tracking branches.
+			remote, clone := origin(t)
+			git(t, remote, "config", "uploadpack.allowAnySHA1InWant", "true")
+			revision := git(t, clone, "rev-parse", "HEAD~1")
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet")
+			git(t, folder, "remote", "add", "origin", "file://"+remote)
+			git(t, folder, "fetch", "--quiet", "--depth=1", "origin", revision)
+			git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+			return folder
+		}, "", "", ""},
+		{"CIUnpushed", func(t *testing.T) string {
+			remote, _ := origin(t)
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet")
+			git(t, folder, "remote", "add", "origin", "file://"+remote)
+			git(t, folder, "fetch", "--quiet", "--depth=1", "origin", "main")
+			git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+			commit(t, folder, "by CI")
+			return folder
+		}, "has not been pushed", "git switch -c", ""},
+		{"RemoteIsGone", func(t *testing.T) string {
+			remote, clone := origin(t)
+			commit(t, clone, "4")
+			if err := os.RemoveAll(remote); err != nil {
+				t.Fatal(err)
+			}
+			return clone
+		}, "the remote could not be asked: origin: ", "git ls-remote", "main"},
+		{"Worktree", func(t *testing.T) string {
+			_, clone := origin(t)
+			folder := filepath.Join(t.TempDir(), "worktree")
+			git(t, clone, "worktree", "add", "--quiet", "--detach", folder, "HEAD~2")
+			return folder
+		}, "", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := scm.Look(t.Context(), tt.make(t), environ(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.says == "" && got.Untraceable != "" || !strings.Contains(got.Untraceable, tt.says) || !strings.Contains(strings.Join(got.Mend, "\n"), tt.mend) || got.Branch != tt.branch {
+				t.Errorf("got %+v, want %q, a mend with %q, branch %q", got, tt.says, tt.mend, tt.branch)
+			}
+			if tt.says == "" && len(got.Revision) != 40 {
+				t.Errorf("got revision %q", got.Revision)
+			}
+		})
+	}
+}
+
+func TestLook_NoGit(t *testing.T) {
+	got, err := scm.Look(t.Context(), t.TempDir(), []string{"PATH=" + t.TempDir()})
+	if err != nil || !strings.Contains(got.Untraceable, "git is not installed") {
+		t.Errorf("got %+v and %v", got, err)
+	}
+	text := (&scm.UntraceableError{Folder: "/src", Checkout: got}).Error()
+	for _, want := range []string{"/src: git is not installed", "To mend it:\n  install git", "--allow-unpushed"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got %q, want %q in it", text, want)
+		}
+	}
+}

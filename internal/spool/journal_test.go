@@ -1,0 +1,296 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// place is a folder of journals and a repository that can be out of reach.
+type place struct {
+	folder string
+	store  builddata.Store
+	down   atomic.Bool
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.NewFake(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &place{folder: t.TempDir(), store: store}
+}
+
+func (p *place) connect(context.Context) (spool.Repository, error) {
+	if p.down.Load() {
+		return nil, builddata.ErrUnavailable
+	}
+	return p.store, nil
+}
+
+func (p *place) begin(t *testing.T, run, version string) *spool.Journal {
+	t.Helper()
+	j, err := spool.Begin(t.Context(), p.folder, run, version, p.connect, clock.System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func started(id string) builddata.Run {
+	return builddata.Run{ID: id, Service: "web", Pipe: "ci", Definition: []byte("{}"), Status: builddata.Started, StartedAt: noon, SeenAt: noon}
+}
+
+func ended(r builddata.Run) builddata.Run {
+	r.Status, r.EndedAt = builddata.Succeeded, noon.Add(time.Minute)
+	return r
+}
+
+func event(run string, n int, step string, status builddata.Status) builddata.Event {
+	return builddata.Event{ID: fmt.Sprintf("%s-%d", run, n), Service: "web", Run: run, Step: step, What: "build.command", Status: status, At: noon.Add(time.Duration(n) * time.Second)}
+}
+
+// happened lists what the repository knows of a run.
+func (p *place) happened(t *testing.T, run string) []string {
+	t.Helper()
+	r, err := p.store.Run(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := p.store.Events(t.Context(), builddata.EventQuery{Run: run})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{fmt.Sprintf("%s %d %s %s", r.ID, r.Number, r.Status, r.EndedAt.Format("15:04:05"))}
+	for _, e := range events {
+		all = append(all, fmt.Sprintf("%s %d %s", e.Step, e.Number, e.Status))
+	}
+	return all
+}
+
+func (p *place) files(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(p.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestJournal(t *testing.T) {
+	p := newPlace(t)
+	j := p.begin(t, "r-1", "")
+	j.Run(started("r-1"))
+	j.Event(event("r-1", 1, "build", builddata.Started))
+	if err := j.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 started 00:00:00", "build 0 started"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	j.Event(event("r-1", 2, "build", builddata.Succeeded))
+	j.Run(ended(started("r-1")))
+	if err := j.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 succeeded 12:01:00", "build 0 started", "build 0 succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if files := p.files(t); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+// An outage from beginning to end, for a version that was brought: its number
+// is found once the repository is back.
+func TestJournal_Outage(t *testing.T) {
+	p := newPlace(t)
+	v, err := p.store.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Semver, Bump: builddata.Minor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.down.Store(true)
+	j := p.begin(t, "r-1", v.Name)
+	j.Run(started("r-1"))
+	j.Event(event("r-1", 1, "build", builddata.Started))
+	j.Event(event("r-1", 2, "build", builddata.Succeeded))
+	j.Run(ended(started("r-1")))
+	var unsent *spool.UnsentError
+	if err := j.Close(t.Context()); !errors.As(err, &unsent) || unsent.Entries != 4 || !errors.Is(err, builddata.ErrUnavailable) {
+		t.Fatalf("got %v, want that 4 records are unsent", err)
+	}
+	p.down.Store(false)
+	for range 2 { // the second time there is nothing left
+		if _, err := spool.Sync(t.Context(), p.folder, p.store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 1 succeeded 12:01:00", "build 1 started", "build 1 succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if files := p.files(t); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+// The repository stops answering after it has stored something: what is sent
+// again is there once.
+func TestSync_ExactlyOnce(t *testing.T) {
+	for fails := range 6 {
+		p := newPlace(t)
+		p.down.Store(true)
+		j := p.begin(t, "r-1", "")
+		j.Run(started("r-1"))
+		j.Event(event("r-1", 1, "build", builddata.Started))
+		j.Event(event("r-1", 2, "build", builddata.Succeeded))
+		j.Run(ended(started("r-1")))
+		_ = j.Close(t.Context())
+		flaky := &flaky{Store: p.store, until: fails}
+		for range 10 {
+			if _, err := spool.Sync(t.Context(), p.folder, flaky); err == nil {
+				break
+			}
+		}
+		if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 succeeded 12:01:00", "build 0 started", "build 0 succeeded"}); diff != "" {
+			t.Errorf("%d failures: got (-) differs from want (+):\n%s", fails, diff)
+		}
+	}
+}
+
+// flaky does what it is asked and then loses the reply, a few times.
+type flaky struct {
+	builddata.Store
+	until int
+}
+
+func (f *flaky) lose(err error) error {
+	if f.until > 0 && err == nil {
+		f.until--
+		return builddata.ErrUnavailable
+	}
+	return err
+}
+
+func (f *flaky) Append(ctx context.Context, events ...builddata.Event) error {
+	return f.lose(f.Store.Append(ctx, events...))
+}
+
+func (f *flaky) SaveRun(ctx context.Context, r builddata.Run) error {
+	return f.lose(f.Store.SaveRun(ctx, r))
+}
+
+// die leaves a journal as a runner that was killed does.
+func (p *place) die(t *testing.T, run string, lines ...string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(p.folder, run+".journal"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	lineRun   = `{"run":{"ID":"r-1","Service":"web","Pipe":"ci","Definition":"e30=","Status":"started","StartedAt":"2026-11-24T12:00:00Z","SeenAt":"2026-11-24T12:00:00Z"}}`
+	lineBegan = `{"event":{"ID":"e-1","Service":"web","Run":"r-1","Step":"build","What":"build.command","Status":"started","At":"2026-11-24T12:00:05Z"}}`
+)
+
+// A runner that died is recorded as that, at the step it was at; the line that
+// it was writing is left out.
+func TestSync_DeadRunner(t *testing.T) {
+	for name, lines := range map[string][]string{"Whole": {lineRun, lineBegan, ""}, "CutOff": {lineRun, lineBegan, `{"event":{"ID":"e-`}} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			p.die(t, "r-1", lines...)
+			all, err := spool.Sync(t.Context(), p.folder, p.store)
+			if err != nil || len(all) != 1 || all[0].Run.Status != builddata.Lost || len(all[0].Lost) != 1 || all[0].Lost[0] != "build" {
+				t.Fatalf("got %+v and %v", all, err)
+			}
+			if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 lost 12:00:05", "build 0 started", "build 0 lost"}); diff != "" {
+				t.Errorf("got (-) differs from want (+):\n%s", diff)
+			}
+			if files := p.files(t); len(files) > 0 {
+				t.Errorf("left %v", files)
+			}
+		})
+	}
+}
+
+// A run that goes on is none of anybody's business.
+func TestSync_PassesOverTheLiving(t *testing.T) {
+	p := newPlace(t)
+	p.down.Store(true)
+	j := p.begin(t, "r-1", "")
+	j.Run(started("r-1"))
+	if all, err := spool.Sync(t.Context(), p.folder, p.store); err != nil || len(all) > 0 {
+		t.Errorf("got %+v and %v", all, err)
+	}
+	p.down.Store(false)
+	if err := j.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A damaged journal stays as it is, and keeps no other from being sent.
+func TestSync_Damaged(t *testing.T) {
+	p := newPlace(t)
+	p.die(t, "r-0", lineRun, "junk", "")
+	p.die(t, "r-1", lineRun, "")
+	all, err := spool.Sync(t.Context(), p.folder, p.store)
+	if err == nil || !strings.Contains(err.Error(), "r-0.journal:2:") || len(all) != 1 {
+		t.Errorf("got %+v and %v, want an error that names the line", all, err)
+	}
+	if _, err := os.Stat(filepath.Join(p.folder, "r-0.journal")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A disk that is full is no reason to lose anything while the repository can
+// be reached.
+func TestJournal_DiskFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("the system has no /dev/full")
+	}
+	for _, down := range []bool{false, true} {
+		p := newPlace(t)
+		if err := os.Symlink("/dev/full", filepath.Join(p.folder, "r-1.journal")); err != nil {
+			t.Fatal(err)
+		}
+		p.down.Store(down)
+		j := p.begin(t, "r-1", "")
+		j.Run(started("r-1"))
+		j.Run(ended(started("r-1")))
+		err := j.Close(t.Context())
+		var unsent *spool.UnsentError
+		switch {
+		case !down:
+			if err != nil {
+				t.Error(err)
+			}
+			p.happened(t, "r-1")
+		case !errors.As(err, &unsent) || unsent.Lost == nil || !strings.Contains(err.Error(), "are lost"):
+			t.Errorf("got %v, want that the records are lost", err)
+		}
+	}
+}
