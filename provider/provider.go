@@ -31,6 +31,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 	clusterresource "github.com/pipes-as-code/terraform-provider-delivery/resources/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources/image"
+	piperesource "github.com/pipes-as-code/terraform-provider-delivery/resources/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources/tags"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources/version"
 )
@@ -227,6 +228,9 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			}
 			return awscloud.Region(ctx, cloudConfig)
 		},
+		Pipes: &pipes{known: m.known, pipes: app.Pipes{
+			Repository: address, Profile: cloudConfig.Profile, Region: cloudConfig.Region, Holder: app.Holder("terraform"), Clock: p.clock,
+		}},
 		DefaultTags:        defaultTags,
 		DefaultTagsUnknown: !isKnown(m.DefaultTags),
 		RequiredTags:       required,
@@ -260,9 +264,9 @@ func once[T any](f func(ctx context.Context) (T, error)) func(ctx context.Contex
 }
 
 func (p *deliveryProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{version.NewResource, clusterresource.NewResource}
+	return []func() resource.Resource{version.NewResource, piperesource.NewResource, clusterresource.NewResource}
 }
 
 func (p *deliveryProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{version.NewDataSource, version.NewListDataSource, image.NewDataSource, tags.NewDataSource}
+	return []func() datasource.DataSource{version.NewDataSource, version.NewListDataSource, image.NewDataSource, piperesource.NewDataSource, tags.NewDataSource}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
@@ -25,6 +26,8 @@ type Dependencies struct {
 	Cloud func(ctx context.Context) (cluster.Cloud, error)
 	// Region is the provider's region, known without credentials.
 	Region func(ctx context.Context) (string, error)
+	// Pipes runs the pipes of checkouts.
+	Pipes Pipes
 
 	DefaultTags tagging.Set
 	// DefaultTagsUnknown says that some of them are not known yet.
@@ -35,6 +38,26 @@ type Dependencies struct {
 	Entropy io.Reader
 	// Holder says who is at work, for whoever meets a lease.
 	Holder string
+}
+
+// Pipes loads and runs the pipes of checkouts.
+type Pipes interface {
+	// Load returns a pipe as it would run, or what is wrong with it.
+	Load(ctx context.Context, o PipeOptions) (*pipe.Pipe, error)
+	// Run runs a pipe, and tells what it does. The end of ctx interrupts it:
+	// its section last still runs.
+	Run(ctx context.Context, o PipeOptions, tell func(format string, args ...any)) (pipe.Summary, error)
+}
+
+// PipeOptions say which pipe is meant, and how to run it.
+type PipeOptions struct {
+	// Folder is in the checkout; Pipe is empty for the checkout's own.
+	Folder, Pipe string
+	// Version is one to run it for, To the step to run to; both may be empty.
+	Version, To string
+	// Values are put on the context.
+	Values              map[string]string
+	Mock, AllowUnpushed bool
 }
 
 // ForResource gives a resource its Dependencies.

@@ -8,6 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // Exit codes, so that scripts can tell failures apart.
@@ -15,6 +21,8 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitBusy        = 3
+	exitUnavailable = 4
+	exitUntraceable = 5
 	exitInterrupted = 130
 )
 
@@ -34,14 +42,31 @@ func run(ctx context.Context, args []string, std streams) int {
 		return 0
 	}
 	_, _ = fmt.Fprintf(std.err, "Error: %s\n", err)
+	return exitCode(ctx, err)
+}
+
+// exitCode tells kinds of failure apart.
+func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
+	var faults pipe.Faults
+	var fault *pipe.Fault
+	var noProject *pipefile.NotFoundError
+	var busyCheckout *app.CheckoutBusyError
+	var untraceable *scm.UntraceableError
+	var failed *failedError
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &fault), errors.As(err, &noProject):
 		return exitUsage
 	case errors.Is(ctx.Err(), context.Canceled):
 		return exitInterrupted
-	case busy(err):
+	case errors.As(err, &failed):
+		return exitFailed
+	case busy(err), errors.As(err, &busyCheckout):
 		return exitBusy
+	case errors.As(err, &untraceable):
+		return exitUntraceable
+	case errors.Is(err, builddata.ErrUnavailable):
+		return exitUnavailable
 	}
 	return exitFailed
 }

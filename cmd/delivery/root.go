@@ -48,7 +48,7 @@ func newRoot(std streams) *cobra.Command {
 	c := &common{streams: std, clock: clock.System{}, entropy: rand.Reader}
 	root := group(&cobra.Command{
 		Use:           "delivery",
-		Short:         "Continuous delivery on AWS: versions, clusters and their rollouts",
+		Short:         "Continuous delivery on AWS: pipes, versions, clusters and their rollouts",
 		Version:       version.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -70,7 +70,7 @@ func newRoot(std streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w\nSee \"%s --help\"", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRollout(c))
+	root.AddCommand(newInit(c), newRun(c), newPipe(c), newVersion(c), newRuns(c), newEvents(c), newRollout(c), newSync(c))
 	return root
 }
 

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// versionHeader says which version has answered.
+const versionHeader = "X-Version"
+
 // manifest is where the provisioner delivery-manifest puts the release's facts.
 const manifest = "/etc/delivery/release.json"
 
@@ -70,8 +73,12 @@ func readRelease(path string) (release, error) {
 
 func handler(r release) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(versionHeader, r.Version)
+		w.WriteHeader(http.StatusOK)
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(versionHeader, r.Version)
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(r); err != nil {
 			log.Print(err)

@@ -46,10 +46,12 @@ type Recorder interface {
 
 // Observer is told what a run does while it does it, by several goroutines.
 type Observer interface {
+	// StepBegan is told of a step that is run.
 	StepBegan(s StepSummary)
 	// StepPrinted is told of each line that a step prints, clean and without
 	// secrets.
 	StepPrinted(step, line string)
+	// StepEnded is told of each step, also of one that is left out.
 	StepEnded(s StepSummary)
 }
 
@@ -87,7 +89,7 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 		e.Mask.Add(req.Values[name])
 	}
 	r.summary = Summary{
-		Run: req.Run.ID, Pipe: req.Pipe.Name, Service: req.Run.Service, Version: req.Version,
+		Run: req.Run.ID, Pipe: req.Pipe.Name, Service: req.Run.Service, Version: req.Version, Number: req.Run.Number,
 		Revision: req.Run.Revision, Untraceable: req.Run.Untraceable, Status: builddata.Started, StartedAt: r.start.UTC().Truncate(time.Microsecond),
 	}
 	values := req.Values.Clone()

@@ -61,10 +61,15 @@ func (s scope) argument(kind Kind, v Value) (any, error) {
 	wrong := fmt.Errorf("is %s; it has to be a %s", describe(v), kind)
 	switch kind {
 	case List:
-		if _, ok := v.Data.([]Value); !ok {
-			v = Value{At: v.At, Data: []Value{v}}
+		if list, ok := v.Data.([]Value); ok {
+			return s.list(list)
 		}
-		return s.list(v.Data.([]Value)) //nolint:forcetypeassert // made so above
+		// A single text is a list of one; an empty one is none.
+		text, err := s.text(v)
+		if err != nil || text == "" {
+			return []string{}, err
+		}
+		return []string{text}, nil
 	case Table:
 		table, ok := v.Data.(map[string]Value)
 		if !ok {

@@ -30,9 +30,9 @@ const tailLines = 20
 func (r *run) step(ctx context.Context, section Section, step *Step, values Values) (failed bool) {
 	start := r.Clock.Now()
 	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: start.UTC().Truncate(time.Microsecond)}
-	index := r.began(s)
-
 	leftOut, err := r.leftOut(section, step, values)
+	index := r.began(s, leftOut == "")
+
 	var result Result
 	var out *output
 	if err == nil && leftOut == "" {
@@ -174,7 +174,7 @@ func (r *run) give(result Result, values Values) {
 		r.secret[name] = true
 	}
 	if v := result.Version; v != nil {
-		r.summary.Version = v.Name
+		r.summary.Version, r.summary.Number = v.Name, v.Number
 		r.Request.Run.Number = v.Number
 		values[ValueVersion], values[ValueNumber] = v.Name, fmt.Sprint(v.Number)
 	}
@@ -223,13 +223,13 @@ func (r *run) output(step *Step) *output {
 	return out
 }
 
-// began adds a step to the summary.
-func (r *run) began(s StepSummary) (index int) {
+// began adds a step to the summary, and tells of one that is run.
+func (r *run) began(s StepSummary, told bool) (index int) {
 	r.mu.Lock()
 	r.summary.Steps = append(r.summary.Steps, s)
 	index = len(r.summary.Steps) - 1
 	r.mu.Unlock()
-	if r.Observer != nil {
+	if r.Observer != nil && told {
 		r.Observer.StepBegan(s)
 	}
 	return index

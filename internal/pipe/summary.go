@@ -12,8 +12,9 @@ type Summary struct {
 	Run     string `json:"run"`
 	Pipe    string `json:"pipe"`
 	Service string `json:"service"`
-	// Version is empty until the run has one.
+	// Version is empty until the run has one, and Number its number.
 	Version string `json:"version,omitempty"`
+	Number  int64  `json:"number,omitempty"`
 	// Revision is the SCM revision; Untraceable says why the run is not tied
 	// to one that the remote has, and is empty if it is.
 	Revision    string `json:"revision,omitempty"`

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
+)
+
+// failedError says that a run did not succeed. Its summary has been printed.
+type failedError struct{ summary pipe.Summary }
+
+func (e *failedError) Error() string {
+	if step := e.summary.Failed(); step != nil {
+		return fmt.Sprintf("the pipe %s %s at %q", e.summary.Pipe, e.summary.Status, step.Name)
+	}
+	return fmt.Sprintf("the pipe %s %s", e.summary.Pipe, e.summary.Status)
+}
+
+// wheel is where the commands about pipes look.
+type wheel struct {
+	*common
+	folder string
+}
+
+func (w *wheel) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&w.folder, "chdir", "C", ".", "folder in the checkout")
+}
+
+func (w *wheel) pipes() *app.Pipes {
+	return &app.Pipes{
+		Folder: w.folder, Repository: w.repository, Profile: w.profile, Region: w.region, Holder: app.Holder("delivery"), Clock: w.clock,
+		Warn: func(format string, args ...any) { w.warn(format, args...) },
+	}
+}
+
+// warn tells what people should know, beside the result.
+func (c *common) warn(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.err, "Warning: %s\n", fmt.Sprintf(format, args...))
+}
+
+func newRun(c *common) *cobra.Command {
+	w := &wheel{common: c}
+	var o app.RunOptions
+	var values []string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the pipe of this checkout",
+		Long: `Run the pipe that the checkout's .delivery.yml names: the same on a laptop and on
+any CI node.
+
+All of the pipe's section first is run, then each step of main while all goes
+well, and at the end always the section last. Every step is on record in the build
+data repository. Ctrl-C ends the step that is running and goes on with last; a
+second Ctrl-C ends that, too.
+
+A run is tied to a revision that the remote has, so that its version can be traced
+to what everybody can see.
+
+Exit codes: 0 all went well, 1 a step failed, 2 the command line or the pipe is
+wrong, 3 somebody else is at work, 4 the build data repository cannot be reached,
+5 the checkout is not pushed, 130 interrupted.`,
+		Example: `  delivery run
+  delivery run --run-to bake
+  delivery run --run-task "functional tests" --version 17
+  delivery run --pipe cd --mock`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if o.Values, err = assignments(values); err != nil {
+				return err
+			}
+			if err := w.fit(o); err != nil {
+				return err
+			}
+			return w.run(cmd.Context(), o, verbose)
+		},
+	}
+	w.addTo(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.Pipe, "pipe", "", "pipe to run instead of the one that .delivery.yml names")
+	flags.StringVar(&o.Version, "version", "", "run for a version that exists, instead of allocating one")
+	flags.StringVar(&o.To, "run-to", "", "step after which only the section last follows")
+	flags.StringVar(&o.Only, "run-task", "", "run this step alone, with the version and the context of an earlier run")
+	flags.StringVar(&o.Of, "of", "", "id of the earlier run, for --run-task (default: the latest, of --version if given)")
+	flags.BoolVar(&o.Mock, "mock", false, "run the mock of every task: nothing is changed, nothing recorded")
+	flags.BoolVar(&o.AllowUnpushed, "allow-unpushed", false, "run from a checkout that is not pushed, marked as untraceable")
+	flags.StringArrayVar(&values, "set", nil, "name=value to put on the context, over .delivery.yml; may be repeated")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "print all output of the steps, also on a terminal")
+	for _, flag := range []string{"run-to", "run-task"} {
+		complete(cmd, flag, w.stepNames)
+	}
+	complete(cmd, "pipe", w.pipeNames)
+	return cmd
+}
+
+// fit judges options that do not go together.
+func (w *wheel) fit(o app.RunOptions) error {
+	switch {
+	case o.To != "" && o.Only != "":
+		return &usageError{errors.New("--run-to and --run-task: choose one")}
+	case o.Of != "" && o.Only == "":
+		return &usageError{errors.New("--of says whose context --run-task takes: add --run-task STEP")}
+	}
+	return nil
+}
+
+// assignments parses name=value.
+func assignments(texts []string) (pipe.Values, error) {
+	values := pipe.Values{}
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || !pipe.ValueName.MatchString(name) {
+			return nil, &usageError{fmt.Errorf("--set %q: write name=value, the name of letters, digits, underscores and dots", text)}
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
+	pipes := w.pipes()
+	project, err := pipes.Project()
+	if err != nil {
+		return err
+	}
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { again(hard, stop) })()
+	soft, interrupted := context.WithCancelCause(hard)
+	defer interrupted(nil)
+	defer context.AfterFunc(ctx, func() { interrupted(errors.New("somebody stopped the run")) })()
+	o.Interrupt = soft
+
+	progress := newProgress(w.common, verbose)
+	pipes.Warn = progress.warn
+	o.Observer = progress
+	summary, err := pipes.Run(hard, project, o)
+	progress.close()
+	var unsent *spool.UnsentError
+	if err != nil && !errors.As(err, &unsent) {
+		return err
+	}
+	if w.output == asJSON {
+		if err := w.printJSON(summary); err != nil {
+			return err
+		}
+	} else {
+		printSummary(w.out, summary, o)
+	}
+	switch {
+	case summary.Status != builddata.Succeeded:
+		if err != nil {
+			w.warn("%v", err)
+		}
+		return &failedError{summary: summary}
+	case err != nil:
+		w.warn("%v", err) // the pipe did what it should; the repository will know
+	}
+	return nil
+}
+
+// again ends the run for good at the second Ctrl-C; the third one kills.
+func again(ctx context.Context, stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	select {
+	case <-signals:
+		stop()
+		signal.Reset()
+	case <-ctx.Done():
+	}
+}
+
+// printSummary says how a run ended, and of one that failed, what to look at
+// and how to run just the failed step again.
+func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
+	what := s.Service
+	if s.Version != "" {
+		what += " " + s.Version
+	}
+	p := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }
+	for _, step := range s.Steps {
+		for _, warning := range step.Warnings {
+			p("Warning: %s: %s\n", step.Name, warning)
+		}
+	}
+	failed := s.Failed()
+	if failed == nil {
+		p("%s of %s %s in %s", s.Pipe, what, s.Status, inWords(s.Elapsed))
+		if !o.Mock {
+			p(" (run %s)", s.Run)
+		}
+		p("\n")
+		return
+	}
+	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, s.Status, failed.Name, inWords(s.Elapsed), failed.Message)
+	for _, step := range s.Steps {
+		if step.Status == builddata.Failed && step.Name != failed.Name {
+			p("%q failed as well: %s\n", step.Name, step.Message)
+		}
+	}
+	if failed.Tail != "" {
+		p("\nThe end of its output:\n\n")
+		for line := range strings.Lines(failed.Tail) {
+			p("  %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	if failed.Log != "" {
+		p("\nAll of it: %s\n", failed.Log)
+	}
+	if o.Mock {
+		return
+	}
+	again := fmt.Sprintf("delivery run --run-task %s", quoted(failed.Name))
+	switch {
+	case s.Version != "" && o.Of == "":
+		again += " --version " + s.Version
+	case o.Of != "":
+		again += " --of " + o.Of
+	default:
+		again += " --of " + s.Run
+	}
+	if o.Pipe != "" {
+		again += " --pipe " + quoted(o.Pipe)
+	}
+	if s.Untraceable != "" {
+		again += " --allow-unpushed"
+	}
+	p("\nRun just that step again:\n  %s\n", again)
+}
+
+// quoted is a word for the shell.
+func quoted(word string) string {
+	if strings.IndexFunc(word, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:", r))
+	}) < 0 && word != "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// inWords is a duration as people write it.
+func inWords(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+// versionView is a version for machines.
+type versionView struct {
+	Service        string            `json:"service"`
+	Version        string            `json:"version"`
+	Number         int64             `json:"number"`
+	Scheme         builddata.Scheme  `json:"scheme"`
+	Key            string            `json:"key,omitempty"`
+	SourceRevision string            `json:"source_revision,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	CreatedAt      time.Time         `json:"created_at"`
+	RevokedAt      *time.Time        `json:"revoked_at,omitempty"`
+	RevokedReason  string            `json:"revoked_reason,omitempty"`
+	// Stages are those that it was promoted to, the latest first.
+	Stages []string `json:"stages,omitempty"`
+}
+
+func viewVersion(v builddata.Version) versionView {
+	view := versionView{
+		Service: v.Service, Version: v.Name, Number: v.Number, Scheme: v.Scheme, Key: v.Key, SourceRevision: v.SourceRevision, Labels: v.Labels, CreatedAt: v.CreatedAt,
+	}
+	if v.Revocation != nil {
+		view.RevokedAt, view.RevokedReason = &v.Revocation.At, v.Revocation.Reason
+	}
+	return view
+}
+
+// ofService is what commands about a service take.
+type ofService struct {
+	wheel
+	service string
+}
+
+func (s *ofService) addTo(cmd *cobra.Command) {
+	s.wheel.addTo(cmd)
+	cmd.Flags().StringVar(&s.service, "service", "", "the service (default: that of .delivery.yml)")
+}
+
+// name is the service that is meant.
+func (s *ofService) name(ctx context.Context) (string, error) {
+	if s.service != "" {
+		return s.service, nil
+	}
+	project, err := s.pipes().Project()
+	if err != nil {
+		return "", fmt.Errorf("%w\nOr name the service with --service", err)
+	}
+	return project.Service, nil
+}
+
+// with calls f with the service and the repository.
+func (s *ofService) with(ctx context.Context, f func(store builddata.Store, service string) error) (err error) {
+	service, err := s.name(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return f(store, service)
+}
+
+func newVersion(c *common) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:                        "version",
+		Short:                      "Allocate versions, look at them, revoke them",
+		SuggestionsMinimumDistance: 2,
+	})
+	cmd.AddCommand(newVersionNext(c), newVersionList(c), newVersionShow(c), newVersionRevoke(c))
+	return cmd
+}
+
+func newVersionNext(c *common) *cobra.Command {
+	s := &ofService{wheel: wheel{common: c}}
+	var a builddata.Allocation
+	var scheme, bump string
+	var labels []string
+	cmd := &cobra.Command{
+		Use:   "next",
+		Short: "Allocate the next version of a service",
+		Long: `Allocate the next version of a service, and print it. The number is never handed
+out again. With a key, asking again gives the same version.`,
+		Example: `  delivery version next
+  delivery version next --service strawberry --scheme semver --bump minor --key "$CI_JOB_ID"`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if a.Scheme, err = builddata.ParseScheme(scheme); err == nil && a.Scheme == builddata.Semver {
+				a.Bump, err = builddata.ParseBump(bump)
+			}
+			if err != nil {
+				return &usageError{err}
+			}
+			values, err := assignments(labels)
+			if err != nil {
+				return err
+			}
+			a.Labels = values
+			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+				a.Service = service
+				v, err := store.Allocate(cmd.Context(), a)
+				if err != nil {
+					return err
+				}
+				if s.output == asJSON {
+					return s.printJSON(viewVersion(v))
+				}
+				_, err = fmt.Fprintln(s.out, v.Name)
+				return err
+			})
+		},
+	}
+	s.addTo(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&scheme, "scheme", string(builddata.Sequence), "sequence, semver or calver")
+	flags.StringVar(&bump, "bump", string(builddata.Patch), "the part that a semver version rises by: major, minor or patch")
+	flags.StringVar(&a.Key, "key", "", "what the version stands for: the same key gives the same version")
+	flags.StringVar(&a.SourceRevision, "revision", "", "the SCM revision that is built")
+	flags.StringArrayVar(&labels, "set", nil, "name=value to keep with the version; may be repeated")
+	return cmd
+}
+
+func newVersionList(c *common) *cobra.Command {
+	s := &ofService{wheel: wheel{common: c}}
+	q := builddata.VersionQuery{}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the versions of a service, the newest first",
+		Example: "  delivery version list --service strawberry --limit 10",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+				q.Service = service
+				all, err := store.Versions(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				views := make([]versionView, len(all))
+				for i, v := range all {
+					if views[i], err = staged(cmd.Context(), store, v); err != nil {
+						return err
+					}
+				}
+				if s.output == asJSON {
+					return s.printJSON(views)
+				}
+				if len(views) == 0 {
+					_, err := fmt.Fprintf(s.out, "The repository knows no versions of %s.\n", service)
+					return err
+				}
+				rows := [][]string{{"VERSION", "CREATED", "REVISION", "STAGES", ""}}
+				for _, v := range views {
+					note := ""
+					if v.RevokedAt != nil {
+						note = "revoked: " + v.RevokedReason
+					}
+					rows = append(rows, []string{v.Version, moment(v.CreatedAt), brief(v.SourceRevision), strings.Join(v.Stages, ", "), note})
+				}
+				return table(s.out, rows)
+			})
+		},
+	}
+	s.addTo(cmd)
+	cmd.Flags().IntVar(&q.Limit, "limit", 20, "how many to list at most")
+	cmd.Flags().BoolVar(&q.IncludeRevoked, "revoked", false, "list those that were revoked, too")
+	return cmd
+}
+
+// staged adds the stages that a version was promoted to.
+func staged(ctx context.Context, store builddata.Promotions, v builddata.Version) (versionView, error) {
+	view := viewVersion(v)
+	promotions, err := store.Promotions(ctx, builddata.PromotionQuery{Service: v.Service, Number: v.Number})
+	for _, p := range promotions {
+		view.Stages = append(view.Stages, p.Stage)
+	}
+	return view, err
+}
+
+func newVersionShow(c *common) *cobra.Command {
+	s := &ofService{wheel: wheel{common: c}}
+	cmd := &cobra.Command{
+		Use:     "show VERSION",
+		Short:   "Show a version and what happened to it",
+		Example: "  delivery version show 17",
+		Args:    exactly("VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return s.with(ctx, func(store builddata.Store, service string) error {
+				v, err := store.Version(ctx, service, args[0])
+				if err != nil {
+					return err
+				}
+				view, err := staged(ctx, store, v)
+				if err != nil {
+					return err
+				}
+				events, err := store.Events(ctx, builddata.EventQuery{Service: service, Number: v.Number, Limit: 1000})
+				if err != nil {
+					return err
+				}
+				if s.output == asJSON {
+					return s.printJSON(struct {
+						versionView
+						Events []eventView `json:"events"`
+					}{view, viewEvents(events)})
+				}
+				if err := printVersion(s.out, view); err != nil {
+					return err
+				}
+				return printEvents(s.out, events)
+			})
+		},
+	}
+	s.addTo(cmd)
+	return cmd
+}
+
+func printVersion(out io.Writer, v versionView) error {
+	text := fmt.Sprintf("%s %s, number %d, allocated at %s", v.Service, v.Version, v.Number, moment(v.CreatedAt))
+	if v.SourceRevision != "" {
+		text += " for revision " + v.SourceRevision
+	}
+	if len(v.Stages) > 0 {
+		text += "\nPromoted to " + strings.Join(v.Stages, ", ")
+	}
+	if v.RevokedAt != nil {
+		text += fmt.Sprintf("\nRevoked at %s: %s", moment(*v.RevokedAt), v.RevokedReason)
+	}
+	_, err := fmt.Fprintln(out, text)
+	return err
+}
+
+func newVersionRevoke(c *common) *cobra.Command {
+	s := &ofService{wheel: wheel{common: c}}
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "revoke VERSION",
+		Short: "Say that a version must not be used any more",
+		Long: `Say that a version must not be used any more: no image of it is offered, and no
+cluster takes it. What runs goes on running. The history stays.`,
+		Example: "  delivery version revoke 17 --reason \"loses orders\"",
+		Args:    exactly("VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return &usageError{errors.New("--reason is missing: say why, for whoever wants to use the version")}
+			}
+			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+				v, err := store.Revoke(cmd.Context(), service, args[0], reason)
+				if err != nil {
+					return err
+				}
+				if s.output == asJSON {
+					return s.printJSON(viewVersion(v))
+				}
+				return printVersion(s.out, viewVersion(v))
+			})
+		},
+	}
+	s.addTo(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	return cmd
+}

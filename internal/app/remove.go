@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"regexp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+)
+
+// environmentPrefix begins the names of environments that are unique to a run.
+const environmentPrefix = "run-"
+
+var ownEnvironment = regexp.MustCompile(`^` + environmentPrefix + `[bcdfghjklmnpqrstvwxyz0-9]{8}$`)
+
+func suffix(random [8]byte) string { return cluster.Suffix(random) }
+
+// remove removes what a run has left in its environment that no Terraform
+// state knows: a cluster whose creation was killed with its Terraform. That is
+// done only in environments whose name a run has made up for itself, so that
+// nothing of anybody else's can be meant.
+func (p *Pipes) remove(ctx context.Context, store builddata.Store, service, environment string, values pipe.Values, progress func(format string, args ...any)) error {
+	if environment != values[pipe.ValueEnvironment] || !ownEnvironment.MatchString(environment) {
+		return nil
+	}
+	id := cluster.ID{Service: service, Environment: environment}
+	rollouts, err := store.Rollouts(ctx, builddata.RolloutQuery{Service: service, Environment: environment})
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for _, r := range rollouts {
+		gone := r.ToVersion == "" && r.Status == builddata.Succeeded || r.FromVersion == "" && r.Status == builddata.Failed
+		if done[r.Region] {
+			continue
+		}
+		done[r.Region] = true
+		if gone {
+			continue
+		}
+		progress("cluster %s in %s is in no Terraform state; removing it by its record", id, r.Region)
+		cloud, err := awscloud.Open(ctx, awscloud.Config{Profile: p.Profile, Region: r.Region, Clock: p.Clock})
+		if err != nil {
+			return err
+		}
+		m := &rollout.Manager{
+			Store: store, Cloud: cloud, Clock: p.Clock, Region: r.Region, Holder: p.Holder, Entropy: rand.Reader,
+			Progress: func(_ context.Context, format string, args ...any) { progress(format, args...) },
+		}
+		if err := m.Destroy(ctx, id, nil); err != nil {
+			return fmt.Errorf("remove the cluster %s in %s: %w", id, r.Region, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package app
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// State is the folder in which this machine keeps what it knows of its runs:
+// logs, journals that the repository does not have yet, and who is at work in
+// which checkout. It is no part of any checkout, so that cleaning one up, or
+// removing it, loses nothing.
+type State struct{ folder string }
+
+// OpenState returns the folder delivery in the user's state directory: as the
+// XDG base directory specification has it, or LocalAppData on Windows.
+func OpenState() (State, error) {
+	base := os.Getenv("XDG_STATE_HOME")
+	if base == "" && runtime.GOOS == "windows" {
+		base = os.Getenv("LocalAppData")
+	}
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return State{}, fmt.Errorf("there is no home directory to keep the logs of runs in (%w); set XDG_STATE_HOME", err)
+		}
+		base = filepath.Join(home, ".local", "state")
+	}
+	return State{folder: filepath.Join(base, "delivery")}, nil
+}
+
+// Journals is the folder of journals; see package spool.
+func (s State) Journals() string { return filepath.Join(s.folder, "journals") }
+
+// Libraries is the folder of libraries of pipes that were fetched.
+func (s State) Libraries() string { return filepath.Join(s.folder, "libraries") }
+
+// keptLogs is of how many runs the logs are kept.
+const keptLogs = 50
+
+// Logs returns what opens the log of each step of a run. The logs of old runs
+// are removed.
+func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string, error)) {
+	all := filepath.Join(s.folder, "logs")
+	folder := filepath.Join(all, run)
+	s.prune(all)
+	return func(step string) (io.WriteCloser, string, error) {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, "", err
+		}
+		file, err := os.OpenFile(filepath.Join(folder, fileName(step)+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, "", err
+		}
+		return file, file.Name(), nil
+	}
+}
+
+// prune removes all but the latest logs. What cannot be removed is only in the
+// way of nobody.
+func (s State) prune(folder string) {
+	entries, err := os.ReadDir(folder) // by name, and so by time
+	if err != nil || len(entries) < keptLogs {
+		return
+	}
+	for _, old := range entries[:len(entries)-keptLogs+1] {
+		_ = os.RemoveAll(filepath.Join(folder, old.Name()))
+	}
+}
+
+// fileName makes a file's name of a step's. Names that would come out alike
+// are told apart by a digest.
+func fileName(step string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '-'
+	}, step)
+	if name == step && len(name) <= 60 && !strings.HasPrefix(name, ".") {
+		return name
+	}
+	digest := sha256.Sum256([]byte(step))
+	return strings.Trim(name[:min(len(name), 60)], ".-") + "-" + hex.EncodeToString(digest[:3])
+}
+
+// CheckoutBusyError says that another run is going on in a checkout.
+type CheckoutBusyError struct{ Root, Holder string }
+
+func (e *CheckoutBusyError) Error() string {
+	return fmt.Sprintf("%s is at work in %s already: two runs would change each other's files; wait for its end, or use another checkout (git worktree add)", e.Holder, e.Root)
+}
+
+// LockCheckout keeps other runs of this user out of a checkout until release
+// is called, or this process dies.
+func (s State) LockCheckout(root, holder string) (release func() error, err error) {
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Join(s.folder, "checkouts")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("lock the checkout %s: %w", root, err)
+	}
+	digest := sha256.Sum256([]byte(real))
+	path := filepath.Join(folder, hex.EncodeToString(digest[:12]))
+	lock := flock.New(path + ".lock")
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the checkout %s: %w", root, err)
+	}
+	if !ok {
+		text, err := os.ReadFile(path)
+		if err != nil || len(text) == 0 {
+			text = []byte("another run")
+		}
+		return nil, &CheckoutBusyError{Root: root, Holder: string(text)}
+	}
+	if err := os.WriteFile(path, []byte(holder), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the checkout %s: %w", root, err), lock.Unlock())
+	}
+	return func() error { return errors.Join(os.Remove(path), lock.Unlock()) }, nil
+}
+
+// withVariable returns an environment with one variable set.
+func withVariable(environ []string, name, value string) []string {
+	return append(slices.Clone(environ), name+"="+value)
+}

@@ -1,0 +1,197 @@
+package pipefile
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+)
+
+// libraries opens the libraries that .delivery.yml names.
+func (l *Loader) libraries(ctx context.Context, all []written) ([]*source, error) {
+	var sources []*source
+	var faults pipe.Faults
+	names := map[string]bool{}
+	for _, w := range all {
+		folder, name, err := l.library(ctx, w.text)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			faults.Add(w.at, "the library %s: %s", shown(w.text), err)
+			continue
+		}
+		if names[name] {
+			name = shown(w.text)
+		}
+		names[name] = true
+		sources = append(sources, library(folder, name))
+	}
+	return sources, faults.Err()
+}
+
+// library returns the folder of a library, and its name.
+func (l *Loader) library(ctx context.Context, text string) (folder, name string, err error) {
+	if !isGit(text) {
+		folder = filepath.FromSlash(text)
+		if !filepath.IsAbs(folder) {
+			folder = filepath.Join(l.Root, folder)
+		}
+		info, err := os.Stat(folder)
+		switch {
+		case err != nil:
+			return "", "", fmt.Errorf("it cannot be read: %w; a library is a folder, or the URL of a git repository", unwrapped(err))
+		case !info.IsDir():
+			return "", "", errors.New("it is not a folder; a library is a folder, or the URL of a git repository")
+		}
+		return folder, filepath.Base(folder), nil
+	}
+	address, ref, _ := strings.Cut(text, "#")
+	folder, err = l.fetch(ctx, address, ref)
+	name = strings.TrimSuffix(path.Base(strings.TrimRight(address, "/")), ".git")
+	if i := strings.LastIndexByte(name, ':'); i >= 0 { // user@host:name
+		name = name[i+1:]
+	}
+	return folder, name, err
+}
+
+// shortAddress is how ssh writes the place of a repository.
+var shortAddress = regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:`)
+
+func isGit(text string) bool {
+	return strings.Contains(text, "://") || shortAddress.MatchString(text)
+}
+
+// commitName is the full name of a commit, of which the content never changes.
+var commitName = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+
+// fetch returns the folder with the content of a git repository at a branch, a
+// tag or a commit. A branch or a tag may have moved, so it is asked for each
+// time; a commit that was fetched once needs no network.
+func (l *Loader) fetch(ctx context.Context, address, ref string) (string, error) {
+	if strings.HasPrefix(address, "-") || strings.HasPrefix(ref, "-") {
+		return "", errors.New("it cannot be fetched: neither a URL nor a ref begins with -")
+	}
+	cache := l.CacheDir
+	if cache == "" {
+		own, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("it cannot be fetched: there is no place to keep it: %w", err)
+		}
+		cache = filepath.Join(own, "delivery", "libraries")
+	}
+	sum := sha256.Sum256([]byte(address))
+	cache = filepath.Join(cache, hex.EncodeToString(sum[:8]))
+	if commitName.MatchString(ref) {
+		if kept := filepath.Join(cache, ref); isFolder(kept) {
+			return kept, nil
+		}
+	}
+	if ref == "" {
+		ref = "HEAD"
+	}
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		return "", err
+	}
+	// Whoever is first puts the finished folder in its place, so that nobody
+	// sees half of it.
+	work, err := os.MkdirTemp(cache, "fetch-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(work) }() // it may be in its place by now
+	g := git{dir: work, environ: l.Environ}
+	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, ref},
+		{"-c", "core.autocrlf=false", "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", "FETCH_HEAD"},
+	} {
+		if _, err := g.run(ctx, args...); err != nil {
+			return "", fmt.Errorf("it cannot be fetched: %w; a library pinned to the full name of a commit, URL#COMMIT, needs no network once it was fetched", err)
+		}
+	}
+	commit, err := g.run(ctx, "rev-parse", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(filepath.Join(work, ".git")); err != nil {
+		return "", err
+	}
+	kept := filepath.Join(cache, commit)
+	if isFolder(kept) {
+		return kept, nil
+	}
+	if err := os.Rename(work, kept); err != nil && !isFolder(kept) {
+		return "", err
+	}
+	return kept, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// git runs git in a folder.
+type git struct {
+	dir     string
+	environ []string
+}
+
+// repositoryVariables would have git work on another repository: whoever runs
+// this may be a hook of one.
+var repositoryVariables = []string{
+	"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
+}
+
+func (g git) run(ctx context.Context, args ...string) (string, error) {
+	environ := g.environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(repositoryVariables, name)
+	})
+	var out, problem bytes.Buffer
+	_, err := process.Run(ctx, process.Command{
+		Args: append([]string{"git"}, args...),
+		Dir:  g.dir,
+		// Nobody is there to be asked for a password.
+		Environ: append(environ, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"),
+		Stdout:  &out,
+		Stderr:  &problem,
+	})
+	var exit *process.ExitError
+	if errors.As(err, &exit) {
+		lines := strings.Split(strings.TrimSpace(shown(problem.String())), "\n")
+		return "", fmt.Errorf("git: %s", strings.Join(lines[max(0, len(lines)-3):], "; "))
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// userInfo is the part of a URL that may hold a password.
+var userInfo = regexp.MustCompile(`://[^/@\s]+@`)
+
+// shown is a text without the passwords in its URLs.
+func shown(text string) string {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return userInfo.ReplaceAllString(text, "://***@")
+}

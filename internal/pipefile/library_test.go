@@ -1,0 +1,132 @@
+package pipefile_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// remote is a git repository to fetch from.
+type remote struct {
+	t      *testing.T
+	folder string
+}
+
+func newRemote(t *testing.T) remote {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("git is not installed")
+	}
+	r := remote{t: t, folder: filepath.Join(t.TempDir(), "shared.git")}
+	if err := os.Mkdir(r.folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.git("init", "--quiet", "--initial-branch", "main")
+	return r
+}
+
+func (r remote) git(args ...string) string {
+	r.t.Helper()
+	cmd := exec.CommandContext(r.t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+	cmd.Dir = r.folder
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (r remote) commit(content string) (name string) {
+	write(r.t, r.folder, map[string]string{"pipes/application.yml": content})
+	r.git("add", ".")
+	r.git("commit", "--quiet", "-m", "x")
+	return r.git("rev-parse", "HEAD")
+}
+
+func (r remote) url() string { return "file://" + filepath.ToSlash(r.folder) }
+
+// task loads the pipe application with a new loader, and returns its one task.
+func (r remote) task(cache, ref string) (string, error) {
+	l := repository(r.t, map[string]string{".delivery.yml": "pipe: application\nlibrary:\n  - " + r.url() + ref + "\n"})
+	l.CacheDir = cache
+	p, err := l.Pipe(r.t.Context(), "")
+	if err != nil {
+		return "", err
+	}
+	return p.Main[0].Task + " " + p.Main[0].At.String(), nil
+}
+
+func TestLoader_GitLibrary(t *testing.T) {
+	r := newRemote(t)
+	first := r.commit("- one\n")
+	r.git("tag", "-a", "v1", "-m", "v1")
+	r.git("branch", "old/one")
+	r.commit("- two\n")
+	cache := t.TempDir()
+	for ref, want := range map[string]string{"": "two", "#main": "two", "#v1": "one", "#old/one": "one", "#" + first: "one"} {
+		if got, err := r.task(cache, ref); err != nil || got != want+" library shared: pipes/application.yml:1:3" {
+			t.Errorf("%q: got %q, %v; want %s", ref, got, err, want)
+		}
+	}
+
+	r.commit("- three\n")
+	if got, err := r.task(cache, ""); err != nil || !strings.HasPrefix(got, "three ") {
+		t.Errorf("after a commit: got %q, %v", got, err)
+	}
+
+	_, err := r.task(cache, "#nowhere")
+	var faults pipe.Faults
+	if !errors.As(err, &faults) || faults[0].At != (pipe.Position{File: ".delivery.yml", Line: 3, Column: 5}) || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("unknown ref: got %v", err)
+	}
+
+	if err := os.RemoveAll(r.folder); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.task(cache, "#"+first); err != nil || !strings.HasPrefix(got, "one ") {
+		t.Errorf("pinned, without the remote: got %q, %v", got, err)
+	}
+	if _, err := r.task(cache, "#v1"); err == nil {
+		t.Error("a tag without the remote was taken for what it was")
+	}
+	left, err := filepath.Glob(filepath.Join(cache, "*", "fetch-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestLoader_LibraryFaults(t *testing.T) {
+	for name, test := range map[string]struct{ library, want string }{
+		"NoFolder": {"nowhere", ".delivery.yml:1:10: the library nowhere: it cannot be read"},
+		"File":     {".delivery.yml", ".delivery.yml:1:10: the library .delivery.yml: it is not a folder"},
+		"Option":   {"'-x://y'", ".delivery.yml:1:10: the library -x://y: it cannot be fetched: neither"},
+		"Ref":      {"file:///x#--upload-pack=touch", ".delivery.yml:1:10: the library file:///x#--upload-pack=touch: it cannot be fetched: neither"},
+		"Password": {"file://me:secret@/nowhere/at/all", ".delivery.yml:1:10: the library file://me:xxxxx@/nowhere/at/all: it cannot be fetched"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := repository(t, map[string]string{".delivery.yml": "library: " + test.library + "\n", "pipes/p.yml": "- a\n"})
+			_, err := l.Pipe(t.Context(), "p")
+			var faults pipe.Faults
+			if !errors.As(err, &faults) || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v; want %s…", err, test.want)
+			}
+		})
+	}
+}
+
+// A hook of git has variables that name its repository. They are not for the
+// library's.
+func TestLoader_GitLibraryWithinAHook(t *testing.T) {
+	r := newRemote(t)
+	r.commit("- one\n")
+	l := repository(t, map[string]string{".delivery.yml": "pipe: application\nlibrary: " + r.url() + "\n"})
+	l.Environ = append(os.Environ(), "GIT_DIR="+t.TempDir(), "GIT_INDEX_FILE=nowhere")
+	if _, err := l.Pipe(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+}

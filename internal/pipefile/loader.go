@@ -1,0 +1,214 @@
+// Package pipefile reads pipes, and the .delivery.yml that says which pipe a
+// repository uses, from YAML files. It judges how they are written; what they
+// say is judged by package pipe.
+package pipefile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// Loader finds and reads pipes. What it has read once it does not read again,
+// so that all it returns fits together. It is for one goroutine at a time.
+//
+// Errors about what is written in a file are pipe.Faults.
+type Loader struct {
+	// Root is the folder that holds .delivery.yml.
+	Root string
+	// CacheDir is where libraries that are git repositories are kept; empty is
+	// a folder in the user's cache.
+	CacheDir string
+	// Environ is the environment of git; nil is that of this process.
+	Environ []string
+
+	project *Project
+	opened  []*source
+	files   map[fileKey]*file
+}
+
+type fileKey struct {
+	source *source
+	path   string
+}
+
+// MissingError says that there is no pipe of a name.
+type MissingError struct {
+	Name string
+	err  error
+}
+
+func (e *MissingError) Error() string { return e.err.Error() }
+
+// Pipe returns the pipe of a name with all its refs followed. The name is
+// looked for in the repository, in its libraries, and among the ready-made
+// pipes; a name with a slash, or that ends in .yml, is a path from Root. No
+// name means the pipe that .delivery.yml names.
+func (l *Loader) Pipe(ctx context.Context, name string) (*pipe.Pipe, error) {
+	sources, err := l.sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	project, err := l.Project()
+	if name == "" {
+		if err != nil {
+			return nil, err
+		}
+		if project.Pipe == "" {
+			return nil, pipe.Faults{{At: project.At, Problem: "names no pipe: write which one the repository uses, as in pipe: ci"}}
+		}
+		name = project.Pipe
+	}
+	f, err := l.find(sources, name)
+	if err != nil && project != nil && name == project.Pipe {
+		return nil, pipe.Faults{{At: project.Position(keyPipe), Problem: err.Error()}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	x := expansion{Loader: l, sources: sources}
+	base := path.Base(name)
+	if isPath(name) {
+		base = strings.TrimSuffix(base, path.Ext(base))
+	}
+	return x.pipe(f, base)
+}
+
+// find returns the file of a pipe.
+func (l *Loader) find(sources []*source, name string) (*file, error) {
+	var s *source
+	var found string
+	var err error
+	if isPath(name) {
+		s = sources[0]
+		top := file{source: s, path: ProjectFile}
+		found, err = top.beside(name)
+	} else if s, found, err = find(sources, name); err == nil && s == nil {
+		err = missing("pipe", name, sources)
+	}
+	if err != nil {
+		return nil, &MissingError{Name: name, err: err}
+	}
+	return l.load(s, found)
+}
+
+// Listing is a file of steps that can be found by its name.
+type Listing struct {
+	Name string
+	// From is where it is: "repository", "library NAME" or "ready-made".
+	From string
+	// File is the file as errors name it.
+	File string
+	// Description is what the file says of itself, on one line.
+	Description string
+	// Piece says that another file includes it.
+	Piece bool
+	// Err is what is wrong with the file itself, nil if nothing is.
+	Err error
+}
+
+// List returns all that can be found by name, sorted by it. Of several files
+// of the same name it is the one that Pipe finds.
+func (l *Loader) List(ctx context.Context) ([]Listing, error) {
+	sources, err := l.sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Listing{}
+	pieces := map[fileKey]bool{}
+	keys := map[string]fileKey{}
+	for _, s := range sources {
+		names, err := s.names()
+		if err != nil {
+			return nil, err
+		}
+		for name, found := range names {
+			f, err := l.load(s, found)
+			if err != nil {
+				return nil, err
+			}
+			x := expansion{Loader: l, sources: sources}
+			for _, ref := range f.refs() {
+				if s, piece, err := x.resolve(f, ref); err == nil {
+					pieces[fileKey{s, piece}] = true
+				}
+			}
+			if _, ok := all[name]; !ok {
+				all[name] = Listing{Name: name, From: s.from, File: s.fileName(found), Description: f.description, Err: f.faults.Err()}
+				keys[name] = fileKey{s, found}
+			}
+		}
+	}
+	listings := slices.SortedFunc(maps.Values(all), func(a, b Listing) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range listings {
+		listings[i].Piece = pieces[keys[listings[i].Name]]
+	}
+	return listings, nil
+}
+
+// refs returns the refs in a file.
+func (f *file) refs() []string {
+	var all []string
+	var visit func(entries []entry)
+	visit = func(entries []entry) {
+		for _, e := range entries {
+			if e.ref != "" {
+				all = append(all, e.ref)
+			}
+			for _, branch := range e.branches {
+				visit(branch)
+			}
+		}
+	}
+	visit(f.first)
+	visit(f.main)
+	visit(f.last)
+	return all
+}
+
+// load reads a file.
+func (l *Loader) load(s *source, name string) (*file, error) {
+	key := fileKey{s, name}
+	if f, ok := l.files[key]; ok {
+		return f, nil
+	}
+	content, err := s.read(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", s.fileName(name), unwrapped(err))
+	}
+	if l.files == nil {
+		l.files = map[fileKey]*file{}
+	}
+	f := readFile(s, name, content)
+	l.files[key] = f
+	return f, nil
+}
+
+// sources returns where pipes are looked for, in this order.
+func (l *Loader) sources(ctx context.Context) ([]*source, error) {
+	if l.opened != nil {
+		return l.opened, nil
+	}
+	all := []*source{repository(l.Root)}
+	project, err := l.Project()
+	var none *NotFoundError
+	if err != nil && !errors.As(err, &none) {
+		return nil, err
+	}
+	if project != nil {
+		libraries, err := l.libraries(ctx, project.libraries)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, libraries...)
+	}
+	l.opened = append(all, readyMade())
+	return l.opened, nil
+}

@@ -1,0 +1,371 @@
+package pipefile_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+func TestLoader_Forms(t *testing.T) {
+	for name, test := range map[string]struct{ content, want string }{
+		"Sections": {`
+name: application
+description: |
+  All of it.
+first: [setup.clean]
+main:
+  - {name: unit tests, do: test.command, command: "make test REV=${{ revision }}"}
+  - do: deploy.apply
+    when: ${{ deploy ?? '' }}
+    folder: prod
+    outputs: [url, cluster.name]
+    timeout: 10m
+    retries: 3
+    retry_after: 90s
+last:
+  - notify.slack
+`, `
+application pipes/p.yml:2:1
+first:
+  setup.clean pipes/p.yml:5:9
+main:
+  test.command pipes/p.yml:7:5 name="unit tests" command="make test REV=${{ revision }}"@7:51
+  deploy.apply pipes/p.yml:8:5 when="${{ deploy ?? '' }}"@9:11 outputs=url,cluster.name timeout=10m0s retries=3 after 1m30s folder="prod"@10:13
+last:
+  notify.slack pipes/p.yml:16:5
+`},
+		"List": {`- setup.clean
+- do: build.command
+  command:
+    - make
+    - ü: x
+    -   build
+- mock.dummy
+`, `
+p pipes/p.yml:1:1
+main:
+  setup.clean pipes/p.yml:1:3
+  build.command pipes/p.yml:2:3 command=["make"@4:7 {ü="x"@5:10}@5:7 "build"@6:9]@4:5
+  mock.dummy pipes/p.yml:7:3
+`},
+		"TypesOfValues": {`- do: x
+  a: true
+  b: 17
+  c: 1.5
+  d: "1.10"
+  e: -3
+  f: {g: ~, "h i": yes, 1.10: z}
+  j: []
+  k: ''
+  l: |
+    first
+      second
+  m: >-
+    one
+    two
+  n: 'multi
+    line'
+  o: 99999999999999999999
+  p: 2026-01-02
+  q: !!str 007
+`, `
+p pipes/p.yml:1:1
+main:
+  x pipes/p.yml:1:3 a=bool(true)@2:6 b=int64(17)@3:6 c=float64(1.5)@4:6 d="1.10"@5:6 e=int64(-3)@6:6 f={1.10="z"@7:31 g=<nil>(<nil>)@7:10 h i="yes"@7:20}@7:6 j=[]@8:6 k=""@9:6 l="first\n  second\n"@10:6 m="one two"@13:6 n="multi line"@16:6 o="99999999999999999999"@18:6 p="2026-01-02"@19:6 q="007"@20:6
+`},
+		"Parallel": {`- parallel:
+    - - a
+      - b
+    - {name: c, do: c}
+    - d
+    - - parallel: [[e, f], g]
+  when: ${{ wide }}
+`, `
+p pipes/p.yml:1:1
+main:
+  parallel pipes/p.yml:1:3
+    branch:
+      a pipes/p.yml:2:9 when="${{ wide }}"@7:9
+      b pipes/p.yml:3:9 when="${{ wide }}"@7:9
+    branch:
+      c pipes/p.yml:4:7 name="c" when="${{ wide }}"@7:9
+    branch:
+      d pipes/p.yml:5:7 when="${{ wide }}"@7:9
+    branch:
+      parallel pipes/p.yml:6:9
+        branch:
+          e pipes/p.yml:6:21 when="${{ wide }}"@7:9
+          f pipes/p.yml:6:24 when="${{ wide }}"@7:9
+        branch:
+          g pipes/p.yml:6:28 when="${{ wide }}"@7:9
+`},
+		"AnchorsAndMergeKeys": {`- &test
+  do: test.command
+  command: a
+  env: &env {A: "1"}
+- <<: *test
+  name: again
+  env: {<<: *env, B: "2"}
+- *test
+`, `
+p pipes/p.yml:1:1
+main:
+  test.command pipes/p.yml:2:3 command="a"@3:12 env={A="1"@4:17}@4:13
+  test.command pipes/p.yml:5:3 name="again" command="a"@3:12 env={A="1"@4:17 B="2"@7:22}@7:8
+  test.command pipes/p.yml:8:3 command="a"@3:12 env={A="1"@4:17}@4:13
+`},
+		"ByteOrderMarkAndCRLF": {"\uFEFFmain:\r\n  - do: a\r\n    text: |\r\n      x\r\n      y\r\n  - b\r\n", `
+p pipes/p.yml:1:1
+main:
+  a pipes/p.yml:2:5 text="x\ny\n"@3:11
+  b pipes/p.yml:6:5
+`},
+		"DocumentMarks": {"%YAML 1.2\n---\n- a\n...\n", `
+p pipes/p.yml:3:1
+main:
+  a pipes/p.yml:3:3
+`},
+		"TypeIsAnArgumentOutsideTasks": {"- do: mine\n  type: x\n", `
+p pipes/p.yml:1:1
+main:
+  mine pipes/p.yml:1:3 type="x"@2:9
+`},
+		"Form2014WithArguments": {`pipe:
+- do:
+  - tasks:
+    - {name: A, type: a, when: false, timeout: 5s, x: 1}
+    - b
+  parallel: false
+- tasks: [{type: c}]
+`, `
+p pipes/p.yml:1:1
+main:
+  a pipes/p.yml:4:7 name="A" when=bool(false)@4:32 timeout=5s retries=0 after 0s x=int64(1)@4:55
+  b pipes/p.yml:5:7
+  c pipes/p.yml:7:11
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := repository(t, map[string]string{"pipes/p.yml": test.content}).Pipe(t.Context(), "p")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(trim(test.want), outline(p)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLoader_Faults(t *testing.T) {
+	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
+	for name, test := range map[string]struct {
+		content string
+		want    string
+	}{
+		"UnknownSection": {"mian: [a]\nlasst: [b]\nzzzzzzzz: 1\n", `
+1:1: there is no section mian; did you mean main?; a pipe has name, description, first, main and last
+2:1: there is no section lasst; did you mean last?; a pipe has name, description, first, main and last
+3:1: there is no section zzzzzzzz; a pipe has name, description, first, main and last`},
+		"StepInsteadOfSections": {"do: a\n", `
+1:1: do belongs into a list of steps: put "- " before it`},
+		"PipeBesideMain": {"main: [a]\npipe: [b]\n", `
+2:1: pipe is what main was called in 2014: write one of them`},
+		"WrongSections": {"name: {}\ndescription: []\nfirst:\nmain: a\nlast: {do: b}\n", `
+1:7: is a table; a name is expected, as in name: unit tests
+2:14: is a list; a text is expected
+3:1: first has no steps: list some, or leave it out
+4:7: is "a"; a list of steps is expected, each beginning with "- "
+5:7: is a table; a list of steps is expected, each beginning with "- "`},
+		"Empty":       {"", "\n1:1: is empty"},
+		"OnlyComment": {"# nothing\n", "\n1:1: is empty"},
+		"NoSteps":     {"main: []\nlast: []\n", "\n1:1: has no steps"},
+		"EmptyList":   {"[]", "\n1:1: has no steps"},
+		"Text":        {"hello\n", `` + "\n" + `1:1: is "hello"; a pipe is a list of steps, or has the sections first, main and last`},
+		"Steps": {`- 17
+-
+- [a]
+- {}
+- name: x
+- test: x
+  command: y
+- type: mock.Dummy
+  name: z
+- rel: build
+- do: 12
+- do: ../../bin/sh
+- "a b"
+- do: a
+  ref: b
+- ref: p
+  name: x
+  timeout: 10s
+- parallel: true
+- parallel: [[], a]
+  name: x
+- ref: [12]
+`, `
+1:3: is the number 17; the type of a task is expected, as in do: test.command
+2:2: is empty; a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
+3:3: is a list within the list of steps; to run lists of steps at the same time, write parallel: before them
+4:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
+5:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
+6:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
+8:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); type is under tasks only, elsewhere write do
+10:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); did you mean ref by rel?
+11:7: is the number 12; the type of a task is expected, as in do: test.command
+12:7: is "../../bin/sh"; the type of a task is expected, as in do: test.command
+13:3: is "a b"; the type of a task is expected, as in do: test.command
+15:3: ref cannot stand beside do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
+17:3: name cannot stand beside ref: only when can, all else is in the file that is included
+18:3: timeout cannot stand beside ref: only when can, all else is in the file that is included
+19:13: is true; parallel is a list of branches, each a step or a list of steps
+20:14: is a branch without steps
+21:3: name cannot stand beside parallel: only when can, all else belongs to the steps
+22:8: is a list; a ref is the name of a file below pipes, without its ending, or a path
+16:8: refs go in a circle: pipes/p.yml:16 → pipes/p.yml`},
+		"EngineKeys": {`- do: a
+  name: ""
+  when: []
+  outputs: url
+  timeout: 10
+  retries: 101
+  retry_after: 0s
+- do: a
+  name: "two\nlines"
+  outputs: [1a, b, b, {}]
+  timeout: -1s
+  retries: "3"
+- do: a
+  name: x ${{ y }}
+  when:
+  timeout: 1 hour
+  retry_after: 1s
+`, `
+2:9: is ""; a name is expected, as in name: unit tests
+3:9: is a list; an expression is expected, as in when: ${{ slack_url ?? '' }}
+4:12: is "url"; outputs are a list of names, as in [url, cluster]
+5:12: is the number 10; timeout is a duration above 0, as in 90s, 10m or 1h30m
+6:12: is the number 101; retries are a number from 0 to 100
+7:16: is "0s"; retry_after is a duration above 0, as in 90s, 10m or 1h30m
+9:9: is no name: a name is one line of at most 200 characters
+10:13: is "1a"; a name is expected: letters, digits, _ and dots, not beginning with a digit
+10:20: b is in the list already
+10:23: is a table; a name is expected: letters, digits, _ and dots, not beginning with a digit
+11:12: is "-1s"; timeout is a duration above 0, as in 90s, 10m or 1h30m
+12:12: is "3"; retries are a number from 0 to 100
+14:9: a name is the same in every run, so it cannot hold ${{ }}
+15:8: is empty; an expression is expected, as in when: ${{ slack_url ?? '' }}
+16:12: is "1 hour"; timeout is a duration above 0, as in 90s, 10m or 1h30m
+17:3: retry_after has no effect without retries: say how often, retries: 3`},
+		"Arguments": {`- do: a
+  empty:
+  version: 1.10
+  mode: 0755
+  big: 1_000
+  id: 18446744073709551615
+  far: .inf
+  open: ${{ x
+  list: [ok, "${{ a b }}"]
+`, `
+2:3: empty has no value: give it one, or leave it out; '' is an empty text
+3:12: 1.10 is a number to YAML, and would become 1.1: write 1.1, or put it in quotes if it is a text
+4:9: 0755 is a number to YAML, and would become 493: write 493, or put it in quotes if it is a text
+5:8: 1_000 is a number to YAML, and would become 1000: write 1000, or put it in quotes if it is a text
+7:8: .inf is not a number that can be used: put it in quotes if it is a text
+8:9: "${{ x" is not closed: write ${{ name }}
+9:14: "${{ a b }}" cannot be understood: write ${{ name }} or ${{ name ?? 'what it is without' }}`},
+		"Form2014": {`pipe:
+- do: []
+- do: [{tasks: []}]
+  name: x
+  parallel: yes
+- tasks: [{name: y}]
+  parallel: true
+`, `
+2:7: is a list without steps
+3:16: is a list; tasks are a list, each with a name and a type
+4:3: name cannot stand beside a list under do: only parallel can
+5:13: is "yes"; beside a list under do, parallel is true or false
+6:11: the step has no type: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); within tasks, the type of a task is under type
+7:3: parallel cannot stand beside tasks`},
+		"DuplicateKeys": {"- do: a\n  x: 1\n  y: {z: 1, z: 2}\n  x: 2\n", `
+3:13: the key z is there already, in line 3
+4:3: the key x is there already, in line 2`},
+		"NotUTF8":           {"- a\n- \"b\xff\"\n", "\n2:5: is not UTF-8 here: save the file as UTF-8"},
+		"UTF16":             {"\xff\xfe-\x00", "\n1:1: is written in UTF-16: save it as UTF-8"},
+		"ControlCharacter":  {"- a\n- b\x1b[31m\n", "\n2:4: holds the control character U+001B, which YAML does not allow"},
+		"NUL":               {"- do: a\n  b: \"x\\0\"\n", "\n2:6: holds a NUL, which neither commands nor variables can"},
+		"Tab":               {"main:\n\t- a\n", "\n2:1: is indented with a tab: YAML is indented with spaces only"},
+		"TabBeforeKey":      {"\tmain: [a]\n", "\n1:1: is indented with a tab: YAML is indented with spaces only"},
+		"TwoDocuments":      {"- a\n---\n- b\n", "\n3:1: begins a second document: a file holds one, so put this into a file of its own"},
+		"ExpressionInFlow":  {"- {do: a, command: ${{ x }}}\n", "\n1:21: is not valid YAML: within { } and [ ], a text with ${{ }} has to be in quotes"},
+		"ColonInText":       {"- do: a\n  text: b: c\n", "\n2:9: is not valid YAML: a key is not expected here; mind the indentation, and put a text that holds a colon and a space in quotes"},
+		"Unclosed":          {"- do: 'a\n", "\n1:7: is not valid YAML: could not find end character of single-quoted text"},
+		"UnknownAlias":      {"- do: a\n  b: *c\n", "\n2:6: *c stands for nothing: no &c comes before it; put it in quotes if it is a text"},
+		"AliasOfItself":     {"- do: a\n  b: &c [*c]\n", "\n2:10: *c stands for nothing: no &c comes before it; put it in quotes if it is a text"},
+		"Tags":              {"- do: a\n  b: !secret x\n  c: !!binary aGk=\n", "\n2:6: the tag !secret is not understood here: leave it out\n3:6: the tag !!binary is not understood here: leave it out"},
+		"MergeOfText":       {"- do: a\n  <<: b\n", "\n2:7: is \"b\"; << takes a table, or a list of tables"},
+		"LongKey":           {"- do: a\n  ? b\n  : c\n", "\n2:3: a ? begins a key of several lines, which is not understood here: write key: value"},
+		"TooDeep":           {"- do: a\n  b: " + deep + "\n", "\n2:68: is nested more than 64 levels deep"},
+		"TooDeepByDashes":   {strings.Repeat("- ", 100_000) + "a", "\n1:129: is nested more than 64 levels deep"},
+		"TooDeepByBrackets": {strings.Repeat("[", 1_000_000), "\n1:65: is nested more than 64 levels deep"},
+		"TooManyMarks":      {"- " + strings.Repeat("!a ", 10_000), "\n1:27: has too many tags and anchors before one value"},
+		"TooLarge":          {"- a\n#" + strings.Repeat(" ", 1<<20), "\n1:1: is larger than 1024 KiB: split it, and include the parts by ref"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := repository(t, map[string]string{"pipes/p.yml": test.content}).Pipe(t.Context(), "p")
+			var faults pipe.Faults
+			if !errors.As(err, &faults) {
+				t.Fatalf("%v is no Faults", err)
+			}
+			want := strings.ReplaceAll(test.want, "\n", "\npipes/p.yml:")
+			if diff := cmp.Diff(trim(want), faults.Error()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What a few lines can blow up to is bounded before it costs anything.
+func TestLoader_Bombs(t *testing.T) {
+	var laughs strings.Builder
+	laughs.WriteString("- do: x\n  a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n")
+	for i := range 9 {
+		n := string(rune('0' + i))
+		laughs.WriteString("  a" + string(rune('1'+i)) + ": &a" + string(rune('1'+i)) + " [" + strings.Repeat("*a"+n+", ", 10) + "]\n")
+	}
+	var keys, paths, merged strings.Builder
+	keys.WriteString("- do: x\n")
+	for i := range 30_000 {
+		keys.WriteString("  k" + strings.Repeat("0", i%7) + string(rune('a'+i%26)) + ": 1\n")
+	}
+	for i := range 60 {
+		paths.WriteString(strings.Repeat(" ", i) + strings.Repeat("k", 1000) + ":\n")
+	}
+	for range 15_000 {
+		paths.WriteString(strings.Repeat(" ", 60) + "- a\n")
+	}
+	merged.WriteString("- &m0 {do: x}\n")
+	for i := range 80 {
+		merged.WriteString("- &m" + string(rune('0'+(i+1)%10)) + " {a: *m" + string(rune('0'+i%10)) + "}\n")
+	}
+	for name, test := range map[string]struct{ content, want string }{
+		"Laughs": {laughs.String(), "once its aliases are replaced"},
+		"Keys":   {keys.String(), "has more than 20000 keys"},
+		"Paths":  {paths.String(), "too much nested in keys that are too long"},
+		"Depth":  {merged.String(), "levels deep once its aliases are replaced"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := repository(t, map[string]string{"pipes/p.yml": test.content}).Pipe(t.Context(), "p")
+			var faults pipe.Faults
+			if !errors.As(err, &faults) || len(faults) != 1 || faults[0].At.Line == 0 || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %.300v; want one fault with %q", err, test.want)
+			}
+		})
+	}
+}

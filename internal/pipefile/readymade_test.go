@@ -1,0 +1,56 @@
+package pipefile_test
+
+import (
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// tasks are all that the ready-made pipes use. Their arguments are judged
+// where the tasks are.
+type tasks struct{}
+
+func (tasks) Task(name string) (pipe.Definition, bool) {
+	d := pipe.Definition{Type: name, AnyArgument: true}
+	switch name {
+	case "init.version":
+		d.Outputs = []string{"version", "number"}
+	case "bake.packer":
+		d.Outputs = []string{"images"}
+	}
+	return d, true
+}
+
+func (tasks) Types() []string { return nil }
+
+func TestReadyMade(t *testing.T) {
+	for _, name := range []string{"ci", "cd", "cd-parallel"} {
+		t.Run(name, func(t *testing.T) {
+			// A repository's own pieces do not change a ready-made pipe.
+			l := repository(t, map[string]string{".delivery.yml": "pipe: " + name + "\n", "pipes/build.yml": "- never\n"})
+			p, err := l.Pipe(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := pipe.Check(p, tasks{}, pipe.Values{}); err != nil {
+				t.Error(err)
+			}
+			golden(t, outline(p))
+		})
+	}
+}
+
+func TestReadyMade_EveryFileIsDescribed(t *testing.T) {
+	listings, err := repository(t, nil).List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range listings {
+		if x.Description == "" || x.Err != nil {
+			t.Errorf("%s: description %q, error %v", x.Name, x.Description, x.Err)
+		}
+		if whole := x.Name == "ci" || x.Name == "cd" || x.Name == "cd-parallel"; whole == x.Piece {
+			t.Errorf("%s: piece is %t", x.Name, x.Piece)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// How long alarms are watched by default, and how often they are looked at.
+const (
+	defaultWatch = 5 * time.Minute
+	watchEvery   = 10 * time.Second
+)
+
+// alarms watches alarms.
+func (l *Library) alarms() pipe.Definition {
+	return pipe.Definition{
+		Type: "verify.alarms", Summary: "Watches CloudWatch alarms, and fails as soon as one fires.",
+		Arguments: []pipe.Argument{
+			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms."},
+			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},
+			{Name: "missing_data", Kind: pipe.Text, Summary: "What an alarm without data counts as: ok (the default) or alarm."},
+		},
+		Run: l.watchAlarms,
+		Mock: mock(nil, func(c *pipe.Call) string {
+			return fmt.Sprintf("watch %s for %s", strings.Join(c.Args.List("alarms"), ", "), watch(c))
+		}),
+	}
+}
+
+// watch is how long alarms are to be watched.
+func watch(c *pipe.Call) time.Duration {
+	if c.Args.Has("for") {
+		return c.Args.Duration("for")
+	}
+	return defaultWatch
+}
+
+func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	names, long := c.Args.List("alarms"), watch(c)
+	missing, err := oneOf(c, "missing_data", "ok", "alarm")
+	if err != nil {
+		return pipe.Result{}, err
+	}
+	if len(names) == 0 {
+		return pipe.Result{}, errors.New("no alarm is named, so there is nothing to watch")
+	}
+	source, err := l.Alarms(ctx)
+	if err != nil {
+		return pipe.Result{}, fmt.Errorf("the alarms cannot be watched: %w", err)
+	}
+	say(c, "watching %s for %s", strings.Join(names, ", "), long)
+	states := map[string]cluster.AlarmState{}
+	begin := l.Clock.Now()
+	for {
+		all, err := source.Alarms(ctx, names)
+		if cause := context.Cause(ctx); cause != nil {
+			return pipe.Result{}, cause
+		}
+		if err != nil {
+			return pipe.Result{}, fmt.Errorf("nobody knows whether the alarms are quiet: %w", err)
+		}
+		watched := max(0, l.Clock.Now().Sub(begin))
+		for _, alarm := range all {
+			if states[alarm.Name] != alarm.State {
+				states[alarm.Name] = alarm.State
+				say(c, "after %s: %s is %s", watched.Round(time.Second), alarm.Name, alarm.State)
+			}
+		}
+		if err := judge(all, missing == "alarm"); err != nil {
+			return pipe.Result{}, fmt.Errorf("after %s: %w", watched.Round(time.Second), err)
+		}
+		if watched >= long {
+			break
+		}
+		if l.Clock.Sleep(ctx, min(watchEvery, long-watched)) != nil {
+			return pipe.Result{}, context.Cause(ctx)
+		}
+	}
+	message := fmt.Sprintf("%s quiet for %s", count(len(names), "alarm"), long)
+	if silent := without(states); silent > 0 {
+		message += fmt.Sprintf(", %d of them without data", silent)
+	}
+	return pipe.Result{Message: message}, nil
+}
+
+// judge says which alarms are not as they should be.
+func judge(all []cluster.Alarm, missingIsAlarm bool) error {
+	var problems []string
+	for _, alarm := range all {
+		switch alarm.State {
+		case cluster.AlarmMissing:
+			problems = append(problems, fmt.Sprintf("there is no alarm %s in this account and region", alarm.Name))
+		case cluster.AlarmFiring:
+			problems = append(problems, fmt.Sprintf("alarm %s fires: %s", alarm.Name, line(alarm.Reason)))
+		case cluster.AlarmNoData:
+			if missingIsAlarm {
+				problems = append(problems, fmt.Sprintf("alarm %s has no data, which counts as firing", alarm.Name))
+			}
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(problems, "; "))
+}
+
+// without counts the alarms that have no data in the end.
+func without(states map[string]cluster.AlarmState) (n int) {
+	for _, state := range states {
+		if state == cluster.AlarmNoData {
+			n++
+		}
+	}
+	return n
+}

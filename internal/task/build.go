@@ -1,0 +1,78 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// build runs a command. A preset is what it is by default.
+func (l *Library) build(name, preset string) pipe.Definition {
+	d := pipe.Definition{
+		Type: name, Summary: "Runs a command, which fails the step by a non-zero exit code.",
+		Arguments: []pipe.Argument{
+			{Name: "command", Kind: pipe.Command, Required: preset == "", Summary: "The command: a text for the shell, or a list of a program and its arguments."},
+			folderArgument, envArgument,
+		},
+	}
+	if preset != "" {
+		tool := strings.Fields(preset)[0]
+		d.Summary = fmt.Sprintf("Builds with %s.", tool)
+		d.Arguments[0].Summary = fmt.Sprintf("The command, by default %q.", preset)
+	}
+	if name == "build.gradle" {
+		d.Arguments = append(d.Arguments, pipe.Argument{Name: "loglevel", Kind: pipe.Text, Summary: "How much Gradle prints: quiet, warn, lifecycle, info or debug; its own default if left out."})
+	}
+	d.Run = func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+		s, err := buildScript(c, preset)
+		if err != nil {
+			return pipe.Result{}, err
+		}
+		dir, err := folder(c, "folder")
+		if err != nil {
+			return pipe.Result{}, err
+		}
+		result, err := script(ctx, c, s, dir)
+		if err != nil {
+			return result, err
+		}
+		return result, kept(c, result.Outputs)
+	}
+	d.Mock = mock(nil, func(c *pipe.Call) string {
+		s, err := buildScript(c, preset)
+		if err != nil {
+			return err.Error()
+		}
+		return "run " + line(s.Text)
+	})
+	return d
+}
+
+// buildScript returns the command with what is added to it.
+func buildScript(c *pipe.Call, preset string) (pipe.Script, error) {
+	s := c.Args.Script("command")
+	if !c.Args.Has("command") {
+		s = shell(preset)
+	}
+	if !c.Args.Has("loglevel") {
+		return s, nil
+	}
+	level, err := oneOf(c, "loglevel", "lifecycle", "quiet", "warn", "info", "debug")
+	if err != nil || level == "lifecycle" { // which has no option, being what Gradle does without one
+		return s, err
+	}
+	option := "--" + level
+	s.Args, s.Text = slices.Clone(s.Args), strings.TrimRight(s.Text, "\n")+" "+option
+	if len(s.Args) == 3 && s.Args[0] == "sh" && s.Args[1] == "-c" {
+		s.Args[2] = strings.TrimRight(s.Args[2], "\n") + " " + option
+	} else {
+		s.Args = append(s.Args, option)
+	}
+	return s, nil
+}
+
+// shell is a command as if it had been written in the pipe.
+func shell(text string) pipe.Script { return pipe.Script{Args: []string{"sh", "-c", text}, Text: text} }

@@ -1,0 +1,108 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// contractProgram is the name of the executable in a consumer's folder.
+const contractProgram = "contract"
+
+// contracts runs what the consumers of a service have registered as what they
+// rely on.
+func (l *Library) contracts() pipe.Definition {
+	return pipe.Definition{
+		Type: "test.contracts", Summary: "Runs the contract tests that consumers have registered.",
+		Arguments: []pipe.Argument{
+			{Name: "contracts", Kind: pipe.Text, Summary: "The folder that holds a folder per consumer, each with an executable named contract; by default contracts."},
+			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that the contracts write, from the consumer's folder."},
+			folderArgument, envArgument,
+		},
+		Run: runContracts,
+		Mock: mock(nil, func(c *pipe.Call) string {
+			return "run the contracts in " + contractsFolder(c)
+		}),
+	}
+}
+
+func contractsFolder(c *pipe.Call) string { return cmp.Or(c.Args.Text("contracts"), "contracts") }
+
+func runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	dir, err := folder(c, "folder")
+	if err != nil {
+		return pipe.Result{}, err
+	}
+	root := within(dir, contractsFolder(c))
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return pipe.Result{}, fmt.Errorf("look for contracts: %w", err)
+	}
+	var consumers []string
+	for _, entry := range entries { // they come sorted
+		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") {
+			consumers = append(consumers, entry.Name())
+		}
+	}
+	result := pipe.Result{Message: "no contracts registered", Outputs: map[string]string{}}
+	if len(consumers) == 0 {
+		say(c, "%s in %s", result.Message, root)
+		return result, kept(c, result.Outputs)
+	}
+	var sum testReport
+	var broken []string
+	for _, consumer := range consumers {
+		one, report, err := runContract(ctx, c, filepath.Join(root, consumer))
+		if cause := context.Cause(ctx); cause != nil {
+			return result, cause
+		}
+		sum.add(report, consumer)
+		maps.Copy(result.Outputs, one.Outputs)
+		for _, warning := range one.Warnings {
+			result.Warnings = append(result.Warnings, consumer+": "+warning)
+		}
+		if err != nil {
+			say(c, "the contract of %s is broken: %v", consumer, err)
+			broken = append(broken, fmt.Sprintf("%s: %v", consumer, err))
+		}
+	}
+	if len(c.Args.List("reports")) > 0 {
+		result.Report = sum.JSON()
+	}
+	if len(broken) > 0 {
+		return result, fmt.Errorf("%d of %s broken: %s", len(broken), count(len(consumers), "contract"), strings.Join(broken, "; "))
+	}
+	result.Message = count(len(consumers), "contract") + " kept"
+	if sum.Tests > 0 {
+		result.Message += ", " + sum.String()
+	}
+	return result, kept(c, result.Outputs)
+}
+
+// runContract runs the contract of one consumer.
+func runContract(ctx context.Context, c *pipe.Call, dir string) (pipe.Result, testReport, error) {
+	program := filepath.Join(dir, contractProgram)
+	info, err := os.Stat(program)
+	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
+		return pipe.Result{}, testReport{}, fmt.Errorf("there is no executable %s in its folder %s", contractProgram, dir)
+	}
+	expected, err := expectReports(dir, c.Args.List("reports"))
+	if err != nil {
+		return pipe.Result{}, testReport{}, err
+	}
+	say(c, "$ %s", program)
+	result, failed := start(ctx, c, command{args: []string{program}, dir: dir, environ: environ(c)})
+	if len(expected.patterns) == 0 || ctx.Err() != nil {
+		return result, testReport{}, failed
+	}
+	report, err := expected.read()
+	return result, report, report.verdict(failed, err)
+}

@@ -1,0 +1,94 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+var filesArgument = pipe.Argument{Name: "files", Kind: pipe.List, Required: true, Summary: "Patterns of the files, from the root of the checkout: reports/**/*.html."}
+
+// files keeps files of the run where they can be looked at later.
+func (l *Library) files() pipe.Definition {
+	return pipe.Definition{
+		Type: "report.files", Summary: "Uploads files, such as reports, to an S3 bucket.",
+		Arguments: []pipe.Argument{
+			filesArgument,
+			{Name: "bucket", Kind: pipe.Text, Required: true, Summary: "The bucket."},
+			{Name: "prefix", Kind: pipe.Text, Summary: "What the files' keys begin with: ${{ service }}/${{ version }}."},
+			{Name: "region", Kind: pipe.Text, Summary: "The bucket's region, by default the environment's."},
+			requiredArgument,
+		},
+		Run: l.runFiles,
+		Mock: mock(nil, func(c *pipe.Call) string {
+			return fmt.Sprintf("upload %s to %s", strings.Join(c.Args.List("files"), ", "), bucketURL(c))
+		}),
+	}
+}
+
+// bucketURL names where the files go.
+func bucketURL(c *pipe.Call) string {
+	return "s3://" + path.Join(c.Args.Text("bucket"), c.Args.Text("prefix")) + "/"
+}
+
+func (l *Library) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	names, err := matches(c.Folder, c.Args.List("files"))
+	if err != nil {
+		return pipe.Result{}, fmt.Errorf("files: %w", err)
+	}
+	to := bucketURL(c)
+	if len(names) == 0 {
+		return delivered(ctx, c, "", noFiles(c))
+	}
+	done, err := l.upload(ctx, c, names)
+	if err != nil && done > 0 {
+		err = fmt.Errorf("%w; %d of %s are at %s already", err, done, count(len(names), "file"), to)
+	}
+	result, err := delivered(ctx, c, fmt.Sprintf("uploaded %s to %s", count(len(names), "file"), to), err)
+	if done > 0 {
+		result.Report = to
+	}
+	return result, err
+}
+
+func noFiles(c *pipe.Call) error {
+	return fmt.Errorf("no file matches %s in %s", strings.Join(c.Args.List("files"), ", "), c.Folder)
+}
+
+// upload returns how many files it has uploaded.
+func (l *Library) upload(ctx context.Context, c *pipe.Call, names []string) (done int, err error) {
+	store, err := l.Files(ctx, c.Args.Text("region"))
+	if err != nil {
+		return 0, fmt.Errorf("the files: %w", err)
+	}
+	root, err := os.OpenRoot(c.Folder)
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close() //nolint:errcheck // only a handle
+	for done, name := range names {
+		key := strings.TrimPrefix(path.Join(c.Args.Text("prefix"), name), "/")
+		if err := uploadFile(ctx, store, root, name, c.Args.Text("bucket"), key); err != nil {
+			return done, fmt.Errorf("the file %s: %w", name, err)
+		}
+		say(c, "%s -> s3://%s/%s", name, c.Args.Text("bucket"), key)
+	}
+	return len(names), nil
+}
+
+func uploadFile(ctx context.Context, store Files, root *os.Root, name, bucket, key string) error {
+	file, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return err
+	}
+	uploading := store.Upload(ctx, bucket, key, cmp.Or(mime.TypeByExtension(path.Ext(name)), "application/octet-stream"), file)
+	return errors.Join(uploading, file.Close())
+}

@@ -1,0 +1,90 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// requiredArgument is taken by all tasks that tell somebody of the run.
+var requiredArgument = pipe.Argument{Name: "required", Kind: pipe.Switch, Summary: "Whether the step fails if this cannot be delivered; by default it only warns."}
+
+// delivered is what becomes of a step that has told somebody of the run: that
+// nobody listens is no reason for a delivery to fail, unless it is required.
+func delivered(ctx context.Context, c *pipe.Call, what string, err error) (pipe.Result, error) {
+	if err == nil {
+		say(c, "%s", what)
+		return pipe.Result{Message: what}, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return pipe.Result{}, cause
+	}
+	err = fmt.Errorf("not delivered: %w", err)
+	if c.Args.Switch("required") {
+		return pipe.Result{}, err
+	}
+	say(c, "warning: %v", err)
+	return pipe.Result{Message: "not delivered", Warnings: []string{err.Error()}}, nil
+}
+
+// tell is one line that says how the run is, for people:
+// "strawberry 17: application failed at functional tests: exit code 1".
+func tell(s pipe.Summary) string {
+	subject := s.Service
+	if s.Version != "" {
+		subject += " " + s.Version
+	}
+	took := s.Elapsed.Round(time.Second)
+	switch s.Status {
+	case builddata.Succeeded:
+		return fmt.Sprintf("%s: %s succeeded in %s", subject, s.Pipe, took)
+	case builddata.Started:
+		return fmt.Sprintf("%s: %s is running for %s", subject, s.Pipe, took)
+	}
+	how := string(s.Status)
+	if s.Status == builddata.Interrupted {
+		how = "was interrupted"
+	}
+	text := fmt.Sprintf("%s: %s %s", subject, s.Pipe, how)
+	if step := s.Failed(); step != nil {
+		text += " at " + step.Name
+		if step.Message != "" {
+			text += ": " + line(step.Message)
+		}
+	}
+	return text
+}
+
+// details are more lines about the run, for people.
+func details(s pipe.Summary) string {
+	var b strings.Builder
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-12s %s\n", name+":", value)
+		}
+	}
+	row("Run", s.Run)
+	row("Revision", s.Revision)
+	row("Untraceable", s.Untraceable)
+	row("Started", s.StartedAt.UTC().Format("2006-01-02 15:04:05 MST"))
+	row("Took", s.Elapsed.Round(time.Second).String())
+	b.WriteString("\nSteps:\n")
+	for _, step := range s.Steps {
+		fmt.Fprintf(&b, "  %-12s %s", step.Status, step.Name)
+		if step.Message != "" {
+			fmt.Fprintf(&b, ": %s", line(step.Message))
+		}
+		b.WriteString("\n")
+		for _, warning := range step.Warnings {
+			fmt.Fprintf(&b, "  %-12s   %s\n", "warning", line(warning))
+		}
+	}
+	if step := s.Failed(); step != nil && step.Tail != "" {
+		fmt.Fprintf(&b, "\nThe end of what %s printed:\n\n%s\n", step.Name, step.Tail)
+	}
+	return b.String()
+}

@@ -1,0 +1,189 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/terraform-exec/tfexec"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// terraformArguments are those of all tasks that run Terraform.
+var terraformArguments = []pipe.Argument{
+	{Name: "folder", Kind: pipe.Text, Required: true, Summary: "The folder of the Terraform configuration, from the root of the checkout."},
+	{Name: "variables", Kind: pipe.Table, Summary: "The configuration's variables. Lists and maps are written as a text that holds HCL."},
+	{Name: "workspace", Kind: pipe.Text, Summary: "The Terraform workspace, which is made if it is not there; by default the one that is selected."},
+	{Name: "backend", Kind: pipe.Table, Summary: "Settings of the backend that the configuration leaves open."},
+	{Name: "terraform", Kind: pipe.Text, Summary: "The program, by name or path; by default terraform, or else tofu."},
+	{Name: "lock_timeout", Kind: pipe.Duration, Summary: "How long to wait while somebody else has the state locked, by default 5m."},
+}
+
+// provision applies a Terraform configuration.
+func (l *Library) provision(name string) pipe.Definition {
+	return pipe.Definition{
+		Type: name, Summary: "Applies a Terraform configuration, and puts its outputs on the context.",
+		Arguments: terraformArguments,
+		Run:       l.runApply,
+		Mock:      mock(nil, func(c *pipe.Call) string { return "apply " + configuration(c) }),
+	}
+}
+
+// ProvisionDestroy is the type of the task that undoes provision.apply.
+const ProvisionDestroy = "provision.destroy"
+
+// destroy undoes provision.
+func (l *Library) destroy() pipe.Definition {
+	return pipe.Definition{
+		Type: ProvisionDestroy, Summary: "Destroys what a Terraform configuration has made, and its workspace.",
+		Arguments: append(slices.Clone(terraformArguments), pipe.Argument{
+			Name: "environment", Kind: pipe.Text, Summary: "The environment of which nothing may be left: servers of the service in it that the state does not know are removed, too.",
+		}),
+		Run:  l.runDestroy,
+		Mock: mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
+	}
+}
+
+func configuration(c *pipe.Call) string {
+	s := c.Args.Text("folder")
+	if workspace := c.Args.Text("workspace"); workspace != "" {
+		s += " in workspace " + workspace
+	}
+	return s
+}
+
+func (l *Library) runApply(ctx context.Context, c *pipe.Call) (result pipe.Result, err error) {
+	t, err := newTerraform(ctx, c)
+	if err != nil {
+		return result, err
+	}
+	defer func() { result.Warnings = t.warnings }()
+	unlock, err := l.folders.lock(ctx, c, t.folder)
+	if err != nil {
+		return result, err
+	}
+	defer unlock()
+	if err := t.init(ctx); err != nil {
+		return result, err
+	}
+	if err := t.enter(ctx); err != nil {
+		return result, err
+	}
+	options := []tfexec.ApplyOption{tfexec.LockTimeout(t.lockTimeout)}
+	for _, variable := range t.variables() {
+		options = append(options, variable)
+	}
+	if err := t.talking(ctx, "apply", func() error { return t.Apply(ctx, options...) }); err != nil {
+		return result, err
+	}
+	if result.Outputs, result.Secrets, err = t.outputs(ctx); err != nil {
+		return result, fmt.Errorf("it was applied, but its outputs cannot be read: %w", err)
+	}
+	for _, name := range c.Declared {
+		if _, ok := result.Outputs[name]; !ok {
+			return result, fmt.Errorf("declared output %s was not set: it was applied, but has only the outputs %s", name, listed(slices.Sorted(maps.Keys(result.Outputs))))
+		}
+	}
+	result.Message = "applied " + configuration(c)
+	return result, nil
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "(none)"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (l *Library) runDestroy(ctx context.Context, c *pipe.Call) (result pipe.Result, err error) {
+	t, err := newTerraform(ctx, c)
+	if err != nil {
+		return result, err
+	}
+	defer func() { result.Warnings = t.warnings }()
+	unlock, err := l.folders.lock(ctx, c, t.folder)
+	if err != nil {
+		return result, err
+	}
+	defer unlock()
+	if err := t.init(ctx); err != nil {
+		return result, err
+	}
+	there := true
+	if t.workspace != "" {
+		if there, err = t.exists(ctx); err != nil {
+			return result, err
+		}
+	}
+	if there {
+		if err := t.destroyAll(ctx); err != nil {
+			return result, err
+		}
+		result.Message = "destroyed " + configuration(c)
+	} else {
+		result.Message = fmt.Sprintf("nothing to destroy: there is no workspace %s", t.workspace)
+		say(c, "%s", result.Message)
+	}
+	environment := c.Args.Text("environment")
+	if environment == "" || l.Remove == nil {
+		return result, nil
+	}
+	say(c, "looking for what is left of %s in %s", c.Run.Service, environment)
+	err = l.Remove(ctx, c.Run.Service, environment, func(format string, args ...any) { say(c, format, args...) })
+	if err != nil {
+		return result, fmt.Errorf("%s, but not all that is left of %s in %s could be removed: %w", result.Message, c.Run.Service, environment, err)
+	}
+	return result, nil
+}
+
+// destroyAll destroys what is in the workspace, and the workspace.
+func (t *terraform) destroyAll(ctx context.Context) error {
+	if err := t.enter(ctx); err != nil {
+		return err
+	}
+	options := []tfexec.DestroyOption{tfexec.LockTimeout(t.lockTimeout)}
+	for _, variable := range t.variables() {
+		options = append(options, variable)
+	}
+	if err := t.talking(ctx, "destroy", func() error { return t.Destroy(ctx, options...) }); err != nil {
+		return err
+	}
+	return t.leave(ctx)
+}
+
+// locks let one step at a time into a folder: which workspace is selected is
+// written there, and branches that run in parallel would select each other's.
+type locks struct {
+	mu      sync.Mutex
+	folders map[string]chan struct{}
+}
+
+func (l *locks) lock(ctx context.Context, c *pipe.Call, folder string) (unlock func(), err error) {
+	l.mu.Lock()
+	if l.folders == nil {
+		l.folders = map[string]chan struct{}{}
+	}
+	entry, ok := l.folders[folder]
+	if !ok {
+		entry = make(chan struct{}, 1)
+		l.folders[folder] = entry
+	}
+	l.mu.Unlock()
+	unlock = func() { <-entry }
+	select {
+	case entry <- struct{}{}:
+		return unlock, nil
+	default:
+		say(c, "waiting for another step that is at work in %s", folder)
+	}
+	select {
+	case entry <- struct{}{}:
+		return unlock, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

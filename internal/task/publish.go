@@ -1,0 +1,92 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// publish puts what was built where others get it.
+func (l *Library) publish() pipe.Definition {
+	return pipe.Definition{
+		Type: "release.publish", Summary: "Uploads files to a repository of artifacts, by HTTP PUT.",
+		Arguments: []pipe.Argument{
+			filesArgument,
+			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The folder there, below which each file is put by its path in the checkout."},
+			{Name: "username", Kind: pipe.Text, Summary: "Who signs in; left out, nobody does."},
+			{Name: "password", Kind: pipe.Text, Summary: "The password."},
+		},
+		Run: runPublish,
+		Mock: mock(nil, func(c *pipe.Call) string {
+			return "publish " + strings.Join(c.Args.List("files"), ", ")
+		}),
+	}
+}
+
+func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	names, err := matches(c.Folder, c.Args.List("files"))
+	if err != nil {
+		return pipe.Result{}, fmt.Errorf("files: %w", err)
+	}
+	if len(names) == 0 {
+		return pipe.Result{}, fmt.Errorf("nothing was published: %w", noFiles(c))
+	}
+	target, err := parseURL(c.Args.Text("url"))
+	if err != nil {
+		return pipe.Result{}, fmt.Errorf("nothing was published: %w", err)
+	}
+	root, err := os.OpenRoot(c.Folder)
+	if err != nil {
+		return pipe.Result{}, err
+	}
+	defer root.Close() //nolint:errcheck // only a handle
+	for done, name := range names {
+		if err := put(ctx, c, root, target, name); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			return pipe.Result{}, fmt.Errorf("%s was not published: %w; %d of %s were before it", name, err, done, count(len(names), "file"))
+		}
+	}
+	return pipe.Result{Message: fmt.Sprintf("published %s at %s", count(len(names), "file"), where(target))}, nil
+}
+
+// put uploads one file, which is read while it is sent.
+func put(ctx context.Context, c *pipe.Call, root *os.Root, folder *url.URL, name string) error {
+	open := func() (io.ReadCloser, error) { return root.Open(filepath.FromSlash(name)) }
+	info, err := root.Stat(filepath.FromSlash(name))
+	if err != nil {
+		return err
+	}
+	body, err := open()
+	if err != nil {
+		return err
+	}
+	defer body.Close() //nolint:errcheck // only read
+	segments := strings.Split(name, "/")
+	for i := range segments {
+		segments[i] = url.PathEscape(segments[i])
+	}
+	target := folder.JoinPath(segments...)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), body)
+	if err != nil {
+		return err
+	}
+	r.ContentLength, r.GetBody = info.Size(), open
+	if info.Size() == 0 {
+		r.Body = http.NoBody
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	if username := c.Args.Text("username"); username != "" {
+		r.SetBasicAuth(username, c.Args.Text("password"))
+	}
+	say(c, "PUT %s%s (%d bytes)", where(target), target.EscapedPath(), info.Size())
+	return send(r)
+}

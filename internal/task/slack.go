@@ -1,0 +1,69 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// slack tells a channel how the run is.
+func (l *Library) slack() pipe.Definition {
+	return pipe.Definition{
+		Type: "notify.slack", Summary: "Tells a Slack channel how the run is.",
+		Arguments: []pipe.Argument{
+			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The incoming webhook of the channel, which is a secret: ${{ env.SLACK_WEBHOOK_URL }}."},
+			{Name: "text", Kind: pipe.Text, Summary: "What to tell, in Slack's markup; by default how the run ended."},
+			requiredArgument,
+		},
+		Run:  runSlack,
+		Mock: mock(nil, func(c *pipe.Call) string { return "tell Slack: " + line(cmp.Or(c.Args.Text("text"), tell(c.Run))) }),
+	}
+}
+
+// What Slack shows of a message; it cuts or refuses longer ones.
+const (
+	maxSlackText = 3000
+	maxSlackTail = 2000
+)
+
+// slackMessage is a message to an incoming webhook.
+type slackMessage struct {
+	Text        string            `json:"text"`
+	Attachments []slackAttachment `json:"attachments,omitempty"`
+}
+
+type slackAttachment struct {
+	Color    string   `json:"color"`
+	Fallback string   `json:"fallback"`
+	Text     string   `json:"text"`
+	Markdown []string `json:"mrkdwn_in"`
+}
+
+// slackEscape is all the escaping that Slack asks for.
+var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	message := slackMessage{Text: c.Args.Text("text")}
+	if message.Text == "" {
+		message.Text = slackEscape.Replace(clip(tell(c.Run), maxSlackText))
+	}
+	if step := c.Run.Failed(); step != nil && strings.TrimSpace(step.Tail) != "" {
+		tail := step.Tail[max(0, len(step.Tail)-maxSlackTail):]
+		tail = strings.ReplaceAll(strings.ToValidUTF8(tail, ""), "```", "'''")
+		message.Attachments = []slackAttachment{{
+			Color: "danger", Fallback: slackEscape.Replace("the end of what " + step.Name + " printed"),
+			Text: "```" + slackEscape.Replace(tail) + "```", Markdown: []string{"text"},
+		}}
+	}
+	body, err := asJSON(message)
+	if err == nil {
+		err = post(ctx, c.Args.Text("url"), nil, body)
+	}
+	if err != nil {
+		err = fmt.Errorf("the message to Slack: %w", err)
+	}
+	return delivered(ctx, c, "told Slack: "+line(message.Text), err)
+}

@@ -1,0 +1,70 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// tests runs tests, and reads the reports that they write.
+func (l *Library) tests() pipe.Definition {
+	return pipe.Definition{
+		Type: "test.command", Summary: "Runs tests, and reads their JUnit XML reports.",
+		Arguments: []pipe.Argument{
+			{Name: "command", Kind: pipe.Command, Required: true, Summary: "The command that runs the tests: a text for the shell, or a list of a program and its arguments."},
+			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that it writes, from its folder: build/**/*.xml. Without them only its exit code counts."},
+			folderArgument, envArgument,
+		},
+		Run: runTests,
+		Mock: mock(nil, func(c *pipe.Call) string {
+			return "run the tests " + line(c.Args.Script("command").Text)
+		}),
+	}
+}
+
+func runTests(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	dir, err := folder(c, "folder")
+	if err != nil {
+		return pipe.Result{}, err
+	}
+	expected, err := expectReports(dir, c.Args.List("reports"))
+	if err != nil {
+		return pipe.Result{}, err
+	}
+	result, failed := script(ctx, c, c.Args.Script("command"), dir)
+	if cause := context.Cause(ctx); cause != nil {
+		return result, cause
+	}
+	if len(expected.patterns) > 0 {
+		report, err := expected.read()
+		if err == nil {
+			result.Report, result.Message = report.JSON(), report.String()
+			say(c, "%s", result.Message)
+		}
+		if failed = report.verdict(failed, err); failed == nil && report.Tests == 0 {
+			result.Warnings = append(result.Warnings, "the reports hold no test")
+		}
+	}
+	if failed != nil {
+		return result, failed
+	}
+	return result, kept(c, result.Outputs)
+}
+
+// verdict is what is wrong, given what is wrong with the command and with
+// reading its reports.
+func (r testReport) verdict(command, reading error) error {
+	switch {
+	case reading != nil && command != nil:
+		return fmt.Errorf("%w; and %w", command, reading)
+	case reading != nil:
+		return reading
+	case r.Failed+r.Errors == 0:
+		return command
+	case command != nil:
+		return fmt.Errorf("%s (%w)", r, command)
+	}
+	return errors.New(r.String())
+}

@@ -1,0 +1,313 @@
+// Package pipe holds the resource delivery_pipe_run and the data source
+// delivery_pipe.
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+)
+
+type model struct {
+	ID            types.String `tfsdk:"id"`
+	Folder        types.String `tfsdk:"folder"`
+	Pipe          types.String `tfsdk:"pipe"`
+	ForVersion    types.String `tfsdk:"for_version"`
+	RunTo         types.String `tfsdk:"run_to"`
+	Mock          types.Bool   `tfsdk:"mock"`
+	AllowUnpushed types.Bool   `tfsdk:"allow_unpushed"`
+	Values        types.Map    `tfsdk:"values"`
+	Triggers      types.Map    `tfsdk:"triggers"`
+
+	Service   types.String      `tfsdk:"service"`
+	Version   types.String      `tfsdk:"version"`
+	Number    types.Int64       `tfsdk:"number"`
+	Revision  types.String      `tfsdk:"revision"`
+	Status    types.String      `tfsdk:"status"`
+	Outputs   types.Map         `tfsdk:"outputs"`
+	StartedAt timetypes.RFC3339 `tfsdk:"started_at"`
+}
+
+var (
+	_ resource.ResourceWithConfigure   = (*runResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*runResource)(nil)
+	_ resource.ResourceWithImportState = (*runResource)(nil)
+)
+
+type runResource struct{ resources.ForResource }
+
+// NewResource returns the resource delivery_pipe_run.
+func NewResource() resource.Resource { return &runResource{} }
+
+func (r *runResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_pipe_run"
+}
+
+// ifKnown has a change run the pipe again, but not the first value after an
+// import, which could not know it.
+const ifKnown = "A change runs the pipe again; giving an imported run its value does not."
+
+func (r *runResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	text := []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
+		resp.RequiresReplace = !imported(req.State)
+	}, ifKnown, ifKnown)}
+	flag := []planmodifier.Bool{boolplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.BoolRequest, resp *boolplanmodifier.RequiresReplaceIfFuncResponse) {
+		resp.RequiresReplace = !imported(req.State)
+	}, ifKnown, ifKnown)}
+	table := []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.MapRequest, resp *mapplanmodifier.RequiresReplaceIfFuncResponse) {
+		resp.RequiresReplace = !imported(req.State)
+	}, ifKnown, ifKnown)}
+	keep := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Runs a pipe of a checkout when the resource is created, by the same engine as `delivery run`, and records each step in the build data repository. " +
+			"A pipe that fails fails the apply, with the step and the end of its output; the next apply runs it again.\n\n" +
+			"Any change runs it again. Destroying the resource forgets the run in Terraform's state only: what the pipe made stays, and so does the history. " +
+			"The checkout has to be pushed, so keep Terraform's own files out of it or have git ignore them. `TF_LOG_PROVIDER=INFO` shows what an apply is doing.",
+		Attributes: map[string]schema.Attribute{
+			"id": schema.StringAttribute{
+				Computed: true, PlanModifiers: keep,
+				MarkdownDescription: "Id of the run, as `delivery runs` lists it, which is also what an import takes; `mock` for a mock.",
+			},
+			"folder": schema.StringAttribute{
+				Required: true, PlanModifiers: text,
+				MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts.",
+			},
+			"pipe": schema.StringAttribute{
+				Optional: true, PlanModifiers: text,
+				MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names.",
+			},
+			"for_version": schema.StringAttribute{
+				Optional: true, PlanModifiers: text,
+				MarkdownDescription: "A version that exists, to run the pipe for. Without it the pipe allocates one.",
+			},
+			"run_to": schema.StringAttribute{
+				Optional: true, PlanModifiers: text,
+				MarkdownDescription: "Name of the step after which only the section `last` follows.",
+			},
+			"mock": schema.BoolAttribute{
+				Optional: true, PlanModifiers: flag,
+				MarkdownDescription: "Run the mock of every task: nothing is changed, nothing recorded. Defaults to `false`.",
+			},
+			"allow_unpushed": schema.BoolAttribute{
+				Optional: true, PlanModifiers: flag,
+				MarkdownDescription: "Run from a checkout that is not pushed. The run is marked as untraceable, and its version cannot be promoted. Defaults to `false`.",
+			},
+			"values": schema.MapAttribute{
+				Optional: true, ElementType: types.StringType, PlanModifiers: table,
+				MarkdownDescription: "Values for the context, over those of `.delivery.yml`.",
+			},
+			"triggers": schema.MapAttribute{
+				Optional: true, ElementType: types.StringType, PlanModifiers: table,
+				MarkdownDescription: "Whatever should run the pipe again when it changes, such as the revision of the checkout.",
+			},
+			"service":  schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The service, by `.delivery.yml`."},
+			"version":  schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The version that the run was for; null if the pipe gave it none."},
+			"number":   schema.Int64Attribute{Computed: true, PlanModifiers: []planmodifier.Int64{int64planmodifier.UseStateForUnknown()}, MarkdownDescription: "The version's number; null if there is none."},
+			"revision": schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The SCM revision that the checkout was at; null if there is none."},
+			"status":   schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "`succeeded`; of an imported run also `failed`, `interrupted`, `lost` or `started`."},
+			"outputs": schema.MapAttribute{
+				Computed: true, ElementType: types.StringType, PlanModifiers: []planmodifier.Map{mapplanmodifier.UseStateForUnknown()},
+				MarkdownDescription: "What the steps put on the context, but for secrets: the url of an environment, the images of a bake. Of two values of one name the later step's counts.",
+			},
+			"started_at": schema.StringAttribute{Computed: true, CustomType: timetypes.RFC3339Type{}, PlanModifiers: keep, MarkdownDescription: "When the run began."},
+		},
+	}
+}
+
+// imported reports whether the state is that of an import, which knows no folder.
+func imported(state tfsdk.State) bool {
+	var folder types.String
+	return !state.GetAttribute(context.Background(), path.Root("folder"), &folder).HasError() && folder.IsNull()
+}
+
+// ModifyPlan judges the pipe before anything is applied.
+func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() || r.Dependencies == nil || !req.Config.Raw.IsFullyKnown() {
+		return
+	}
+	if !req.State.Raw.IsNull() && len(resp.RequiresReplace) == 0 {
+		return // nothing will run
+	}
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if _, err := r.Pipes.Load(ctx, m.options()); err != nil {
+		resources.Fail(&resp.Diagnostics, "load the pipe", err)
+	}
+}
+
+func (m *model) options() resources.PipeOptions {
+	return resources.PipeOptions{
+		Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Version: m.ForVersion.ValueString(), To: m.RunTo.ValueString(),
+		Values: texts(m.Values), Mock: m.Mock.ValueBool(), AllowUnpushed: m.AllowUnpushed.ValueBool(),
+	}
+}
+
+// texts is a map of texts.
+func texts(m types.Map) map[string]string {
+	all := map[string]string{}
+	for name, value := range m.Elements() {
+		if text, ok := value.(types.String); ok {
+			all[name] = text.ValueString()
+		}
+	}
+	return all
+}
+
+// Create runs the pipe. One that did not succeed leaves no state, so that the
+// next apply runs it again.
+func (r *runResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	summary, err := r.Pipes.Run(ctx, m.options(), func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) })
+	if err != nil {
+		resources.Fail(&resp.Diagnostics, "run the pipe", err)
+		return
+	}
+	if summary.Status != builddata.Succeeded {
+		resp.Diagnostics.AddError(describe(summary))
+		return
+	}
+	for _, step := range summary.Steps {
+		for _, warning := range step.Warnings {
+			resp.Diagnostics.AddWarning(fmt.Sprintf("The step %q succeeded with a warning", step.Name), warning)
+		}
+	}
+	m.encode(summary)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// describe says why a pipe did not succeed.
+func describe(s pipe.Summary) (title, detail string) {
+	title = fmt.Sprintf("The pipe %s of %s %s", s.Pipe, strings.TrimSpace(s.Service+" "+s.Version), s.Status)
+	var b strings.Builder
+	if step := s.Failed(); step != nil {
+		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", step.Name, step.Status, step.Elapsed.Round(time.Millisecond), step.Message)
+		if step.Tail != "" {
+			b.WriteString("\nThe end of its output:\n\n")
+			for line := range strings.Lines(step.Tail) {
+				b.WriteString("  " + line)
+			}
+			b.WriteString("\n")
+		}
+		if step.Log != "" {
+			fmt.Fprintf(&b, "\nAll of its output: %s\n", step.Log)
+		}
+	}
+	fmt.Fprintf(&b, "\nState now:     run %s is on record as %s; its section last has been run.\nWhat to do:    mend the cause and apply again, which runs the pipe again; \"delivery runs %s\" shows all of it.", s.Run, s.Status, s.Run)
+	return title, b.String()
+}
+
+func (m *model) encode(s pipe.Summary) {
+	m.ID, m.Service, m.Status = types.StringValue(s.Run), types.StringValue(s.Service), types.StringValue(string(s.Status))
+	m.Version, m.Revision = orNull(s.Version), orNull(s.Revision)
+	m.Number = types.Int64Null()
+	if s.Number > 0 {
+		m.Number = types.Int64Value(s.Number)
+	}
+	m.StartedAt = timetypes.NewRFC3339TimeValue(s.StartedAt)
+	outputs := map[string]string{}
+	for _, step := range s.Steps {
+		for name, value := range step.Outputs {
+			outputs[name] = value
+		}
+	}
+	m.Outputs = resources.StringMap(outputs)
+}
+
+func orNull(text string) types.String {
+	if text == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(text)
+}
+
+// Read has nothing to look at: a run that is over does not change. Of an
+// imported one it reads what the repository remembers.
+func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m model
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() || !m.Status.IsNull() {
+		return
+	}
+	store, err := r.Store(ctx)
+	if err != nil {
+		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+		return
+	}
+	summary, err := remembered(ctx, store, m.ID.ValueString(), r.Clock.Now())
+	if errors.Is(err, builddata.ErrNotFound) {
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	if err != nil {
+		resources.Fail(&resp.Diagnostics, "read a run", err)
+		return
+	}
+	m.encode(summary)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// remembered is a run as the repository knows it.
+func remembered(ctx context.Context, store builddata.Store, id string, now time.Time) (pipe.Summary, error) {
+	run, err := store.Run(ctx, id)
+	if err != nil {
+		return pipe.Summary{}, err
+	}
+	s := pipe.Summary{
+		Run: run.ID, Pipe: run.Pipe, Service: run.Service, Number: run.Number, Revision: run.Revision, Untraceable: run.Untraceable,
+		Status: run.State(now), StartedAt: run.StartedAt,
+	}
+	if run.Number > 0 {
+		v, err := store.Versions(ctx, builddata.VersionQuery{Service: run.Service, IncludeRevoked: true, Before: run.Number + 1, Limit: 1})
+		if err != nil {
+			return s, err
+		}
+		if len(v) == 1 {
+			s.Version = v[0].Name
+		}
+	}
+	events, err := store.Events(ctx, builddata.EventQuery{Run: id, Limit: 100_000})
+	for _, e := range events {
+		if e.Status != builddata.Started {
+			s.Steps = append(s.Steps, pipe.StepSummary{Name: e.Step, Task: e.What, Status: e.Status, Message: e.Message, Outputs: e.Outputs})
+		}
+	}
+	return s, err
+}
+
+// Update has nothing to do: it takes over what an import could not know.
+func (r *runResource) Update(_ context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	resp.State.Raw = req.Plan.Raw
+}
+
+// Delete forgets the run in the state only; history is not rewritten.
+func (r *runResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
+
+func (r *runResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	resource.ImportStatePassthroughID(ctx, path.Root("id"), req, resp)
+}
