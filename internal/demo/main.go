@@ -1,8 +1,9 @@
 // Command demo shows the main job from start to end with the real programs, on
-// an emulated AWS: allocate a version, bake it into two regions, test it in an
-// environment of its own, leave nothing of that behind, and roll the tested
-// image into production under load; then a bad version, which ends where it
-// began. It checks everything that it tells, and fails if any of it is not so.
+// an emulated AWS: one pipe builds a version, bakes it into two regions, tests
+// it in an environment of its own and leaves nothing of that behind; another
+// rolls the tested image into production under load; then a bad version, which
+// ends where it began. It checks everything that it tells, and fails if any of
+// it is not so.
 package main
 
 import (
@@ -41,11 +42,8 @@ func run(ctx context.Context) (err error) {
 		play  func(ctx context.Context) error
 	}{
 		{"What there is: version 1 in production, and people who use it", s.today},
-		{"Allocate a version", s.allocate},
-		{"Bake it into two regions", s.bake},
-		{"Create a test environment from the image", s.create},
-		{"Plan again", s.planAgain},
-		{"Destroy the environment", s.destroy},
+		{"Run the pipe: build, bake, test in an environment of its own, promote", s.application},
+		{"Look at what the repository remembers", s.remember},
 		{"Roll the tested image into production, under load", s.release},
 		{"Roll out a bad version", s.releaseBad},
 	} {

@@ -43,49 +43,30 @@ func (p *people) leave() rig.Report {
 	return <-p.report
 }
 
-// applyProduction applies the configuration of production with a version.
-func (s *stage) applyProduction(ctx context.Context, version string) (string, error) {
-	list := func(all ...string) string { return `["` + strings.Join(all, `","`) + `"]` }
-	return s.tool(ctx, s.example("prod"), "terraform", "apply", "-auto-approve", "-no-color",
-		"-var", "region="+home, "-var", "release="+version,
-		"-var", "subnet_ids="+list(s.landscape.Subnets...), "-var", "security_group_ids="+list(s.landscape.SecurityGroup),
-		"-var", "listener="+s.landscape.Listener, "-var", "alarms="+list(alarm), "-var", "observe_for=3s", "-var", "drain=2s")
-}
-
 // today brings up what is there before the demo begins.
 func (s *stage) today(ctx context.Context) error {
 	if err := s.setAlarm(ctx, types.StateValueOk); err != nil {
 		return err
 	}
-	s.run = "run-0"
-	first, err := s.allocateFor(ctx, "0c1d2e3", s.run)
+	if _, err := s.commit(ctx, "first", "CHANGES", "Red.\n"); err != nil {
+		return err
+	}
+	first, err := s.pipeRun(ctx, "--run-to", "bake")
 	if err != nil {
 		return err
 	}
-	if err := s.bakeVersion(ctx, first); err != nil {
+	if _, err := s.pipeRun(ctx, "--pipe", "release", "--version", first.Version); err != nil {
 		return err
 	}
-	if _, err := s.tool(ctx, s.example("prod"), "terraform", "init", "-no-color"); err != nil {
-		return err
-	}
-	if _, err := s.applyProduction(ctx, first); err != nil {
-		return err
-	}
-	things, err := rig.Tags(ctx, s.account, s.landscape)
-	if err != nil {
-		return err
-	}
-	s.production = slices.Collect(maps.Keys(things))
-	s.run = environment
-	s.say("%s serves version %s from 2 servers, behind the shared load balancer.", host, first)
+	s.say("")
+	s.say("%s serves version %s from 2 servers, behind the shared load balancer.", host, first.Version)
 	return nil
 }
 
 // release rolls the tested image into production.
 func (s *stage) release(ctx context.Context) error {
-	s.command("terraform -chdir=examples/strawberry/prod apply -var release=" + s.version + " …")
 	p := s.people(ctx)
-	_, err := s.applyProduction(ctx, s.version)
+	_, err := s.pipeRun(ctx, "--pipe", "release", "--version", s.version)
 	report := p.leave()
 	if err != nil {
 		return err
@@ -102,22 +83,23 @@ func (s *stage) release(ctx context.Context) error {
 
 // releaseBad rolls out a version that answers 500 and passes its health checks.
 func (s *stage) releaseBad(ctx context.Context) error {
-	s.run = "run-2"
-	bad, err := s.allocateFor(ctx, "9e8d7c6", s.run)
+	if _, err := s.commit(ctx, "sour", "CHANGES", "Sour.\n"); err != nil {
+		return err
+	}
+	s.say("Somebody is in a hurry, and leaves the tests of the next version out.")
+	summary, err := s.pipeRun(ctx, "--run-to", "bake")
 	if err != nil {
 		return err
 	}
+	bad := summary.Version
 	s.bad.Store(bad)
-	if err := s.bakeVersion(ctx, bad); err != nil {
-		return err
-	}
+	s.say("")
 	s.say("Version %s passes its health checks, and answers 500 to people. An alarm watches for that.", bad)
-	s.command("terraform -chdir=examples/strawberry/prod apply -var release=" + bad + " …")
 	p := s.people(ctx)
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- s.watch(watching, p.load) }()
-	_, err = s.applyProduction(ctx, bad)
+	summary, err = s.pipeRun(ctx, "--pipe", "release", "--version", bad)
 	stop()
 	watchErr := <-watched
 	report := p.leave()
@@ -127,11 +109,15 @@ func (s *stage) releaseBad(ctx context.Context) error {
 	if err == nil {
 		return errors.New("the bad version was rolled out")
 	}
-	_, text, found := strings.Cut(err.Error(), "Error: ")
-	// Terraform breaks lines.
-	if !found || !strings.Contains(strings.Join(strings.Fields(text), " "), "nothing is left that was made for this rollout") {
+	failed := summary.Failed()
+	// Terraform breaks lines, and draws a border beside them.
+	words := func(text string) string {
+		return strings.Join(strings.Fields(strings.ReplaceAll(text, "│", "")), " ")
+	}
+	if failed == nil || failed.Name != "roll out" || !strings.Contains(words(failed.Tail), "nothing is left that was made for this rollout") {
 		return err
 	}
+	_, text, _ := strings.Cut(failed.Tail, "Error: ")
 	s.quote("Error: " + text)
 	s.tell(report)
 	if report.Failed == 0 || report.Failed > report.Sent/4 {

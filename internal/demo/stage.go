@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	goversion "go/version"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,14 +45,14 @@ type stage struct {
 	store         builddata.Store
 	environ       []string
 
-	// version is the one that the demo is about, and run what allocates and
-	// bakes at the moment.
-	version, run string
-	// production are the things, by kind and id, that serve before the demo,
-	// and before what the account holds without the test environment.
-	production, before []string
+	// version is the one that the demo is about.
+	version string
 	// bad is the version whose servers fail.
 	bad atomic.Value
+	// webhook takes notifications, which are in notes.
+	webhook *httptest.Server
+	mu      sync.Mutex
+	notes   []string
 
 	scenes int
 	start  time.Time
@@ -88,7 +90,24 @@ func setUp(ctx context.Context) (s *stage, err error) {
 	if s.store, err = sqlite.Open(ctx, repository, clock.System{}); err != nil {
 		return s, err
 	}
+	s.webhook = httptest.NewServer(http.HandlerFunc(s.note))
+	programs, err := rig.Tool("packer")
+	if err != nil {
+		return s, err
+	}
+	list := func(all ...string) string { return `["` + strings.Join(all, `","`) + `"]` }
 	s.environ = append(append(os.Environ(), s.seen.Environ()...),
+		"PATH="+filepath.Dir(programs)+string(filepath.ListSeparator)+os.Getenv("PATH"),
+		"XDG_STATE_HOME="+filepath.Join(s.folder, "state"),
+		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
+		"GOWORK=off",
+		// The tests reach hosts that no name server knows by the load balancer.
+		"HTTP_PROXY="+s.plane.URL, "http_proxy="+s.plane.URL, "NO_PROXY=127.0.0.1,localhost",
+		"STRAWBERRY_SOURCE_AMI="+rig.BaseImage, "STRAWBERRY_REHEARSAL=true",
+		"STRAWBERRY_SUBNETS="+list(s.landscape.Subnets...), "STRAWBERRY_SECURITY_GROUPS="+list(s.landscape.SecurityGroup), "STRAWBERRY_LISTENER="+s.landscape.Listener,
+		"STRAWBERRY_ALARMS="+list(alarm), "STRAWBERRY_OBSERVE_FOR=3s", "STRAWBERRY_DRAIN=2s",
+		"STRAWBERRY_WEBHOOK="+s.webhook.URL+"/delivery",
 		"DELIVERY_REPOSITORY=sqlite://"+filepath.ToSlash(repository),
 		"AWS_REGION="+home,
 		"TF_CLI_CONFIG_FILE="+filepath.Join(s.folder, "terraform.rc"),
@@ -98,8 +117,50 @@ func setUp(ctx context.Context) (s *stage, err error) {
 		"CHECKPOINT_DISABLE=1",
 	)
 	fmt.Println("Setting up: the provider, the Packer plugin and the command line, built and installed for the demo alone.")
-	return s, s.install(ctx)
+	if err := s.install(ctx); err != nil {
+		return s, err
+	}
+	fmt.Println("Setting up: a checkout of strawberry, and the remote that it is pushed to.")
+	return s, s.checkOut(ctx)
 }
+
+// note takes a notification.
+func (s *stage) note(_ http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes = append(s.notes, string(text))
+}
+
+// checkOut makes a repository of the examples, as their own project would have it.
+func (s *stage) checkOut(ctx context.Context) error {
+	if err := os.WriteFile(s.example("go.mod"), []byte("module strawberry\n\ngo "+strings.TrimPrefix(goVersion(), "go")+"\n"), 0o600); err != nil {
+		return err
+	}
+	root := filepath.Join(s.folder, "examples")
+	for _, args := range [][]string{
+		{"init", "--quiet", "--bare", "--initial-branch=main", filepath.Join(s.folder, "remote.git")},
+		{"init", "--quiet", "--initial-branch=main"},
+		{"remote", "add", "origin", filepath.Join(s.folder, "remote.git")},
+	} {
+		if _, err := s.output(ctx, root, "git", args...); err != nil {
+			return err
+		}
+	}
+	// Which providers there are is a part of the revision.
+	for _, folder := range []string{"environment", "prod"} {
+		if _, err := s.tool(ctx, s.example(folder), "terraform", "init", "-no-color"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goVersion is the language version of this Go: "go1.26".
+func goVersion() string { return goversion.Lang(runtime.Version()) }
 
 // install puts provider and plugins where only this demo finds them.
 func (s *stage) install(ctx context.Context) error {
@@ -145,6 +206,9 @@ func (s *stage) takeDown() (err error) {
 	if s.store != nil {
 		err = s.store.Close()
 	}
+	if s.webhook != nil {
+		s.webhook.Close()
+	}
 	if s.plane != nil {
 		err = errors.Join(err, s.plane.Close())
 	}
@@ -174,17 +238,22 @@ func (s *stage) tool(ctx context.Context, folder, name string, args ...string) (
 	return s.output(ctx, folder, path, args...)
 }
 
-// output runs a program. When ctx ends it is interrupted, as by Ctrl-C, and
-// has a while to tidy up.
+// output runs a program and returns what it printed.
 func (s *stage) output(ctx context.Context, folder, program string, args ...string) (string, error) {
+	return s.telling(ctx, io.Discard, folder, program, args...)
+}
+
+// telling runs a program, and passes on what it tells beside its result. When
+// ctx ends it is interrupted, as by Ctrl-C, and has a while to tidy up.
+func (s *stage) telling(ctx context.Context, tell io.Writer, folder, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env = folder, append(slices.Clone(s.environ), "DELIVERY_RUN="+s.run)
+	cmd.Dir, cmd.Env = folder, s.environ
 	var out bytes.Buffer
 	var all transcript
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &all), &all
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &all), io.MultiWriter(&all, tell)
 	rig.Separate(cmd) // or Ctrl-C would reach it twice
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 30 * time.Second
+	cmd.WaitDelay = 2 * time.Minute
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, strings.TrimSpace(all.String()))
 	}

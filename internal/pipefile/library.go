@@ -113,9 +113,11 @@ func (l *Loader) fetch(ctx context.Context, address, ref string) (string, error)
 	}
 	defer func() { _ = os.RemoveAll(work) }() // it may be in its place by now
 	g := git{dir: work, environ: l.Environ}
+	// Maintenance would go on in the background, in a folder that is about to
+	// be moved.
 	for _, args := range [][]string{
 		{"init", "--quiet"},
-		{"fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, ref},
+		{"-c", "maintenance.auto=false", "fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, ref},
 		{"-c", "core.autocrlf=false", "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", "FETCH_HEAD"},
 	} {
 		if _, err := g.run(ctx, args...); err != nil {

@@ -39,7 +39,7 @@ type fileKey struct {
 	path   string
 }
 
-// MissingError says that there is no pipe of a name.
+// MissingError says why there is no pipe of a name.
 type MissingError struct {
 	Name string
 	err  error

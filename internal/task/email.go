@@ -41,7 +41,9 @@ func (l *Library) email() pipe.Definition {
 }
 
 // emailSubject is one line, whatever is in it.
-func emailSubject(c *pipe.Call) string { return clip(line(cmp.Or(c.Args.Text("subject"), tell(c.Run))), 200) }
+func emailSubject(c *pipe.Call) string {
+	return clip(line(cmp.Or(c.Args.Text("subject"), tell(c.Run))), 200)
+}
 
 func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	message, to, err := l.emailMessage(c)

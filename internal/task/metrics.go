@@ -88,7 +88,9 @@ var (
 )
 
 // segment makes a text a part of a metric's name.
-func segment(s string) string { return cmp.Or(strings.Trim(notInSegment.ReplaceAllString(s, "_"), "_"), "_") }
+func segment(s string) string {
+	return cmp.Or(strings.Trim(notInSegment.ReplaceAllString(s, "_"), "_"), "_")
+}
 
 // statsd packs metrics into datagrams.
 func statsd(all []metric) (packets [][]byte) {

@@ -74,10 +74,10 @@ func (l *Library) brought(ctx context.Context, c *pipe.Call) (pipe.Result, error
 	if err == nil {
 		v, err = store.Version(ctx, c.Run.Service, c.Run.Version)
 	}
-	switch number, parseErr := strconv.ParseInt(c.Values[pipe.ValueNumber], 10, 64); {
+	switch {
 	case err == nil:
-	case isUnavailable(err) && parseErr == nil:
-		v.Number = number
+	case isUnavailable(err) && c.Run.Number > 0:
+		v.Number = c.Run.Number
 		result := versioned(v, "version "+v.Name+", as the run was started with")
 		result.Warnings = []string{fmt.Sprintf("version %s could not be looked up: %v", v.Name, err)}
 		return result, nil
