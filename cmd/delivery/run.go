@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -243,11 +244,12 @@ func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
 	p("\nRun just that step again:\n  %s\n", again)
 }
 
+// plainWord is one that no shell takes for anything else.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9._/:-]+$`)
+
 // quoted is a word for the shell.
 func quoted(word string) string {
-	if strings.IndexFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:", r))
-	}) < 0 && word != "" {
+	if plainWord.MatchString(word) {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"

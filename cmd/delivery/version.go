@@ -51,7 +51,7 @@ func (s *ofService) addTo(cmd *cobra.Command) {
 }
 
 // name is the service that is meant.
-func (s *ofService) name(ctx context.Context) (string, error) {
+func (s *ofService) name() (string, error) {
 	if s.service != "" {
 		return s.service, nil
 	}
@@ -64,7 +64,7 @@ func (s *ofService) name(ctx context.Context) (string, error) {
 
 // with calls f with the service and the repository.
 func (s *ofService) with(ctx context.Context, f func(store builddata.Store, service string) error) (err error) {
-	service, err := s.name(ctx)
+	service, err := s.name()
 	if err != nil {
 		return err
 	}

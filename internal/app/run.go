@@ -403,8 +403,8 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 	}
 	text := fmt.Sprintf("%s (%s, begun at %s by %s) is lost: %s", what, s.Run.Pipe, s.Run.StartedAt.Format(time.RFC3339), s.Run.Holder, s.Run.Message)
 	definition, err := pipe.Decode(s.Run.Definition)
-	if err != nil {
-		return text
+	if err != nil || s.Run.Number == 0 {
+		return text // without a version, nothing was made of one
 	}
 	var tidy []string
 	for section, step := range definition.Tasks() {

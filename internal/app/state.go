@@ -103,7 +103,7 @@ func (e *CheckoutBusyError) Error() string {
 // LockCheckout keeps other runs of this user out of a checkout until release
 // is called, or this process dies.
 func (s State) LockCheckout(root, holder string) (release func() error, err error) {
-	real, err := filepath.EvalSymlinks(root)
+	path, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func (s State) LockCheckout(root, holder string) (release func() error, err erro
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("lock the checkout %s: %w", root, err)
 	}
-	digest := sha256.Sum256([]byte(real))
-	path := filepath.Join(folder, hex.EncodeToString(digest[:12]))
+	digest := sha256.Sum256([]byte(path))
+	path = filepath.Join(folder, hex.EncodeToString(digest[:12]))
 	lock := flock.New(path + ".lock")
 	ok, err := lock.TryLock()
 	if err != nil {

@@ -152,7 +152,7 @@ func (s *stage) checkOut(ctx context.Context) error {
 	}
 	// Which providers there are is a part of the revision.
 	for _, folder := range []string{"environment", "prod"} {
-		if _, err := s.tool(ctx, s.example(folder), "terraform", "init", "-no-color"); err != nil {
+		if err := s.tool(ctx, s.example(folder), "terraform", "init", "-no-color"); err != nil {
 			return err
 		}
 	}
@@ -194,7 +194,7 @@ func (s *stage) install(ctx context.Context) error {
 		return err
 	}
 	for source, binary := range map[string]string{"github.com/hashicorp/amazon": amazon, "github.com/pipes-as-code/delivery": plugin} {
-		if _, err := s.tool(ctx, "", "packer", "plugins", "install", "--path", binary, source); err != nil {
+		if err := s.tool(ctx, "", "packer", "plugins", "install", "--path", binary, source); err != nil {
 			return err
 		}
 	}
@@ -229,13 +229,14 @@ func (s *stage) example(elements ...string) string {
 	return filepath.Join(append([]string{s.folder, "examples", "strawberry"}, elements...)...)
 }
 
-// tool runs a program that "make tools" brought, and returns what it printed.
-func (s *stage) tool(ctx context.Context, folder, name string, args ...string) (string, error) {
+// tool runs a program that "make tools" brought.
+func (s *stage) tool(ctx context.Context, folder, name string, args ...string) error {
 	path, err := rig.Tool(name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return s.output(ctx, folder, path, args...)
+	_, err = s.output(ctx, folder, path, args...)
+	return err
 }
 
 // output runs a program and returns what it printed.

@@ -31,12 +31,18 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 	start := r.Clock.Now()
 	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: start.UTC().Truncate(time.Microsecond)}
 	leftOut, err := r.leftOut(section, step, values)
-	index := r.began(s, leftOut == "")
-
+	index := r.add(s)
+	if leftOut == "" {
+		// On record before anybody hears of it, or a runner that dies now would
+		// be found to have been elsewhere.
+		r.event(step, s, builddata.Started)
+		if r.Observer != nil {
+			r.Observer.StepBegan(s)
+		}
+	}
 	var result Result
 	var out *output
 	if err == nil && leftOut == "" {
-		r.event(step, s, builddata.Started)
 		out = r.output(step)
 		masked := r.Mask.Writer(out)
 		for {
@@ -223,16 +229,12 @@ func (r *run) output(step *Step) *output {
 	return out
 }
 
-// began adds a step to the summary, and tells of one that is run.
-func (r *run) began(s StepSummary, told bool) (index int) {
+// add adds a step to the summary.
+func (r *run) add(s StepSummary) (index int) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.summary.Steps = append(r.summary.Steps, s)
-	index = len(r.summary.Steps) - 1
-	r.mu.Unlock()
-	if r.Observer != nil && told {
-		r.Observer.StepBegan(s)
-	}
-	return index
+	return len(r.summary.Steps) - 1
 }
 
 func (r *run) ended(index int, step *Step, s StepSummary) {

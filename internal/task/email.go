@@ -60,7 +60,11 @@ func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 		if cause := context.Cause(bounded); cause != nil {
 			err = cause
 		}
-		err = fmt.Errorf("the mail by %s: %s", c.Args.Text("server"), line(err.Error()))
+		why := line(err.Error())
+		if errors.Is(err, mail.ErrNoSupportedAuthDiscovered) {
+			why += "; without TLS no password is sent as it is: use a server, or a port of it, that speaks TLS"
+		}
+		err = fmt.Errorf("the mail by %s: %s", c.Args.Text("server"), why)
 	}
 	return delivered(ctx, c, fmt.Sprintf("mailed %s: %s", strings.Join(to, ", "), emailSubject(c)), err)
 }

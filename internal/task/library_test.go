@@ -92,14 +92,19 @@ func (b *bench) try(t *testing.T, name string, args pipe.Args, declared ...strin
 
 func (b *bench) do(t *testing.T, ctx context.Context, name string, c *call) (pipe.Result, error) { //nolint:revive // t comes first in tests
 	t.Helper()
+	c.Task = name
+	result, err := b.definition(t, name).Run(ctx, &c.Call)
+	t.Logf("%s: %+v, %v\n%s", name, result, err, c.out)
+	return result, err
+}
+
+func (b *bench) definition(t *testing.T, name string) pipe.Definition {
+	t.Helper()
 	d, ok := task.New(b.Dependencies).Task(name)
 	if !ok {
 		t.Fatalf("there is no task %s", name)
 	}
-	c.Task = name
-	result, err := d.Run(ctx, &c.Call)
-	t.Logf("%s: %+v, %v\n%s", name, result, err, c.out)
-	return result, err
+	return d
 }
 
 // write writes a file of the checkout.

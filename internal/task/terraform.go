@@ -90,8 +90,7 @@ func newTerraform(ctx context.Context, c *pipe.Call) (*terraform, error) {
 // findProgram finds the first of some programs on the PATH of the step.
 func findProgram(c *pipe.Call, names []string) (string, error) {
 	for _, name := range names {
-		path := program(c, name)
-		if path != name {
+		if path := program(c, name); filepath.IsAbs(path) {
 			if _, err := os.Stat(path); err != nil {
 				return "", &process.NotFoundError{Program: path, Err: err}
 			}

@@ -1,0 +1,282 @@
+package task_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"mime"
+	"mime/quotedprintable"
+	"net"
+	netmail "net/mail"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// certificate is that of the mail server here. TestMain has it trusted.
+var certificate tls.Certificate
+
+func makeCertificate() (file []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	certificate = tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), nil
+}
+
+// trustCertificate has Go trust the mail server, where Go takes that from the
+// environment.
+func trustCertificate() (forget func(), err error) {
+	dir, err := os.MkdirTemp("", "delivery-certificate-")
+	if err != nil {
+		return nil, err
+	}
+	forget = func() { _ = os.RemoveAll(dir) }
+	file, err := makeCertificate()
+	if err != nil {
+		return forget, err
+	}
+	path := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		return forget, err
+	}
+	return forget, os.Setenv("SSL_CERT_FILE", path)
+}
+
+// mailServer speaks as much SMTP as it takes to get a mail.
+type mailServer struct {
+	address string
+	// extensions are what it offers, refuse is what it answers to RCPT.
+	extensions []string
+	refuse     string
+
+	mu    sync.Mutex
+	mails []mail
+}
+
+type mail struct {
+	from, to  string
+	auth      string
+	encrypted bool
+	data      []byte
+}
+
+func startMailServer(t *testing.T, refuse string, extensions ...string) *mailServer {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &mailServer{address: "localhost:" + port, extensions: extensions, refuse: refuse}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(conn)
+		}
+	}()
+	return s
+}
+
+func (s *mailServer) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	var m mail
+	c := textproto.NewConn(conn)
+	say := func(line string) { _ = c.PrintfLine("%s", line) }
+	say("220 localhost ESMTP")
+	for {
+		line, err := c.ReadLine()
+		if err != nil {
+			return
+		}
+		verb, rest, _ := strings.Cut(line, " ")
+		switch strings.ToUpper(verb) {
+		case "EHLO":
+			say("250-localhost")
+			for _, extension := range s.extensions {
+				if extension != "STARTTLS" || !m.encrypted {
+					say("250-" + extension)
+				}
+			}
+			say("250 8BITMIME")
+		case "STARTTLS":
+			say("220 go on")
+			conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}})
+			c, m.encrypted = textproto.NewConn(conn), true
+		case "AUTH":
+			m.auth = rest
+			say("235 welcome")
+		case "MAIL":
+			m.from = rest
+			say("250 ok")
+		case "RCPT":
+			if s.refuse != "" {
+				say(s.refuse)
+				continue
+			}
+			m.to += rest
+			say("250 ok")
+		case "DATA":
+			say("354 go on")
+			if m.data, err = c.ReadDotBytes(); err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.mails = append(s.mails, m)
+			s.mu.Unlock()
+			say("250 ok")
+		case "QUIT":
+			say("221 bye")
+			return
+		default:
+			say("250 ok")
+		}
+	}
+}
+
+// only returns the mail that the server got.
+func (s *mailServer) only(t *testing.T) (mail, *netmail.Message, string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mails) != 1 {
+		t.Fatalf("the server got %d mails, want one", len(s.mails))
+	}
+	message, err := netmail.ReadMessage(bytes.NewReader(s.mails[0].data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := message.Body
+	if message.Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
+		body = quotedprintable.NewReader(body)
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.mails[0], message, string(text)
+}
+
+func TestEmail(t *testing.T) {
+	base := func(s *mailServer, more pipe.Args) pipe.Args {
+		args := pipe.Args{"to": []string{"Ada <ada@example.com>", "bob@example.com, carl@example.com"}, "from": "Delivery <ci@example.com>", "server": s.address}
+		for name, value := range more {
+			args[name] = value
+		}
+		return args
+	}
+	t.Run("Plain", func(t *testing.T) {
+		s := startMailServer(t, "")
+		b := newBench(t)
+		b.run = failed()
+		got, _, err := b.try(t, "notify.email", base(s, nil))
+		if err != nil || len(got.Warnings) > 0 {
+			t.Fatalf("got %+v (%v)", got, err)
+		}
+		envelope, message, text := s.only(t)
+		if envelope.auth != "" || envelope.encrypted || !strings.Contains(envelope.from, "<ci@example.com>") || strings.Count(envelope.to, "@example.com>") != 3 {
+			t.Errorf("got %+v", envelope)
+		}
+		for name, want := range map[string]string{
+			"From": `"Delivery" <ci@example.com>`, "To": `"Ada" <ada@example.com>, <bob@example.com>, <carl@example.com>`,
+			"Subject": "strawberry 17: application failed at functional tests: exit code 1 <&>", "Content-Type": "text/plain; charset=UTF-8", "Date": "Sun, 01 Nov 2026 12:00:00 +0000",
+		} {
+			if got := message.Header.Get(name); got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
+		for _, want := range []string{"Run:         01RUN", "succeeded    build", "failed       functional tests: exit code 1", "got 2"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the text does not say %q:\n%s", want, text)
+			}
+		}
+	})
+	t.Run("EncryptedAndSignedIn", func(t *testing.T) {
+		if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
+			t.Skip("Go does not take trusted certificates from the environment here")
+		}
+		s := startMailServer(t, "", "STARTTLS", "AUTH PLAIN LOGIN")
+		got, out, err := newBench(t).try(t, "notify.email", base(s, pipe.Args{"tls": "required", "username": "ci", "password": "s3cr3t", "subject": "Über\r\nBcc: eve@example.com", "text": "Hallo Größe\n.\n"}))
+		if err != nil || len(got.Warnings) > 0 || strings.Contains(out, "s3cr3t") {
+			t.Fatalf("got %+v (%v)", got, err)
+		}
+		envelope, message, text := s.only(t)
+		subject, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject"))
+		if err != nil || subject != "Über Bcc: eve@example.com" || message.Header.Get("Bcc") != "" {
+			t.Errorf("got the headers %+v (%v)", message.Header, err)
+		}
+		if want := "PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00ci\x00s3cr3t")); envelope.auth != want || !envelope.encrypted {
+			t.Errorf("got %+v", envelope)
+		}
+		if strings.TrimSpace(strings.ReplaceAll(text, "\r", "")) != "Hallo Größe\n." {
+			t.Errorf("got the text %q", text)
+		}
+	})
+	for _, tt := range []struct {
+		name       string
+		refuse     string
+		extensions []string
+		args       pipe.Args
+		says       string
+	}{
+		{"NoTLS", "", nil, pipe.Args{"tls": "required"}, "STARTTLS"},
+		{"NoPasswordWithoutTLS", "", []string{"AUTH PLAIN LOGIN"}, pipe.Args{"username": "ci", "password": "s3cr3t"}, "without TLS no password is sent"},
+		{"Refused", "550 no such user", nil, nil, "no such user"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startMailServer(t, tt.refuse, tt.extensions...)
+			b := newBench(t)
+			args := base(s, tt.args)
+			got, out, err := b.try(t, "notify.email", args)
+			if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], tt.says) || strings.Contains(out, "s3cr3t") {
+				t.Errorf("got %+v (%v)", got, err)
+			}
+			args["required"] = true
+			_, _, err = b.try(t, "notify.email", args)
+			wantError(t, err, tt.says)
+			if len(s.mails) > 0 {
+				t.Errorf("got %+v", s.mails)
+			}
+		})
+	}
+	t.Run("WrongArguments", func(t *testing.T) {
+		for says, args := range map[string]pipe.Args{
+			`to: "nobody"`: {"to": []string{"nobody"}}, "to: nobody is named": {"to": []string{}}, `from: "a@b\r\nBcc: c@d"`: {"from": "a@b\r\nBcc: c@d"},
+			"has not the form host:port": {"server": "localhost"}, "auto, required, none": {"tls": "maybe"},
+		} {
+			_, _, err := newBench(t).try(t, "notify.email", base(&mailServer{address: "localhost:1"}, args))
+			wantError(t, err, says)
+		}
+	})
+}
