@@ -134,10 +134,15 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	if err != nil {
 		return summary, err
 	}
+	scratch, err := project.State.Scratch(run.ID)
+	if err != nil {
+		return summary, errors.Join(err, journal.Close(context.WithoutCancel(ctx)))
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	engine := &pipe.Engine{
 		Library: library, Clock: p.Clock, Recorder: journal, Observer: o.Observer, Mask: mask,
 		Log: project.State.Logs(run.ID), NewID: func() string { return spool.NewID(p.Clock.Now()) },
-		Folder: project.Root, Environ: environ,
+		Folder: project.Root, Scratch: scratch, Environ: environ,
 	}
 	summary = engine.Run(ctx, pipe.Request{
 		Pipe: loaded, Run: run, Version: o.Version, Values: values, Secrets: project.Secrets, To: o.To, Only: o.Only, Interrupt: o.Interrupt,

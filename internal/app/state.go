@@ -65,6 +65,19 @@ func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string,
 	}
 }
 
+// Scratch makes a folder that only this user reads, and that goes with a run.
+func (s State) Scratch(run string) (folder string, err error) {
+	all := filepath.Join(s.folder, "scratch")
+	if err := os.MkdirAll(all, 0o700); err != nil {
+		return "", fmt.Errorf("make a folder for the run: %w", err)
+	}
+	folder = filepath.Join(all, run)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return "", fmt.Errorf("make a folder for the run: %w", err)
+	}
+	return folder, nil
+}
+
 // prune removes all but the latest logs. What cannot be removed is only in the
 // way of nobody.
 func (s State) prune(folder string) {

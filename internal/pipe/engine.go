@@ -28,9 +28,10 @@ type Engine struct {
 	Log func(step string) (io.WriteCloser, string, error)
 	// NewID returns an id that is unique and sorts by time.
 	NewID func() string
-	// Folder is where the pipe runs, Environ the environment of what it starts.
-	Folder  string
-	Environ []string
+	// Folder is where the pipe runs, Environ the environment of what it starts;
+	// Scratch is that of a Call.
+	Folder, Scratch string
+	Environ         []string
 }
 
 // Recorder brings what happens to the build data repository, now or later.
@@ -109,9 +110,9 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 		return r.end(soft)
 	}
 	toFirst, toMain := r.routes()
-	failed := r.steps(soft, First, req.Pipe.First, toFirst, values, true)
+	failed := r.walk(soft, First, req.Pipe.First, toFirst, values, true)
 	if !failed && soft.Err() == nil && toFirst == nil {
-		failed = r.steps(soft, Main, req.Pipe.Main, toMain, values, false)
+		failed = r.walk(soft, Main, req.Pipe.Main, toMain, values, false)
 	}
 	values[ValueStatus], values[ValueFailedStep] = string(builddata.Succeeded), ""
 	if failed || soft.Err() != nil {
@@ -121,7 +122,7 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 		}
 	}
 	r.lastly(values)
-	r.steps(ctx, Last, req.Pipe.Last, nil, values, true)
+	r.walk(ctx, Last, req.Pipe.Last, nil, values, true)
 	return r.end(soft)
 }
 
@@ -144,8 +145,12 @@ type run struct {
 	fails, secret map[string]bool
 	start         time.Time
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// summary lists the steps that have ended, as they did; none of them
+	// changes any more, so that it can be shared. The list steps has all, as
+	// they began.
 	summary Summary
+	steps   []StepSummary
 }
 
 func (r *run) begin(values Values) {
@@ -205,7 +210,7 @@ func (r *run) end(soft context.Context) Summary {
 	defer r.record()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.summary.Status, r.summary.Elapsed = status, r.elapsed(r.start)
+	r.summary.Status, r.summary.Elapsed, r.summary.Steps = status, r.elapsed(r.start), r.steps
 	record := &r.Request.Run
 	record.Status, record.EndedAt = status, r.Clock.Now().UTC().Truncate(time.Microsecond)
 	record.SeenAt = record.EndedAt
@@ -220,9 +225,9 @@ func (r *run) end(soft context.Context) Summary {
 // elapsed is how long something took; a clock that was set back took no time.
 func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.Clock.Now().Sub(since)) }
 
-// steps runs steps that follow each other, as far as the path goes, and
+// walk runs steps that follow each other, as far as the path goes, and
 // reports whether any failed. Unless all of them are to run, it stops there.
-func (r *run) steps(ctx context.Context, section Section, steps []Step, path route, values Values, all bool) (failed bool) {
+func (r *run) walk(ctx context.Context, section Section, steps []Step, path route, values Values, all bool) (failed bool) {
 	for i := range steps {
 		step := &steps[i]
 		if ctx.Err() != nil || failed && !all {
@@ -254,7 +259,7 @@ func (r *run) parallel(ctx context.Context, section Section, step *Step, inside 
 		own := values.Clone()
 		go func() {
 			defer wait.Done()
-			outcomes[i] = r.steps(ctx, section, branch, inside, own, all)
+			outcomes[i] = r.walk(ctx, section, branch, inside, own, all)
 		}()
 		if r.Mock {
 			wait.Wait() // so that the order can be told

@@ -3,6 +3,8 @@ package pipe
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -188,8 +190,24 @@ func (s scope) script(v Value) (Script, error) {
 	return script, nil
 }
 
-// shell runs a text as POSIX has it.
-func shell(text string) []string { return []string{"sh", "-c", text} }
+// plainCommand is a text in which a shell has nothing to do but to split it.
+var plainCommand = regexp.MustCompile(`^[A-Za-z0-9_./-]+( +[A-Za-z0-9_@%+=:,./-]+)*$`)
+
+// shellWords are the commands that only a shell has.
+var shellWords = strings.Fields(`. alias bg break case cd command continue do done elif else esac eval exec exit export fc fg fi for
+	getopts hash if jobs local read readonly return set shift then times trap type ulimit umask unalias unset until wait while`)
+
+// shell runs a text as POSIX has it: by the shell, unless that had nothing to
+// do but to start one program. make does the same, which is faster, and finds
+// a missing program before it is started.
+func shell(text string) []string {
+	if text = strings.TrimSpace(text); plainCommand.MatchString(text) {
+		if words := strings.Fields(text); !slices.Contains(shellWords, words[0]) {
+			return words
+		}
+	}
+	return []string{"sh", "-c", text}
+}
 
 // describe names what somebody wrote.
 func describe(v Value) string {

@@ -138,7 +138,7 @@ func (r *run) attempt(ctx context.Context, step *Step, values Values, out io.Wri
 	}
 	call := &Call{
 		Step: step.Name, Task: step.Task, Args: args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(),
-		Output: out, Folder: r.Folder, Environ: r.environ(values), Flush: r.flush,
+		Output: out, Folder: r.Folder, Scratch: r.Scratch, Environ: r.environ(values), Flush: r.flush,
 	}
 	do := d.Run
 	if r.Mock {
@@ -233,13 +233,14 @@ func (r *run) output(step *Step) *output {
 func (r *run) add(s StepSummary) (index int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.summary.Steps = append(r.summary.Steps, s)
-	return len(r.summary.Steps) - 1
+	r.steps = append(r.steps, s)
+	return len(r.steps) - 1
 }
 
 func (r *run) ended(index int, step *Step, s StepSummary) {
 	r.mu.Lock()
-	r.summary.Steps[index] = s
+	r.steps[index] = s
+	r.summary.Steps = append(r.summary.Steps, s)
 	r.mu.Unlock()
 	if s.Status != Skipped {
 		r.event(step, s, s.Status)
@@ -276,7 +277,7 @@ func (r *run) snapshot() Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.summary
-	s.Steps = slices.Clone(s.Steps)
+	s.Steps = s.Steps[:len(s.Steps):len(s.Steps)]
 	s.Elapsed = r.elapsed(r.start)
 	return s
 }

@@ -22,7 +22,7 @@ type Summary struct {
 	// Status is Started while the run goes on. In the section last it is what
 	// the run will end with, unless more fails.
 	Status builddata.Status `json:"status"`
-	// Steps are those that began, in the order in which they did.
+	// Steps are those that have ended; in the end, in the order in which they began.
 	Steps     []StepSummary `json:"steps"`
 	StartedAt time.Time     `json:"started_at"`
 	// Elapsed is how long the run took, by the monotonic clock where there is one.

@@ -83,8 +83,10 @@ type Call struct {
 	// Output takes what the task prints. What goes there is captured, and
 	// secrets in it are masked.
 	Output io.Writer
-	// Folder is where the pipe runs: the root of the checkout.
-	Folder string
+	// Folder is where the pipe runs: the root of the checkout. Scratch is for
+	// files that nobody else may read, and that may go with the run; empty is
+	// the machine's folder for such.
+	Folder, Scratch string
 	// Environ is the environment of programs that the task starts. DELIVERY_*
 	// is in it.
 	Environ []string

@@ -28,7 +28,7 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, content := range []string{
-		"", "\n", "---\n...\n", "- a", "a", "17", "~", "[]", "{}", "\uFEFF- a\r\n- b\r", "- a\n---\n- b\n", "%YAML 1.2\n---\n- a\n", "%TAG ! tag:x,2000:\n---\n- !a b\n",
+		"", "\n", "---\n...\n", "- a", "a", "17", "~", "[]", "{}", "\uFEFF- a\r\n- b\r", "- a\n---\n- b\n", "%YAML 1.2\n---\n- a\n", "%TAG ! tag:x,2000:\n---\n- !a b\n", "%TAG !! x\n---\n!a ",
 		"name: p\ndescription: d\nfirst: [a]\nmain:\n- do: b\n  name: n\n  when: ${{ x ?? 'y' }}\n  outputs: [o]\n  timeout: 1m\n  retries: 2\n  retry_after: 5s\n  arg: {l: [1, 2.5, true, ~, 'q', \"d\\n\"]}\nlast:\n- ref: ci\n",
 		"- parallel: [[a, b], {do: c}, d]\n  when: ${{ x }}\n- ref: ./p.yml\n- ref: q\n- ref: ../../x\n",
 		"pipe:\n- do: [{tasks: [{name: a, type: b}]}, {tasks: [c]}]\n  parallel: true\n- tasks: [{type: d}]\n",

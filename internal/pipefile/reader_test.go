@@ -124,6 +124,12 @@ main:
   a pipes/p.yml:2:5 text="x\ny\n"@3:11
   b pipes/p.yml:6:5
 `},
+		"PlacesAfterTabsTagsAndTrailingSpaces": {"- {a: !!str x, b: 'y', do: z, c: w}\n- do: b  \n  c: d  \n    e\t\n  f:\tg\n", `
+p pipes/p.yml:1:1
+main:
+  z pipes/p.yml:1:3 a="x"@1:7 b="y"@1:19 c="w"@1:34
+  b pipes/p.yml:2:3 c="d e"@3:6 f="g"@5:6
+`},
 		"DocumentMarks": {"%YAML 1.2\n---\n- a\n...\n", `
 p pipes/p.yml:3:1
 main:
@@ -306,6 +312,7 @@ func TestLoader_Faults(t *testing.T) {
 		"ExpressionInFlow":  {"- {do: a, command: ${{ x }}}\n", "\n1:21: is not valid YAML: within { } and [ ], a text with ${{ }} has to be in quotes"},
 		"ColonInText":       {"- do: a\n  text: b: c\n", "\n2:9: is not valid YAML: a key is not expected here; mind the indentation, and put a text that holds a colon and a space in quotes"},
 		"Unclosed":          {"- do: 'a\n", "\n1:7: is not valid YAML: could not find end character of single-quoted text"},
+		"ParserBreaksDown":  {"%TAG !! x\n---\n!a ", "\n1:1: is not valid YAML (it made the YAML parser break down: runtime error: invalid memory address or nil pointer dereference)"},
 		"UnknownAlias":      {"- do: a\n  b: *c\n", "\n2:6: *c stands for nothing: no &c comes before it; put it in quotes if it is a text"},
 		"AliasOfItself":     {"- do: a\n  b: &c [*c]\n", "\n2:10: *c stands for nothing: no &c comes before it; put it in quotes if it is a text"},
 		"Tags":              {"- do: a\n  b: !secret x\n  c: !!binary aGk=\n", "\n2:6: the tag !secret is not understood here: leave it out\n3:6: the tag !!binary is not understood here: leave it out"},

@@ -15,8 +15,6 @@ func interrupt(group int) { _ = syscall.Kill(-group, syscall.SIGINT) }
 func terminate(group int) { _ = syscall.Kill(-group, syscall.SIGTERM) }
 func kill(group int)      { _ = syscall.Kill(-group, syscall.SIGKILL) }
 
-func alive(group int) bool { return syscall.Kill(-group, 0) == nil }
-
 // signalOf names the signal that ended a program, empty if none did.
 func signalOf(e *exec.ExitError) string {
 	if status, ok := e.Sys().(syscall.WaitStatus); ok && status.Signaled() {

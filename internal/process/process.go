@@ -238,6 +238,8 @@ func Variable(environ []string, name string) string {
 	return ""
 }
 
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
 // outputs carry what a program prints to where it goes. os/exec would do so,
 // too, but wait for whoever holds the other ends.
 type outputs struct {
@@ -270,10 +272,11 @@ func (o *outputs) copy() {
 		o.done.Add(1)
 		go func() {
 			defer o.done.Done()
-			buffer := make([]byte, 32<<10)
+			buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // it holds nothing else
+			defer buffers.Put(buffer)
 			lost := false
 			for {
-				n, err := one.read.Read(buffer)
+				n, err := one.read.Read(buffer[:])
 				if n > 0 && !lost {
 					// A writer that fails must not block the program.
 					_, writeErr := one.to.Write(buffer[:n])

@@ -131,7 +131,7 @@ func TestRun_Interrupted(t *testing.T) {
 		prints     string
 	}{
 		{"Obeys", `trap 'echo tidied; exit 0' INT; echo ready; sleep 60 & wait`, false, "tidied"},
-		{"Child", `echo ready; sh -c 'trap "echo child; exit 1" INT; sleep 60 & wait'`, false, "child"},
+		{"Child", `sh -c 'trap "echo child; exit 1" INT; echo ready; sleep 60 & wait'`, false, "child"},
 		{"IgnoresInterrupts", `trap '' INT; trap 'echo terminated; exit 1' TERM; echo ready; sleep 60 & wait`, false, "terminated"},
 		{"IgnoresEverything", `trap '' INT TERM; echo ready; while :; do sleep 60; done`, true, "ready"},
 	} {

@@ -66,6 +66,10 @@ type entry struct {
 	Event   *builddata.Event `json:"event,omitempty"`
 }
 
+// together is for how long what happens is gathered before it is sent. It is in
+// the file by then.
+const together = 250 * time.Millisecond
+
 // extension ends the names of journals.
 const extension = ".journal"
 
@@ -161,6 +165,11 @@ func (j *Journal) send(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-j.wake:
+			// What happens at about the same time goes together: each commit is
+			// synced to the disk, which keeps the steps from writing theirs.
+			if j.clock.Sleep(ctx, together) != nil {
+				return
+			}
 			// An error stays in the queue, for the next sign of life or for Flush.
 			_ = j.Flush(ctx)
 		}

@@ -31,11 +31,11 @@ func (l *Library) build(name, preset string) pipe.Definition {
 		if err != nil {
 			return pipe.Result{}, err
 		}
-		dir, err := folder(c, "folder")
+		dir, err := folder(c)
 		if err != nil {
 			return pipe.Result{}, err
 		}
-		result, err := script(ctx, c, s, dir)
+		result, err := l.script(ctx, c, s, dir)
 		if err != nil {
 			return result, err
 		}

@@ -22,13 +22,13 @@ var (
 	envArgument    = pipe.Argument{Name: "env", Kind: pipe.Table, Summary: "Variables to add to the environment."}
 )
 
-// folder returns the folder that an argument names, which has to be there.
-func folder(c *pipe.Call, argument string) (string, error) {
-	path := within(c.Folder, c.Args.Text(argument))
+// folder returns the folder to run in, which has to be there.
+func folder(c *pipe.Call) (string, error) {
+	path := within(c.Folder, c.Args.Text(folderArgument.Name))
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "", fmt.Errorf("the folder %s does not exist in %s", c.Args.Text(argument), c.Folder)
+		return "", fmt.Errorf("the folder %s does not exist in %s", c.Args.Text(folderArgument.Name), c.Folder)
 	case err != nil:
 		return "", err
 	case !info.IsDir():
@@ -76,15 +76,10 @@ type command struct {
 
 // start runs a command with what it prints going to the step's output, and
 // returns the values that it gave back.
-func start(ctx context.Context, c *pipe.Call, cmd command) (result pipe.Result, err error) {
-	scratch, err := os.MkdirTemp("", "delivery-step-")
+func (l *Library) start(ctx context.Context, c *pipe.Call, cmd command) (result pipe.Result, err error) {
+	file, err := l.outputs.take(c.Scratch)
 	if err != nil {
-		return result, fmt.Errorf("make a folder for what the command gives back: %w", err)
-	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // in the folder for what may be removed at any time
-	file := filepath.Join(scratch, "output")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		return result, fmt.Errorf("make a file for what the command gives back: %w", err)
+		return result, err
 	}
 	ended, err := process.Run(ctx, process.Command{
 		Args: cmd.args, Dir: cmd.dir, Environ: append(slices.Clone(cmd.environ), outputVariable+"="+file),
@@ -96,17 +91,20 @@ func start(ctx context.Context, c *pipe.Call, cmd command) (result pipe.Result, 
 	if ended.Forced {
 		result.Warnings = append(result.Warnings, "it did not end when it was interrupted, and was killed")
 	}
-	if err != nil {
-		return result, err
+	var readErr error
+	if result.Outputs, readErr = readOutputs(file); err == nil {
+		err = readErr
 	}
-	result.Outputs, err = readOutputs(file)
-	return result, err
+	if err != nil {
+		result.Outputs = nil
+	}
+	return result, errors.Join(err, l.outputs.give(file, c.Scratch, ended))
 }
 
 // script runs the step's command in a folder.
-func script(ctx context.Context, c *pipe.Call, s pipe.Script, dir string) (pipe.Result, error) {
+func (l *Library) script(ctx context.Context, c *pipe.Call, s pipe.Script, dir string) (pipe.Result, error) {
 	for text := range strings.Lines(strings.TrimRight(s.Text, "\n")) {
 		say(c, "$ %s", strings.TrimRight(text, "\r\n"))
 	}
-	return start(ctx, c, command{args: s.Args, dir: dir, environ: environ(c, s.Environ...)})
+	return l.start(ctx, c, command{args: s.Args, dir: dir, environ: environ(c, s.Environ...)})
 }

@@ -104,7 +104,7 @@ func TestCommand(t *testing.T) {
 func TestBuild_Presets(t *testing.T) {
 	bin := t.TempDir()
 	for _, name := range []string{"gradle", "mvn", "go"} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho \"$(basename \"$0\") $*\"\n"), 0o700); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho \"$(basename \"$0\") $*\"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

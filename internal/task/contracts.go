@@ -27,7 +27,7 @@ func (l *Library) contracts() pipe.Definition {
 			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that the contracts write, from the consumer's folder."},
 			folderArgument, envArgument,
 		},
-		Run: runContracts,
+		Run: l.runContracts,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "run the contracts in " + contractsFolder(c)
 		}),
@@ -36,8 +36,8 @@ func (l *Library) contracts() pipe.Definition {
 
 func contractsFolder(c *pipe.Call) string { return cmp.Or(c.Args.Text("contracts"), "contracts") }
 
-func runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	dir, err := folder(c, "folder")
+func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	dir, err := folder(c)
 	if err != nil {
 		return pipe.Result{}, err
 	}
@@ -60,7 +60,7 @@ func runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	var sum testReport
 	var broken []string
 	for _, consumer := range consumers {
-		one, report, err := runContract(ctx, c, filepath.Join(root, consumer))
+		one, report, err := l.runContract(ctx, c, filepath.Join(root, consumer))
 		if cause := context.Cause(ctx); cause != nil {
 			return result, cause
 		}
@@ -88,7 +88,7 @@ func runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 }
 
 // runContract runs the contract of one consumer.
-func runContract(ctx context.Context, c *pipe.Call, dir string) (pipe.Result, testReport, error) {
+func (l *Library) runContract(ctx context.Context, c *pipe.Call, dir string) (pipe.Result, testReport, error) {
 	program := filepath.Join(dir, contractProgram)
 	info, err := os.Stat(program)
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
@@ -99,7 +99,7 @@ func runContract(ctx context.Context, c *pipe.Call, dir string) (pipe.Result, te
 		return pipe.Result{}, testReport{}, err
 	}
 	say(c, "$ %s", program)
-	result, failed := start(ctx, c, command{args: []string{program}, dir: dir, environ: environ(c)})
+	result, failed := l.start(ctx, c, command{args: []string{program}, dir: dir, environ: environ(c)})
 	if len(expected.patterns) == 0 || ctx.Err() != nil {
 		return result, testReport{}, failed
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,12 +18,23 @@ import (
 // does not answer must not hold a delivery up.
 const patience = 30 * time.Second
 
+// patienceForFile is how long a server that has got a whole file has to say so.
+const patienceForFile = 5 * time.Minute
+
 // maxAnswer bounds what is shown of a server's answer.
 const maxAnswer = 200
 
 // client follows a redirection only where the same request is made of the same
 // host: the others become a GET, which delivers nothing, or hand credentials on.
 var client = &http.Client{
+	Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: patience}).DialContext,
+		TLSHandshakeTimeout:   patience,
+		ResponseHeaderTimeout: patienceForFile,
+		IdleConnTimeout:       patience,
+		ForceAttemptHTTP2:     true,
+	},
 	CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if r.Method != via[0].Method || r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 5 {
 			return http.ErrUseLastResponse

@@ -160,9 +160,9 @@ func TestTests(t *testing.T) {
 		b.write(t, "out/old.xml", node)
 		b.write(t, "out/rewritten.xml", node)
 		b.write(t, "a.xml", passing)
-		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml out/rewritten.xml; cp a.xml out/new.xml"), "reports": []string{"out"}})
+		_, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml out/rewritten.xml; cp a.xml out/new.xml"), "reports": []string{"out"}})
 		wantError(t, err, "no report was found") // a folder is no report
-		got, _, err = b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml out/.new; mv out/.new out/rewritten.xml; cp a.xml out/newer.xml"), "reports": []string{"out/*.xml"}})
+		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml out/.new; mv out/.new out/rewritten.xml; cp a.xml out/newer.xml"), "reports": []string{"out/*.xml"}})
 		if err != nil || got.Message != "2 tests passed, 2 skipped" {
 			t.Errorf("got %+v (%v)", got, err)
 		}

@@ -63,6 +63,7 @@ type Library struct {
 	definitions map[string]pipe.Definition
 	// folders are those that Terraform is at work in.
 	folders locks
+	outputs outputFiles
 }
 
 // New returns the library.

@@ -90,7 +90,7 @@ func (b *bench) try(t *testing.T, name string, args pipe.Args, declared ...strin
 	return result, c.out.String(), err
 }
 
-func (b *bench) do(t *testing.T, ctx context.Context, name string, c *call) (pipe.Result, error) { //nolint:revive // t comes first in tests
+func (b *bench) do(t *testing.T, ctx context.Context, name string, c *call) (pipe.Result, error) {
 	t.Helper()
 	c.Task = name
 	result, err := b.definition(t, name).Run(ctx, &c.Call)
@@ -208,7 +208,7 @@ func TestOwn(t *testing.T) {
 	b := newBench(t)
 	bin := t.TempDir()
 	program := filepath.Join(bin, "delivery-task-deploy.lambda")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\ncat > call.json\necho \"url=https://example.com/?a=b\" >> \"$DELIVERY_OUTPUT\"\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(program, []byte("#!/bin/sh\ncat > call.json\necho \"url=https://example.com/?a=b\" >> \"$DELIVERY_OUTPUT\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	b.environ = append(b.environ, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
 )
 
 // outputVariable names the file to which a program writes the values that it
@@ -88,5 +91,50 @@ func kept(c *pipe.Call, outputs map[string]string) error {
 			return fmt.Errorf("declared output %s was not set: have the command write the line %s=VALUE to the file $%s", name, name, outputVariable)
 		}
 	}
+	return nil
+}
+
+// outputFiles are the files for what programs give back. One that was used is
+// emptied and used again, since making a file takes longer than many a program.
+type outputFiles struct {
+	mu   sync.Mutex
+	free []string
+}
+
+// take returns the path of an empty file that nobody else uses.
+func (o *outputFiles) take(folder string) (string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last := len(o.free) - 1; last >= 0 && filepath.Dir(o.free[last]) == filepath.Clean(folder) {
+		file := o.free[last]
+		o.free = o.free[:last]
+		return file, nil
+	}
+	file, err := os.CreateTemp(folder, "output-")
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		return "", fmt.Errorf("make a file for what the command gives back: %w", err)
+	}
+	return file.Name(), nil
+}
+
+// give returns a file for others to use, unless its folder does not go with the
+// run, or somebody who was left behind may still write to it.
+func (o *outputFiles) give(file, folder string, ended process.Ended) error {
+	if folder == "" || ended.LeftBehind || ended.Forced {
+		return os.Remove(file)
+	}
+	info, err := os.Stat(file)
+	if err == nil && info.Size() > 0 {
+		err = os.Truncate(file, 0)
+	}
+	if err != nil {
+		return os.Remove(file) // whoever wrote to it has changed more than that
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.free = append(o.free, file)
 	return nil
 }

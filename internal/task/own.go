@@ -27,7 +27,7 @@ func (l *Library) own(name string) (pipe.Definition, bool) {
 		}
 		return pipe.Definition{
 			Type: candidate, Summary: fmt.Sprintf("Runs the program %s.", program), AnyArgument: true,
-			Run: func(ctx context.Context, c *pipe.Call) (pipe.Result, error) { return runOwn(ctx, c, program) },
+			Run: func(ctx context.Context, c *pipe.Call) (pipe.Result, error) { return l.runOwn(ctx, c, program) },
 			Mock: mock(nil, func(*pipe.Call) string {
 				return "run the program " + program
 			}),
@@ -47,7 +47,7 @@ type ownCall struct {
 	Version string      `json:"version"`
 }
 
-func runOwn(ctx context.Context, c *pipe.Call, program string) (pipe.Result, error) {
+func (l *Library) runOwn(ctx context.Context, c *pipe.Call, program string) (pipe.Result, error) {
 	call, err := json.Marshal(ownCall{
 		Task: c.Task, Step: c.Step, Args: c.Args, Values: c.Values, Run: c.Run.Run, Service: c.Run.Service, Version: c.Run.Version,
 	})
@@ -55,7 +55,7 @@ func runOwn(ctx context.Context, c *pipe.Call, program string) (pipe.Result, err
 		return pipe.Result{}, fmt.Errorf("tell %s what to do: %w", program, err)
 	}
 	say(c, "$ %s", program)
-	result, err := start(ctx, c, command{args: []string{program}, dir: c.Folder, environ: c.Environ, stdin: bytes.NewReader(append(call, '\n'))})
+	result, err := l.start(ctx, c, command{args: []string{program}, dir: c.Folder, environ: c.Environ, stdin: bytes.NewReader(append(call, '\n'))})
 	if err != nil {
 		return result, err
 	}

@@ -44,7 +44,7 @@ func (l *Library) packer() pipe.Definition {
 type image struct{ region, id string }
 
 func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	dir, err := folder(c, "folder")
+	dir, err := folder(c)
 	if err != nil {
 		return pipe.Result{}, err
 	}
@@ -73,7 +73,7 @@ func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	case err != nil:
 		return result, err
 	case len(read.images) == 0:
-		return result, errors.New("Packer succeeded, but made no AMI: let the template have a build with an amazon source, and no post-processor that throws its artifact away")
+		return result, errors.New("it succeeded, but made no AMI: let the template have a build with an amazon source, and no post-processor that throws its artifact away")
 	}
 	pairs, words := make([]string, len(read.images)), make([]string, len(read.images))
 	slices.SortFunc(read.images, func(a, b image) int { return cmp.Or(cmp.Compare(a.region, b.region), cmp.Compare(a.id, b.id)) })

@@ -157,6 +157,12 @@ func TestAccProvision(t *testing.T) {
 		if err != nil || got.Message != "nothing to destroy: there is no workspace test-17" || !slices.Equal(removed, []string{"strawberry/test-17", "strawberry/test-17"}) {
 			t.Errorf("again: got %+v (%v), removed %q", got, err, removed)
 		}
+		// Another checkout may have deleted the workspace that is selected here.
+		b.write(t, "infra/.terraform/environment", "test-17")
+		got, _, err = b.try(t, "provision.destroy", args)
+		if err != nil || got.Message != "nothing to destroy: there is no workspace test-17" {
+			t.Errorf("destroyed elsewhere: got %+v (%v)", got, err)
+		}
 		b.Remove = func(context.Context, string, string, func(string, ...any)) error { return errors.New("no credentials") }
 		_, _, err = b.try(t, "provision.destroy", args)
 		wantError(t, err, "not all that is left of strawberry in test-17 could be removed: no credentials")

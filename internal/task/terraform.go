@@ -49,7 +49,7 @@ var terraforms = []string{"terraform", "tofu"}
 
 // newTerraform finds the program for the step.
 func newTerraform(ctx context.Context, c *pipe.Call) (*terraform, error) {
-	dir, err := folder(c, "folder")
+	dir, err := folder(c)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,13 @@ func (t *terraform) init(ctx context.Context) error {
 
 // exists reports whether the workspace is there.
 func (t *terraform) exists(ctx context.Context) (bool, error) {
-	all, _, err := t.WorkspaceList(ctx)
+	all, selected, err := t.WorkspaceList(ctx)
+	if err == nil && selected == t.workspace && selected != defaultWorkspace {
+		// The selected one is listed even if somebody else has deleted it.
+		if err = t.WorkspaceSelect(ctx, defaultWorkspace); err == nil {
+			all, _, err = t.WorkspaceList(ctx)
+		}
+	}
 	if err != nil {
 		return false, t.failed(ctx, "workspace list", err)
 	}

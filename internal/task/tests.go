@@ -17,15 +17,15 @@ func (l *Library) tests() pipe.Definition {
 			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that it writes, from its folder: build/**/*.xml. Without them only its exit code counts."},
 			folderArgument, envArgument,
 		},
-		Run: runTests,
+		Run: l.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "run the tests " + line(c.Args.Script("command").Text)
 		}),
 	}
 }
 
-func runTests(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	dir, err := folder(c, "folder")
+func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	dir, err := folder(c)
 	if err != nil {
 		return pipe.Result{}, err
 	}
@@ -33,7 +33,7 @@ func runTests(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if err != nil {
 		return pipe.Result{}, err
 	}
-	result, failed := script(ctx, c, c.Args.Script("command"), dir)
+	result, failed := l.script(ctx, c, c.Args.Script("command"), dir)
 	if cause := context.Cause(ctx); cause != nil {
 		return result, cause
 	}
