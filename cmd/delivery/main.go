@@ -51,11 +51,12 @@ func exitCode(ctx context.Context, err error) int {
 	var faults pipe.Faults
 	var fault *pipe.Fault
 	var noProject *pipefile.NotFoundError
+	var noPipe *pipefile.MissingError
 	var busyCheckout *app.CheckoutBusyError
 	var untraceable *scm.UntraceableError
 	var failed *failedError
 	switch {
-	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &fault), errors.As(err, &noProject):
+	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &fault), errors.As(err, &noProject), errors.As(err, &noPipe):
 		return exitUsage
 	case errors.Is(ctx.Err(), context.Canceled):
 		return exitInterrupted

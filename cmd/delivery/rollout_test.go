@@ -34,7 +34,7 @@ func contains(t *testing.T, s string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(s, part) {
-			t.Errorf("%q is not in\n%s", part, s)
+			t.Errorf("%q is not in\n%.4000s", part, s)
 		}
 	}
 }

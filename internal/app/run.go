@@ -188,12 +188,12 @@ func narrow(p *pipe.Pipe, o RunOptions) error {
 		if name == "" {
 			continue
 		}
-		section, _, err := p.Find(name)
+		section, step, err := p.Find(name)
 		if err != nil {
 			return err
 		}
 		if section == pipe.Last && name == o.To {
-			return fmt.Errorf("the step %q is in the section last, which always runs: leave --run-to out", name)
+			return &pipe.Fault{At: step.At, Problem: fmt.Sprintf("the step %q is in the section last, which always runs: leave --run-to out", name)}
 		}
 	}
 	return nil

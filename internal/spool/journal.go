@@ -257,22 +257,10 @@ func remove(path string) error {
 // deliver sends entries in their order, events that follow each other at once,
 // and returns how many were sent.
 func deliver(ctx context.Context, repository Repository, entries []entry) (sent int, err error) {
-	numbers := map[string]int64{}
-	number := func(service, version string, known int64) (int64, error) {
-		if known != 0 || version == "" {
-			return known, nil
-		}
-		if n, ok := numbers[version]; ok {
-			return n, nil
-		}
-		v, err := repository.Version(ctx, service, version)
-		numbers[version] = v.Number
-		return v.Number, err
-	}
 	for sent < len(entries) {
 		if r := entries[sent].Run; r != nil {
 			run := *r
-			if run.Number, err = number(run.Service, entries[sent].Version, run.Number); err != nil {
+			if run.Number, err = number(ctx, repository, run.Service, entries[sent].Version, run.Number); err != nil {
 				return sent, err
 			}
 			if err := repository.SaveRun(ctx, run); err != nil {
@@ -287,7 +275,7 @@ func deliver(ctx context.Context, repository Repository, entries []entry) (sent 
 				break
 			}
 			event := *e.Event
-			if event.Number, err = number(event.Service, e.Version, event.Number); err != nil {
+			if event.Number, err = number(ctx, repository, event.Service, e.Version, event.Number); err != nil {
 				return sent, err
 			}
 			events = append(events, event)
@@ -298,6 +286,15 @@ func deliver(ctx context.Context, repository Repository, entries []entry) (sent 
 		sent += len(events)
 	}
 	return sent, nil
+}
+
+// number is that of a record, or else that of the version that was brought.
+func number(ctx context.Context, repository Repository, service, version string, known int64) (int64, error) {
+	if known != 0 || version == "" {
+		return known, nil
+	}
+	v, err := repository.Version(ctx, service, version)
+	return v.Number, err
 }
 
 // read returns the entries of a journal. The last line may be cut off, where

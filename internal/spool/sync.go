@@ -64,13 +64,17 @@ func syncOne(ctx context.Context, path string, repository Repository) (s Synced,
 	s.Lost = lost
 	entries = append(entries, end...)
 	s.Entries = len(entries)
-	for _, e := range entries {
-		if e.Run != nil {
-			s.Run = *e.Run
-		}
-	}
 	if _, err := deliver(ctx, repository, entries); err != nil {
 		return s, err
+	}
+	for _, e := range entries {
+		if e.Run == nil {
+			continue
+		}
+		s.Run = *e.Run
+		if s.Run.Number, err = number(ctx, repository, s.Run.Service, e.Version, s.Run.Number); err != nil {
+			return s, err
+		}
 	}
 	return s, remove(path)
 }

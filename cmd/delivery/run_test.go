@@ -1,0 +1,415 @@
+package main
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+const application = `
+first:
+  - {name: version, do: init.version, scheme: semver, bump: minor}
+main:
+  - name: build
+    do: build.command
+    command: echo "file=strawberry-$DELIVERY_VERSION.jar" >> $DELIVERY_OUTPUT
+    outputs: [file]
+  - parallel:
+      - {name: functional tests, do: test.command, command: "./functional.sh ${{ file }}"}
+      - {name: load tests, do: test.command, command: echo loading}
+  - {name: promote, do: release.promote, stage: passed_test, requires: [test]}
+last:
+  - {name: tidy, do: build.command, command: "echo tidying after ${{ status }} in ${{ environment }}"}
+`
+
+func newApplication(t *testing.T) *checkout {
+	t.Helper()
+	c := newCheckout(t, application)
+	c.write(t, "functional.sh", "#!/bin/sh\necho testing $1 of $DELIVERY_SERVICE in $DELIVERY_RUN\n")
+	c.push(t)
+	return c
+}
+
+func TestRun(t *testing.T) {
+	c := newApplication(t)
+	s := c.run(t, 0)
+	if s.Version != "0.1.0" || s.Number != 1 || s.Status != builddata.Succeeded || s.Revision != c.git(t, c.folder, "rev-parse", "HEAD") {
+		t.Errorf("got %+v", s)
+	}
+	_, out, _ := c.delivery(t, "version", "show", "0.1.0")
+	contains(t, out, "strawberry 0.1.0, number 1", "Promoted to passed_test", "for revision "+s.Revision)
+	_, out, _ = c.delivery(t, "runs", s.Run, "-o", "json")
+	var r runView
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != builddata.Succeeded || r.Context["service"] != "strawberry" || len(r.Events) != 12 || !strings.Contains(string(r.Definition), "./functional.sh") {
+		t.Errorf("got %+v", r)
+	}
+	log, err := os.ReadFile(filepath.Join(c.state, "delivery", "logs", s.Run, "tidy.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(log), "tidying after succeeded in "+r.Context["environment"])
+}
+
+// A step that fails is told with the end of its output, and the command that it
+// prints runs just that step again: same version, same values.
+func TestRun_FailsAndOneStepAgain(t *testing.T) {
+	c := newApplication(t)
+	c.write(t, "functional.sh", "#!/bin/sh\necho looking at $1\necho 'expected 2, got 3' >&2\nexit 7\n")
+	c.push(t)
+	code, out, said := c.delivery(t, "run")
+	if code != exitFailed {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, `functional tests | looking at strawberry-0.1.0.jar`, `functional tests failed`, `tidy | tidying after failed in run-`, `Error: the pipe app failed at "functional tests"`)
+	contains(t, out, `app of strawberry 0.1.0 failed at "functional tests" after`, "exit code 7", "The end of its output:", "  expected 2, got 3\n", "functional-tests")
+	again := regexp.MustCompile(`Run just that step again:\n  delivery (.*)\n`).FindStringSubmatch(out)
+	if again == nil || again[1] != "run --run-task 'functional tests' --version 0.1.0" {
+		t.Fatalf("got %q in\n%s", again, out)
+	}
+	c.write(t, "functional.sh", "#!/bin/sh\necho looking at $1\n")
+	c.push(t)
+	s := c.run(t, 0, "--run-task", "functional tests", "--version", "0.1.0")
+	if len(s.Steps) != 1 || s.Version != "0.1.0" {
+		t.Errorf("got %+v", s)
+	}
+	log, err := os.ReadFile(s.Steps[0].Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(log), "looking at strawberry-0.1.0.jar")
+	_, listed, _ := c.delivery(t, "runs")
+	contains(t, listed, "app, task functional tests", "failed at functional tests: exit code 7")
+}
+
+func TestRun_Parts(t *testing.T) {
+	c := newApplication(t)
+	s := c.run(t, 0, "--run-to", "build")
+	if diff := cmp.Diff(c.events(t, s.Run), []string{"version started", "version succeeded", "build started", "build succeeded", "tidy started", "tidy succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	// The whole pipe for a version that exists allocates none.
+	if s := c.run(t, 0, "--version", "0.1.0"); s.Version != "0.1.0" || s.Number != 1 {
+		t.Errorf("got %+v", s)
+	}
+	if s := c.run(t, 0, "--mock"); s.Run != "mock" {
+		t.Errorf("got %+v", s)
+	}
+	all, err := c.store(t).Versions(t.Context(), builddata.VersionQuery{Service: "strawberry"})
+	if err != nil || len(all) != 1 {
+		t.Errorf("got %v and %v, want one version", all, err)
+	}
+}
+
+// What cannot run says why, with the place where it is written, and nothing
+// has run.
+func TestRun_BadInput(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pipe string
+		args []string
+		code int
+		want []string
+	}{
+		"UnknownTask":    {"- {name: a, do: build.comand, command: x}", nil, exitUsage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`, "did you mean build.command?"}},
+		"NoArgument":     {"- {name: a, do: release.promote}", nil, exitUsage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"}},
+		"WrongArgument":  {"- {name: a, do: build.command, comand: x, command: x}", nil, exitUsage, []string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"}},
+		"WrongKind":      {"- {name: a, do: mock.dummy, sleep: soon}", nil, exitUsage, []string{"pipes/app.yml:1:", "write a duration as 90s"}},
+		"UnknownValue":   {"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitUsage, []string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"}},
+		"LaterValue":     {"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil, exitUsage, []string{"pipes/app.yml:1:", `is set by the step "b", which is later`}},
+		"NoVersion":      {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitUsage, []string{"init.version"}},
+		"SameName":       {"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitUsage, []string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"}},
+		"Cycle":          {"- ref: app", nil, exitUsage, []string{"pipes/app.yml:1:"}},
+		"NoSuchRef":      {"- ref: biuld", nil, exitUsage, []string{"pipes/app.yml:1:", "did you mean build?"}},
+		"UnknownKey":     {"mian:\n  - {do: mock.dummy}", nil, exitUsage, []string{"pipes/app.yml:1:1: ", "main"}},
+		"NotYAML":        {"main: [", nil, exitUsage, []string{"pipes/app.yml:1:"}},
+		"NoSteps":        {"main: []", nil, exitUsage, []string{"pipes/app.yml:1:"}},
+		"NoSuchPipe":     {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitUsage, []string{"cdd", "cd"}},
+		"NoSuchStep":     {"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitUsage, []string{`has no step "biuld"; did you mean build?`}},
+		"ToLast":         {"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitUsage, []string{"which always runs"}},
+		"ToAndTask":      {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitUsage, []string{"choose one"}},
+		"OfWithoutTask":  {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitUsage, []string{"--run-task"}},
+		"BadSet":         {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitUsage, []string{"write name=value"}},
+		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitFailed, []string{"not found", "delivery version list"}},
+		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of strawberry"}},
+		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none: not found"}},
+		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitUsage, []string{"got 1 arguments"}},
+		"CommandMissing": {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitFailed, []string{"frobnicate: command not found: install it"}},
+		"ShellMissing":   {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitFailed, []string{"exit code 127: command not found"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCheckout(t, tt.pipe)
+			code, _, said := c.delivery(t, append([]string{"run"}, tt.args...)...)
+			if code != tt.code {
+				t.Errorf("got exit code %d, want %d", code, tt.code)
+			}
+			contains(t, said, tt.want...)
+			if _, err := os.Stat(filepath.Join(c.data, "delivery.db")); err == nil && code == exitUsage {
+				t.Error("the repository was opened")
+			}
+		})
+	}
+}
+
+func TestRun_NoProject(t *testing.T) {
+	c := newCheckout(t, "- {do: mock.dummy}")
+	if err := os.Remove(filepath.Join(c.folder, ".delivery.yml")); err != nil {
+		t.Fatal(err)
+	}
+	code, _, said := c.delivery(t, "run")
+	if code != exitUsage {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, "there is no .delivery.yml", "delivery init")
+	if code, out, said := c.delivery(t, "init", "--service", "strawberry"); code != 0 {
+		t.Fatalf("got %d: %s%s", code, out, said)
+	}
+	code, out, said := c.delivery(t, "pipe", "test")
+	if code != 0 {
+		t.Fatal(said)
+	}
+	contains(t, out, "first  version\n", "main   build\nmain   unit tests\n")
+	if code, _, said := c.delivery(t, "init"); code != exitFailed {
+		t.Errorf("got exit code %d: %s", code, said)
+	}
+}
+
+// A checkout that is not pushed is refused; allowed, its version is not promoted.
+func TestRun_Unpushed(t *testing.T) {
+	c := newApplication(t)
+	c.write(t, "notes.txt", "unfinished")
+	code, _, said := c.delivery(t, "run")
+	if code != exitUntraceable {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, "it differs from its revision", "notes.txt", "git stash --include-untracked", "--allow-unpushed")
+	s := c.run(t, exitFailed, "--allow-unpushed")
+	failed := s.Failed()
+	if s.Untraceable == "" || failed == nil || failed.Name != "promote" || !strings.Contains(failed.Message, "notes.txt") {
+		t.Errorf("got %+v", s)
+	}
+	_, out, _ := c.delivery(t, "runs", s.Run)
+	contains(t, out, "Untraceable  it differs from its revision")
+}
+
+// No secret is anywhere but where it came from: not in what is printed, not in
+// the logs, not in the repository.
+func TestRun_Secrets(t *testing.T) {
+	c := newCheckout(t, `
+- {name: version, do: init.version}
+- name: leak
+  do: build.command
+  command: |
+    echo the password is $NEXUS, the token $API_TOKEN, the code ${{ code }}
+    echo "note=holds $NEXUS" >> $DELIVERY_OUTPUT
+    echo "code=nuclear-launch" >> $DELIVERY_OUTPUT
+    printf 'in two '; printf 'hunter'; sleep 0.1; echo 2-hunter2
+  outputs: [note]
+- name: fail with it
+  do: build.command
+  command: echo ${{ note }} and ${{ code }}; echo "bad password $NEXUS" >&2; exit 1
+`)
+	secrets := map[string]string{"NEXUS": "hunter2-hunter2", "API_TOKEN": "tok-0123456789"}
+	for name, value := range secrets {
+		t.Setenv(name, value)
+	}
+	code, out, said := c.delivery(t, "run")
+	if code != exitFailed {
+		t.Fatalf("got exit code %d: %s", code, said)
+	}
+	_, shown, _ := c.delivery(t, "runs", regexp.MustCompile(`logs/(\w+)/`).FindStringSubmatch(out)[1], "-o", "json")
+	contains(t, said, "the password is ***, the token ***, the code ***", "in two ***")
+	texts := map[string]string{"stdout": out, "stderr": said, "runs": shown}
+	for _, folder := range []string{c.data, c.state} {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			texts[path] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for where, text := range texts {
+		for _, secret := range []string{"hunter2-hunter2", "tok-0123456789", "nuclear-launch"} {
+			if i := strings.Index(text, secret); i >= 0 {
+				t.Errorf("%s holds %s: …%q…", where, secret, text[max(0, i-80):min(len(text), i+40)])
+			}
+		}
+	}
+	if len(texts) < 6 {
+		t.Errorf("looked at %d texts only", len(texts))
+	}
+}
+
+// Steps that print much, or junk, or nothing that is text.
+func TestRun_Output(t *testing.T) {
+	c := newCheckout(t, `
+- {name: much, do: build.command, command: "yes 0123456789012345678901234567890123456789 | head -c 100000000 >&2; echo; echo done"}
+- {name: one line, do: build.command, command: "head -c 10000000 /dev/zero | tr '\\0' x"}
+- {name: junk, do: build.command, command: "head -c 1000000 /dev/urandom; printf '\\033[31mred\\033[0m \\033]0;title\\007 \\r\\nafter'; exit 1"}
+`)
+	code, out, said := c.delivery(t, "run")
+	if code != exitFailed {
+		t.Fatalf("got exit code %d", code)
+	}
+	contains(t, said, "much | done", "much succeeded", "one line succeeded", "junk | after")
+	contains(t, out, "  after\n")
+	for what, text := range map[string]string{"stdout": out, "stderr": said} {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }); i >= 0 {
+			t.Errorf("%s holds the control character %q", what, text[i])
+		}
+	}
+	logs, err := filepath.Glob(filepath.Join(c.state, "delivery", "logs", "*", "much.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	if info, err := os.Stat(logs[0]); err != nil || info.Size() < 100_000_000 {
+		t.Errorf("got %v and %v, want all of the output in the log", info, err)
+	}
+}
+
+// A disk that has no room for logs fails no step.
+func TestRun_DiskFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("the system has no /dev/full")
+	}
+	c := newCheckout(t, "- {name: build, do: build.command, command: echo hello}")
+	if err := os.MkdirAll(filepath.Join(c.state, "delivery"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/full", filepath.Join(c.state, "delivery", "logs")); err != nil {
+		t.Fatal(err)
+	}
+	s := c.run(t, 0)
+	if w := s.Steps[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "not all of the output is in the log") {
+		t.Errorf("got %q", w)
+	}
+}
+
+// The repository is out of reach: the run goes on for a version that exists,
+// and what happened arrives later, once.
+func TestRun_Outage(t *testing.T) {
+	c := newCheckout(t, "- {name: version, do: init.version}\n- {name: build, do: build.command, command: echo $DELIVERY_VERSION}")
+	if s := c.run(t, 0); s.Version != "1" {
+		t.Fatalf("got %+v", s)
+	}
+	away := c.data + "-away"
+	if err := os.Rename(c.data, away); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.data, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, said := c.delivery(t, "run")
+	if code != exitUnavailable {
+		t.Errorf("got exit code %d, want %d", code, exitUnavailable)
+	}
+	contains(t, said, "Nothing has run.", "--version")
+	code, out, said := c.delivery(t, "run", "--version", "1")
+	if code != 0 {
+		t.Fatalf("got exit code %d: %s", code, said)
+	}
+	contains(t, said, "what happens is kept on this machine and sent later", "build | 1", "records of the run are not in the build data repository yet")
+	run := regexp.MustCompile(`\(run (\w+)\)`).FindStringSubmatch(out)[1]
+	if code, _, said := c.delivery(t, "sync"); code != exitUnavailable {
+		t.Errorf("got exit code %d: %s", code, said)
+	}
+	if err := os.Remove(c.data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(away, c.data); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ = c.delivery(t, "sync")
+	contains(t, out, "strawberry 1, run "+run+" (app, succeeded):", "are now in the repository")
+	_, out, _ = c.delivery(t, "sync")
+	contains(t, out, "Nothing is left to send.")
+	if diff := cmp.Diff(c.events(t, run), []string{"version started", "version succeeded", "build started", "build succeeded"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	v, err := c.store(t).Run(t.Context(), run)
+	if err != nil || v.Number != 1 {
+		t.Errorf("got %+v and %v, want the version's number", v, err)
+	}
+}
+
+func TestPipe(t *testing.T) {
+	c := newApplication(t)
+	_, out, _ := c.delivery(t, "pipe", "show")
+	contains(t, out, "app, from pipes/app.yml", "first\n  version  (init.version)", "in parallel", "pipes/app.yml:3:5")
+	_, out, _ = c.delivery(t, "pipe", "list")
+	contains(t, out, "app *", "cd-parallel")
+	want := "first  version\nmain   build\nmain   functional tests: failed\nmain   load tests\nlast   tidy\nfailed\n"
+	if _, out, _ := c.delivery(t, "pipe", "test", "--fail", "functional tests"); out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	expected := filepath.Join(t.TempDir(), "app.expected")
+	if code, _, said := c.delivery(t, "pipe", "test", "--expect", expected, "--update"); code != 0 {
+		t.Fatal(said)
+	}
+	if code, _, said := c.delivery(t, "pipe", "test", "--expect", expected); code != 0 {
+		t.Error(said)
+	}
+	code, _, said := c.delivery(t, "pipe", "test", "--expect", expected, "--fail", "build")
+	if code != exitFailed {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, `line 2 is "main   build: failed", expected was "main   build"`)
+}
+
+func TestVersion(t *testing.T) {
+	c := newCheckout(t, "- {do: mock.dummy}")
+	for _, want := range []string{"1\n", "1\n"} {
+		if _, out, said := c.delivery(t, "version", "next", "--key", "job-1"); out != want {
+			t.Errorf("got %q, want %q: %s", out, want, said)
+		}
+	}
+	_, out, _ := c.delivery(t, "version", "next", "--service", "raspberry", "--scheme", "semver", "--bump", "major", "-o", "json")
+	contains(t, out, `"version": "1.0.0"`, `"service": "raspberry"`)
+	code, _, said := c.delivery(t, "version", "next", "--scheme", "roman")
+	if code != exitUsage {
+		t.Errorf("got exit code %d: %s", code, said)
+	}
+	if code, _, said := c.delivery(t, "version", "revoke", "1"); code != exitUsage {
+		t.Errorf("got exit code %d: %s", code, said)
+	}
+	_, out, _ = c.delivery(t, "version", "revoke", "1", "--reason", "loses orders")
+	contains(t, out, "Revoked at", "loses orders")
+	_, out, _ = c.delivery(t, "version", "list")
+	contains(t, out, "The repository knows no versions of strawberry")
+	_, out, _ = c.delivery(t, "version", "list", "--revoked")
+	contains(t, out, "revoked: loses orders")
+	code, _, said = c.delivery(t, "run", "--version", "1")
+	if code != exitFailed {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, "was revoked")
+	_, out, _ = c.delivery(t, "events", "--version", "1")
+	contains(t, out, "Nothing has happened to it.")
+	if code, _, _ := c.delivery(t, "events"); code != exitUsage {
+		t.Errorf("got exit code %d", code)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	c := newApplication(t)
+	_, out, _ := c.delivery(t, "__complete", "run", "--run-to", "")
+	contains(t, out, "functional tests", "promote")
+	_, out, _ = c.delivery(t, "__complete", "run", "--pipe", "")
+	contains(t, out, "app", "cd-parallel")
+	_, out, _ = c.delivery(t, "completion", "bash")
+	contains(t, out, "bash completion")
+}

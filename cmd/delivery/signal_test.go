@@ -1,0 +1,244 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+// program is a run of the command line as a process of its own.
+type program struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	out   bytes.Buffer
+	all   strings.Builder
+}
+
+// build builds the command line.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "delivery")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+func (c *checkout) start(t *testing.T, path string, args ...string) *program {
+	t.Helper()
+	p := &program{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)}
+	p.cmd.Dir, p.cmd.Stdout = c.folder, &p.out
+	told, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.lines = bufio.NewScanner(told)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it may have ended
+	return p
+}
+
+// until reads until a line holds a text.
+func (p *program) until(t *testing.T, text string) {
+	t.Helper()
+	for p.lines.Scan() {
+		p.all.WriteString(p.lines.Text() + "\n")
+		if strings.Contains(p.lines.Text(), text) {
+			return
+		}
+	}
+	t.Fatalf("it never said %q:\n%s", text, &p.all)
+}
+
+// wait reads the rest and returns the exit code.
+func (p *program) wait(t *testing.T) int {
+	t.Helper()
+	for p.lines.Scan() {
+		p.all.WriteString(p.lines.Text() + "\n")
+	}
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *program) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const stubborn = `
+main:
+  - name: work
+    do: build.command
+    command: trap '' INT TERM; echo working; while :; do sleep 60; done
+    timeout: 50ms
+  - {name: never, do: mock.dummy}
+`
+
+const patient = `
+first:
+  - {name: version, do: init.version}
+main:
+  - name: work
+    do: build.command
+    command: sleep 600 & echo $$ > ../pid; echo working; wait
+  - {name: never, do: mock.dummy}
+last:
+  - {name: tidy, do: build.command, command: "echo tidying after ${{ status }}"}
+`
+
+// gone checks that nobody of the group is left that the step wrote down.
+func (c *checkout) gone(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.folder, "..", "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stat := range stats {
+		line, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
+		if fields[2] == strings.TrimSpace(string(text)) && fields[0] != "Z" {
+			t.Errorf("%s is left", line)
+		}
+	}
+}
+
+func TestRun_Interrupted(t *testing.T) {
+	path := build(t)
+	for name, signal := range map[string]os.Signal{"CtrlC": os.Interrupt, "Terminate": syscall.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			c := newCheckout(t, patient)
+			p := c.start(t, path, "run")
+			p.until(t, "work | working")
+			p.signal(t, signal)
+			if code := p.wait(t); code != exitInterrupted {
+				t.Errorf("got exit code %d:\n%s", code, &p.all)
+			}
+			contains(t, p.all.String(), "work interrupted", "tidy | tidying after interrupted")
+			contains(t, p.out.String(), `app of strawberry 1 interrupted at "work"`, "delivery run --run-task work --version 1")
+			c.gone(t)
+			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
+			if err != nil || len(runs) != 1 || runs[0].Status != builddata.Interrupted {
+				t.Errorf("got %+v and %v", runs, err)
+			}
+		})
+	}
+}
+
+// A second Ctrl-C ends the section last as well.
+func TestRun_InterruptedTwice(t *testing.T) {
+	c := newCheckout(t, strings.Replace(patient, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1))
+	p := c.start(t, build(t), "run")
+	p.until(t, "work | working")
+	p.signal(t, os.Interrupt)
+	p.until(t, "tidy | tidying")
+	p.signal(t, os.Interrupt)
+	if code := p.wait(t); code != exitInterrupted {
+		t.Errorf("got exit code %d:\n%s", code, &p.all)
+	}
+	contains(t, p.all.String(), "tidy failed")
+}
+
+// A step that ignores every signal but the last is made to end.
+func TestRun_Stubborn(t *testing.T) {
+	c := newCheckout(t, stubborn)
+	s := c.run(t, exitFailed)
+	step := s.Failed()
+	if step == nil || !strings.Contains(step.Message, "timed out after 50ms") || len(step.Warnings) != 1 || !strings.Contains(step.Warnings[0], "was killed") {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestRun_LeavesChildrenBehind(t *testing.T) {
+	c := newCheckout(t, "- {name: work, do: build.command, command: \"echo $$ > ../pid; sleep 600 & echo done\"}")
+	s := c.run(t, 0)
+	if w := s.Steps[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "still at work") {
+		t.Errorf("got %q", w)
+	}
+	c.gone(t)
+}
+
+func TestRun_TwoInOneCheckout(t *testing.T) {
+	c := newCheckout(t, patient)
+	p := c.start(t, build(t), "run")
+	p.until(t, "work | working")
+	code, _, said := c.delivery(t, "run")
+	if code != exitBusy {
+		t.Errorf("got exit code %d, want %d", code, exitBusy)
+	}
+	contains(t, said, "delivery, process", "is at work in "+c.folder+" already")
+	if code, _, said := c.delivery(t, "run", "--mock"); code != 0 {
+		t.Errorf("a mock touches nothing, and was refused: %s", said)
+	}
+	p.signal(t, os.Interrupt)
+	p.wait(t)
+}
+
+// The runner is killed: the next run says so, the run is shown as lost, and a
+// step of it can be run with its values.
+func TestRun_Killed(t *testing.T) {
+	c := newCheckout(t, patient)
+	p := c.start(t, build(t), "run")
+	p.until(t, "work | working")
+	p.signal(t, os.Kill)
+	p.wait(t)
+	text, err := os.ReadFile(filepath.Join(c.folder, "..", "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nobody can end them when their runner has been killed.
+	_ = syscall.Kill(-atoi(strings.TrimSpace(string(text))), syscall.SIGKILL)
+	code, _, said := c.delivery(t, "run", "--run-to", "version")
+	if code != 0 {
+		t.Fatal(said)
+	}
+	lost := regexp.MustCompile(`strawberry 1, run (\w+) \(app, begun at .* by .*, delivery, process \d+\) is lost: the runner died at work`).FindStringSubmatch(said)
+	if lost == nil {
+		t.Fatalf("it said %s", said)
+	}
+	if diff := cmp.Diff(c.events(t, lost[1]), []string{"version started", "version succeeded", "work started", "work lost"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	_, out, _ := c.delivery(t, "runs", lost[1])
+	contains(t, out, ": lost\n", "the runner died at work")
+	s := c.run(t, 0, "--run-task", "tidy", "--of", lost[1])
+	log, err := os.ReadFile(s.Steps[0].Log)
+	if err != nil || !strings.Contains(string(log), "tidying after lost") || s.Version != "1" {
+		t.Errorf("got %s and %v", log, err)
+	}
+}
+
+func atoi(s string) (n int) {
+	for _, c := range s {
+		n = n*10 + int(c-'0')
+	}
+	return n
+}
