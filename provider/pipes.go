@@ -3,10 +3,11 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
@@ -15,6 +16,8 @@ type pipes struct {
 	// known reports provider arguments that are not known yet.
 	known func(arguments ...string) error
 	pipes app.Pipes
+	// atWork are the checkouts that this process is at work in.
+	atWork turns
 }
 
 func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, error) {
@@ -28,32 +31,75 @@ func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, 
 	if err != nil {
 		return nil, err
 	}
-	if o.To != "" {
-		_, _, err = loaded.Find(o.To)
-	}
-	return loaded, err
+	return loaded, app.Narrow(loaded, app.RunOptions{To: o.To})
 }
 
-func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell func(format string, args ...any)) (pipe.Summary, error) {
+// errStopped is why a run ends when Terraform does not want it any more.
+var errStopped = errors.New("Terraform was stopped")
+
+func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn func(format string, args ...any)) (pipe.Summary, error) {
 	if err := p.known("repository", "region", "profile"); err != nil {
 		return pipe.Summary{}, err
 	}
 	pipes := p.pipes
-	pipes.Folder, pipes.Warn = o.Folder, tell
+	pipes.Folder, pipes.Warn = o.Folder, warn
 	project, err := pipes.Project()
 	if err != nil {
 		return pipe.Summary{}, err
 	}
-	summary, err := pipes.Run(context.WithoutCancel(ctx), project, app.RunOptions{
+	// Terraform applies resources at the same time, and a checkout takes one run.
+	done, err := p.atWork.take(ctx, project.Root)
+	if err != nil {
+		return pipe.Summary{}, fmt.Errorf("while another run of this apply was at work in %s: %w", project.Root, err)
+	}
+	defer done()
+	hard := context.WithoutCancel(ctx)
+	soft, interrupt := context.WithCancelCause(hard)
+	defer interrupt(nil)
+	defer context.AfterFunc(ctx, func() { interrupt(cause(ctx)) })()
+	summary, err := pipes.Run(hard, project, app.RunOptions{
 		Pipe: o.Pipe, Version: o.Version, To: o.To, Mock: o.Mock, AllowUnpushed: o.AllowUnpushed, Values: o.Values,
-		Observer: observer(tell), Interrupt: ctx,
+		Observer: observer(tell), Interrupt: soft,
 	})
-	var unsent *spool.UnsentError
-	if errors.As(err, &unsent) {
-		tell("%v", err) // the pipe has run; the repository will know
+	if err != nil && summary.Status != "" {
+		warn("%v", err) // the pipe has run all the same
 		err = nil
 	}
 	return summary, err
+}
+
+// cause is why a context ended.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errStopped
+}
+
+// turns lets one at a time use what has a name.
+type turns struct {
+	mu  sync.Mutex
+	all map[string]chan struct{}
+}
+
+// take waits until nobody uses it, and takes it until done is called.
+func (t *turns) take(ctx context.Context, name string) (done func(), err error) {
+	t.mu.Lock()
+	if t.all == nil {
+		t.all = map[string]chan struct{}{}
+	}
+	turn, ok := t.all[name]
+	if !ok {
+		turn = make(chan struct{}, 1)
+		t.all[name] = turn
+	}
+	t.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, cause(ctx)
+	}
 }
 
 // observer tells what a pipe does.

@@ -44,9 +44,9 @@ type Dependencies struct {
 type Pipes interface {
 	// Load returns a pipe as it would run, or what is wrong with it.
 	Load(ctx context.Context, o PipeOptions) (*pipe.Pipe, error)
-	// Run runs a pipe, and tells what it does. The end of ctx interrupts it:
-	// its section last still runs.
-	Run(ctx context.Context, o PipeOptions, tell func(format string, args ...any)) (pipe.Summary, error)
+	// Run runs a pipe. It tells what it does, and warns of what people should
+	// know. The end of ctx interrupts it: its section last still runs.
+	Run(ctx context.Context, o PipeOptions, tell, warn func(format string, args ...any)) (pipe.Summary, error)
 }
 
 // PipeOptions say which pipe is meant, and how to run it.

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
@@ -122,6 +124,19 @@ func (r *repository) close() error {
 	return r.it.Close()
 }
 
+// journals is the folder for what the repository does not have yet.
+func (p *Pipes) journals(s State) (string, error) {
+	path, err := ResolveRepository(p.Repository)
+	return s.Journals(path), err
+}
+
+// pluginVariables are how Terraform, by the library go-plugin, tells a provider
+// how to speak with it. Others with plugins would take them for their own.
+var pluginVariables = []string{
+	"TF_PLUGIN_MAGIC_COOKIE", "PLUGIN_CLIENT_CERT", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS",
+	"PLUGIN_UNIX_SOCKET_DIR", "PLUGIN_UNIX_SOCKET_GROUP", "PLUGIN_MULTIPLEX_GRPC",
+}
+
 // environ is the environment of what a run starts: the present one, and the
 // same repository.
 func (p *Pipes) environ() ([]string, error) {
@@ -129,7 +144,11 @@ func (p *Pipes) environ() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withVariable(os.Environ(), RepositoryVariable, "sqlite://"+filepath.ToSlash(path)), nil
+	environ := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(pluginVariables, name)
+	})
+	return withVariable(environ, RepositoryVariable, "sqlite://"+filepath.ToSlash(path)), nil
 }
 
 // newEnvironment names an environment that is unique to a run, and short

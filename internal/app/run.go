@@ -77,7 +77,7 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	if err != nil {
 		return summary, err
 	}
-	if err := narrow(loaded, o); err != nil {
+	if err := Narrow(loaded, o); err != nil {
 		return summary, err
 	}
 	release, err := project.State.LockCheckout(project.Root, p.Holder)
@@ -130,7 +130,11 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 		return summary, err
 	}
 	connect := func(ctx context.Context) (spool.Repository, error) { return repository.store(ctx) }
-	journal, err := spool.Begin(ctx, project.State.Journals(), run.ID, o.Version, connect, p.Clock)
+	journals, err := p.journals(project.State)
+	if err != nil {
+		return summary, err
+	}
+	journal, err := spool.Begin(ctx, journals, run.ID, o.Version, connect, p.Clock)
 	if err != nil {
 		return summary, err
 	}
@@ -170,7 +174,7 @@ func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *
 	if err != nil {
 		return pipe.Summary{}, err
 	}
-	if err := narrow(loaded, o); err != nil {
+	if err := Narrow(loaded, o); err != nil {
 		return pipe.Summary{}, err
 	}
 	engine := &pipe.Engine{
@@ -182,8 +186,8 @@ func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *
 	}), nil
 }
 
-// narrow judges the names of steps that options have.
-func narrow(p *pipe.Pipe, o RunOptions) error {
+// Narrow judges the names of steps that options have.
+func Narrow(p *pipe.Pipe, o RunOptions) error {
 	for _, name := range slices.Concat([]string{o.To, o.Only}, o.Fail) {
 		if name == "" {
 			continue
@@ -369,7 +373,11 @@ func (p *Pipes) catchUp(ctx context.Context, project *Project, r *repository) (u
 	if err != nil {
 		return err
 	}
-	synced, err := spool.Sync(ctx, project.State.Journals(), store)
+	journals, err := p.journals(project.State)
+	if err != nil {
+		return err
+	}
+	synced, err := spool.Sync(ctx, journals, store)
 	for _, s := range synced {
 		p.Warn("%s", Tell(ctx, store, s))
 	}
@@ -385,12 +393,16 @@ func (p *Pipes) Sync(ctx context.Context) (told []string, all []spool.Synced, er
 	if err != nil {
 		return nil, nil, err
 	}
+	journals, err := p.journals(state)
+	if err != nil {
+		return nil, nil, err
+	}
 	store, err := OpenRepository(ctx, p.Repository, p.Clock)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	all, err = spool.Sync(ctx, state.Journals(), store)
+	all, err = spool.Sync(ctx, journals, store)
 	for _, s := range all {
 		told = append(told, Tell(ctx, store, s))
 	}

@@ -38,8 +38,13 @@ func OpenState() (State, error) {
 	return State{folder: filepath.Join(base, "delivery")}, nil
 }
 
-// Journals is the folder of journals; see package spool.
-func (s State) Journals() string { return filepath.Join(s.folder, "journals") }
+// Journals is the folder of journals of what a repository does not have yet;
+// see package spool. Each has its own, or what was kept for one would be sent
+// to another.
+func (s State) Journals(repository string) string {
+	digest := sha256.Sum256([]byte(filepath.Clean(repository)))
+	return filepath.Join(s.folder, "journals", hex.EncodeToString(digest[:8]))
+}
 
 // Libraries is the folder of libraries of pipes that were fetched.
 func (s State) Libraries() string { return filepath.Join(s.folder, "libraries") }

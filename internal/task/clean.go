@@ -30,6 +30,9 @@ func (l *Library) clean() pipe.Definition {
 	}
 }
 
+// errNoRepository says that there is nobody to ask what may be removed.
+var errNoRepository = errors.New("nothing was removed: outside of a git repository nobody can tell what may be")
+
 func toClean(c *pipe.Call) []string {
 	if c.Args.Has("paths") {
 		return c.Args.List("paths")
@@ -48,6 +51,9 @@ func runClean(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 		return pipe.Result{Message: "nothing to clean"}, nil
 	}
 	ignored, err := ignored(ctx, c, paths)
+	if errors.Is(err, errNoRepository) {
+		return pipe.Result{Warnings: []string{err.Error()}}, nil
+	}
 	if err != nil {
 		return pipe.Result{}, err
 	}
@@ -91,7 +97,7 @@ func ignored(ctx context.Context, c *pipe.Call, paths []string) ([]string, error
 	var exit *process.ExitError
 	switch {
 	case errors.As(err, &exit) && strings.Contains(problem.String(), "not a git repository"):
-		return nil, fmt.Errorf("%s is in no git repository, so nobody can tell what may be removed, and nothing was; leave setup.clean out, or run the pipe in a checkout", c.Folder)
+		return nil, errNoRepository
 	case errors.As(err, &exit):
 		return nil, fmt.Errorf("git does not say what may be removed, so nothing was: %s", line(problem.String()))
 	case err != nil:

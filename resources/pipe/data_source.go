@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -44,9 +46,9 @@ func (d *pipeDataSource) Metadata(_ context.Context, req datasource.MetadataRequ
 
 func (d *pipeDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The steps of a pipe, with all refs resolved, so that a plan shows what will run. A pipe that could not run is an error. Asks nothing of the build data repository.",
+		MarkdownDescription: "The steps of a pipe, with all refs resolved, so that a plan shows what will run. A pipe that could not run is an error. Nothing is asked of the build data repository. The guide \"Pipes\" says what a pipe is.",
 		Attributes: map[string]schema.Attribute{
-			"folder": schema.StringAttribute{Required: true, MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts."},
+			"folder": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts."},
 			"pipe":   schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names."},
 			"values": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Values for the context, over those of `.delivery.yml`."},
 			"id":     schema.StringAttribute{Computed: true, MarkdownDescription: "The same as `name`."},
@@ -73,7 +75,7 @@ func (d *pipeDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	}
 	loaded, err := d.Pipes.Load(ctx, resources.PipeOptions{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: texts(m.Values)})
 	if err != nil {
-		resources.Fail(&resp.Diagnostics, "load the pipe", err)
+		fail(&resp.Diagnostics, "load the pipe", err)
 		return
 	}
 	m.Name, m.ID = types.StringValue(loaded.Name), types.StringValue(loaded.Name)

@@ -3,13 +3,18 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -18,6 +23,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -37,6 +43,8 @@ type model struct {
 	AllowUnpushed types.Bool   `tfsdk:"allow_unpushed"`
 	Values        types.Map    `tfsdk:"values"`
 	Triggers      types.Map    `tfsdk:"triggers"`
+
+	Timeouts timeouts.Value `tfsdk:"timeouts"`
 
 	Service   types.String      `tfsdk:"service"`
 	Version   types.String      `tfsdk:"version"`
@@ -66,7 +74,7 @@ func (r *runResource) Metadata(_ context.Context, req resource.MetadataRequest, 
 // import, which could not know it.
 const ifKnown = "A change runs the pipe again; giving an imported run its value does not."
 
-func (r *runResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	text := []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
 		resp.RequiresReplace = !imported(req.State)
 	}, ifKnown, ifKnown)}
@@ -79,16 +87,17 @@ func (r *runResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *
 	keep := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Runs a pipe of a checkout when the resource is created, by the same engine as `delivery run`, and records each step in the build data repository. " +
-			"A pipe that fails fails the apply, with the step and the end of its output; the next apply runs it again.\n\n" +
-			"Any change runs it again. Destroying the resource forgets the run in Terraform's state only: what the pipe made stays, and so does the history. " +
-			"The checkout has to be pushed, so keep Terraform's own files out of it or have git ignore them. `TF_LOG_PROVIDER=INFO` shows what an apply is doing.",
+			"A pipe that fails fails the apply, with the step and the end of its output, and leaves nothing in the state: the next apply runs it again. The guide \"Pipes\" says what a pipe is.\n\n" +
+			"A change of an argument, other than `timeouts`, runs the pipe again. Destroying the resource only forgets the run in Terraform's state: what the pipe made stays, and so does the history. " +
+			"The checkout has to be pushed, so keep Terraform's own files out of it, or have git ignore them. One checkout takes one run at a time; several resources take turns. " +
+			"Ctrl-C ends the step that is running, and the section `last` of the pipe still runs. `TF_LOG_PROVIDER=INFO` shows what an apply is doing.",
 		Attributes: map[string]schema.Attribute{
 			"id": schema.StringAttribute{
 				Computed: true, PlanModifiers: keep,
 				MarkdownDescription: "Id of the run, as `delivery runs` lists it, which is also what an import takes; `mock` for a mock.",
 			},
 			"folder": schema.StringAttribute{
-				Required: true, PlanModifiers: text,
+				Required: true, PlanModifiers: text, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts.",
 			},
 			"pipe": schema.StringAttribute{
@@ -113,11 +122,11 @@ func (r *runResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *
 			},
 			"values": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, PlanModifiers: table,
-				MarkdownDescription: "Values for the context, over those of `.delivery.yml`.",
+				MarkdownDescription: "Values for the context, over those of `.delivery.yml`. They are kept in Terraform's state; a pipe reads secrets from environment variables, as `${{ env.NAME }}`.",
 			},
 			"triggers": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, PlanModifiers: table,
-				MarkdownDescription: "Whatever should run the pipe again when it changes, such as the revision of the checkout.",
+				MarkdownDescription: "Whatever runs the pipe again when it changes, such as the revision of the checkout.",
 			},
 			"service":  schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The service, by `.delivery.yml`."},
 			"version":  schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The version that the run was for; null if the pipe gave it none."},
@@ -129,6 +138,11 @@ func (r *runResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *
 				MarkdownDescription: "What the steps put on the context, but for secrets: the url of an environment, the images of a bake. Of two values of one name the later step's counts.",
 			},
 			"started_at": schema.StringAttribute{Computed: true, CustomType: timetypes.RFC3339Type{}, PlanModifiers: keep, MarkdownDescription: "When the run began."},
+
+			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{
+				Create:            true,
+				CreateDescription: "How long the pipe may run, as `2h`. When that is over, the run is interrupted as by Ctrl-C. By default it may take as long as its steps do, each of which can have a `timeout` in the pipe.",
+			}),
 		},
 	}
 }
@@ -139,22 +153,33 @@ func imported(state tfsdk.State) bool {
 	return !state.GetAttribute(context.Background(), path.Root("folder"), &folder).HasError() && folder.IsNull()
 }
 
-// ModifyPlan judges the pipe before anything is applied.
+// ModifyPlan judges the pipe before anything is applied, as soon as it is known
+// which one is meant. A replacement is planned as a creation as well.
 func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if req.Plan.Raw.IsNull() || r.Dependencies == nil || !req.Config.Raw.IsFullyKnown() {
-		return
-	}
-	if !req.State.Raw.IsNull() && len(resp.RequiresReplace) == 0 {
+	if req.Plan.Raw.IsNull() || !req.State.Raw.IsNull() || r.Dependencies == nil {
 		return // nothing will run
 	}
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
+	if resp.Diagnostics.HasError() || m.Folder.IsUnknown() || m.Pipe.IsUnknown() || m.ForVersion.IsUnknown() || m.Values.IsUnknown() {
 		return
 	}
 	if _, err := r.Pipes.Load(ctx, m.options()); err != nil {
-		resources.Fail(&resp.Diagnostics, "load the pipe", err)
+		fail(&resp.Diagnostics, "load the pipe", err)
 	}
+}
+
+// inTerraform replaces the options of the command line that errors speak of.
+var inTerraform = strings.NewReplacer(
+	"with --allow-unpushed", "with allow_unpushed = true",
+	"bring one with --version", "bring one with for_version",
+	"that exists, with --version", "that exists, with for_version",
+	"choose one with --pipe", "choose one with the argument pipe",
+	"leave --run-to out", "leave run_to out",
+)
+
+func fail(diags *diag.Diagnostics, doing string, err error) {
+	diags.AddError("Could not "+doing, inTerraform.Replace(err.Error()))
 }
 
 func (m *model) options() resources.PipeOptions {
@@ -180,45 +205,71 @@ func texts(m types.Map) map[string]string {
 func (r *runResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	within, diags := m.Timeouts.Create(ctx, 0)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	summary, err := r.Pipes.Run(ctx, m.options(), func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) })
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "run the pipe", err)
-		return
+	bounded := ctx
+	if within > 0 {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeoutCause(ctx, within, fmt.Errorf("timeouts.create, %s, is over", within))
+		defer cancel()
 	}
-	if summary.Status != builddata.Succeeded {
-		resp.Diagnostics.AddError(describe(summary))
+	summary, err := r.Pipes.Run(bounded, m.options(),
+		func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) },
+		func(format string, args ...any) {
+			resp.Diagnostics.AddWarning("Of the run of "+m.Folder.ValueString(), fmt.Sprintf(format, args...))
+		})
+	if err != nil {
+		fail(&resp.Diagnostics, "run the pipe", err)
 		return
 	}
 	for _, step := range summary.Steps {
 		for _, warning := range step.Warnings {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("The step %q succeeded with a warning", step.Name), warning)
+			resp.Diagnostics.AddWarning(fmt.Sprintf("The step %q %s with a warning", step.Name, step.Status), warning)
 		}
+	}
+	if summary.Status != builddata.Succeeded {
+		resp.Diagnostics.AddError(m.describe(summary))
+		return
 	}
 	m.encode(summary)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
 // describe says why a pipe did not succeed.
-func describe(s pipe.Summary) (title, detail string) {
-	title = fmt.Sprintf("The pipe %s of %s %s", s.Pipe, strings.TrimSpace(s.Service+" "+s.Version), s.Status)
+func (m *model) describe(s pipe.Summary) (title, detail string) {
+	how := map[builddata.Status]string{builddata.Interrupted: "was interrupted"}
+	say := func(status builddata.Status) string { return cmp.Or(how[status], string(status)) }
+	title = fmt.Sprintf("The pipe %s of %s %s", s.Pipe, strings.TrimSpace(s.Service+" "+s.Version), say(s.Status))
 	var b strings.Builder
-	if step := s.Failed(); step != nil {
-		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", step.Name, step.Status, step.Elapsed.Round(time.Millisecond), step.Message)
-		if step.Tail != "" {
+	failed := s.Failed()
+	if failed == nil {
+		b.WriteString("What happened: it was stopped between two steps.\n")
+	} else {
+		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, say(failed.Status), failed.Elapsed.Round(time.Millisecond), strings.TrimPrefix(failed.Message, "interrupted: "))
+		for _, step := range s.Steps {
+			if step.Status == builddata.Failed && step.Name != failed.Name {
+				fmt.Fprintf(&b, "The step %q failed as well: %s\n", step.Name, step.Message)
+			}
+		}
+		if failed.Tail != "" {
 			b.WriteString("\nThe end of its output:\n\n")
-			for line := range strings.Lines(step.Tail) {
+			for line := range strings.Lines(failed.Tail) {
 				b.WriteString("  " + line)
 			}
 			b.WriteString("\n")
 		}
-		if step.Log != "" {
-			fmt.Fprintf(&b, "\nAll of its output: %s\n", step.Log)
+		if failed.Log != "" {
+			fmt.Fprintf(&b, "\nAll of its output: %s\n", failed.Log)
 		}
 	}
-	fmt.Fprintf(&b, "\nState now:     run %s is on record as %s; its section last has been run.\nWhat to do:    mend the cause and apply again, which runs the pipe again; \"delivery runs %s\" shows all of it.", s.Run, s.Status, s.Run)
+	if m.Mock.ValueBool() {
+		b.WriteString("\nState now: nothing was changed, for only mocks were run.\nWhat to do: mend the cause and apply again.")
+		return title, b.String()
+	}
+	fmt.Fprintf(&b, "\nState now: run %s is on record as %s; its section last has been run.\nWhat to do: mend the cause and apply again, which runs the pipe again. \"delivery runs %s\" shows all of this run.", s.Run, s.Status, s.Run)
 	return title, b.String()
 }
 
@@ -246,12 +297,12 @@ func orNull(text string) types.String {
 	return types.StringValue(text)
 }
 
-// Read has nothing to look at: a run that is over does not change. Of an
-// imported one it reads what the repository remembers.
+// Read has nothing to look at: a run that is over does not change, and a mock
+// is on no record. Of an imported one it reads what the repository remembers.
 func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() || !m.Status.IsNull() {
+	if resp.Diagnostics.HasError() || slices.Contains(final, builddata.Status(m.Status.ValueString())) {
 		return
 	}
 	store, err := r.Store(ctx)
@@ -271,6 +322,10 @@ func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	m.encode(summary)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
+
+// final are the ways in which a run ends for good; one that is lost may yet be
+// found to have ended in another way.
+var final = []builddata.Status{builddata.Succeeded, builddata.Failed, builddata.Interrupted}
 
 // remembered is a run as the repository knows it.
 func remembered(ctx context.Context, store builddata.Store, id string, now time.Time) (pipe.Summary, error) {
