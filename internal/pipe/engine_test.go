@@ -334,7 +334,7 @@ func TestEngine_LogFails(t *testing.T) {
 	s := newStage()
 	s.Log = func(string) (io.WriteCloser, string, error) { return nil, "", errors.New("no space left on device") }
 	s.act["work"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
-		_, err := fmt.Fprintln(c.Output, "hello")
+		_, err := fmt.Fprintln(c.Output, "hello\nthere")
 		return pipe.Result{}, err
 	}
 	summary := s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("work")}})

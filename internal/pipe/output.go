@@ -20,8 +20,9 @@ const (
 type output struct {
 	step    string
 	observe func(step, line string)
-	// open makes the log when there is something to write to it.
+	// open makes the log once there is more for it than fits into held.
 	open   func() (io.WriteCloser, string, error)
+	held   []byte
 	log    io.WriteCloser
 	name   string
 	logErr error
@@ -56,24 +57,43 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// holdBack is how much is printed before there is a log.
+const holdBack = 1 << 10
+
 // toLog writes to the log until that fails. A log that cannot be written is no
 // reason for the step to fail.
 func (o *output) toLog(p []byte) {
 	if o.logErr != nil || o.open == nil {
 		return
 	}
-	if o.log == nil {
-		if o.log, o.name, o.logErr = o.open(); o.logErr != nil {
-			return
-		}
+	if o.log == nil && len(o.held)+len(p) <= holdBack {
+		o.held = append(o.held, p...)
+		return
 	}
-	_, o.logErr = o.log.Write(p)
+	o.begin()
+	if o.logErr == nil {
+		_, o.logErr = o.log.Write(p)
+	}
 }
 
-// close ends the output, and returns a warning if the log is not whole.
-func (o *output) close() (warning string) {
+// begin makes the log and writes to it what was held back.
+func (o *output) begin() {
+	if o.log != nil {
+		return
+	}
+	if o.log, o.name, o.logErr = o.open(); o.logErr == nil {
+		_, o.logErr = o.log.Write(o.held)
+	}
+}
+
+// close ends the output, and returns a warning if the log is not whole. A step
+// that went well and printed no more than its command needs no file.
+func (o *output) close(well bool) (warning string) {
 	if len(o.line) > 0 && !o.skipping {
 		o.observe(o.step, Clean(string(o.line)))
+	}
+	if len(o.held) > 0 && (!well || bytes.Count(o.held, []byte("\n")) > 1) {
+		o.begin()
 	}
 	if o.log != nil {
 		if err := o.log.Close(); o.logErr == nil {

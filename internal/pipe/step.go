@@ -57,7 +57,7 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 			}
 		}
 		_ = masked.Close() // out never fails
-		if warning := out.close(); warning != "" {
+		if warning := out.close(err == nil); warning != "" {
 			result.Warnings = append(result.Warnings, warning)
 		}
 	}
