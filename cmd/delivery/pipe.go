@@ -46,6 +46,9 @@ func newPipeList(c *common) *cobra.Command {
 			}
 			rows := [][]string{{"PIPE", "FROM", "WHAT IT DOES"}}
 			for _, l := range all {
+				if l.Piece {
+					continue // for pipes to include
+				}
 				name := l.Name
 				if name == project.Pipe {
 					name += " *"

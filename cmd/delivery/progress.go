@@ -136,12 +136,20 @@ func (p *progress) mark(status builddata.Status) string {
 	switch {
 	case p.width == 0:
 		return ""
-	case status == builddata.Succeeded:
-		return "\x1b[32m✓\x1b[0m "
 	case status == pipe.Skipped:
 		return "- "
+	case status == builddata.Succeeded:
+		return p.coloured(32, "✓ ")
 	}
-	return "\x1b[31m✗\x1b[0m "
+	return p.coloured(31, "✗ ")
+}
+
+// coloured colours a text, unless nobody wants that; see https://no-color.org.
+func (p *progress) coloured(colour int, text string) string {
+	if os.Getenv("NO_COLOR") != "" {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", colour, text)
 }
 
 func (p *progress) now() string { return p.clock.Now().UTC().Format("15:04:05") }

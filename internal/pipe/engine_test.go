@@ -247,29 +247,29 @@ func TestEngine_Secrets(t *testing.T) {
 	p.Main[0].Args = map[string]pipe.Value{"text": {Data: "literal hunter22"}}
 	s.act["give"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
 		return pipe.Result{
-			Outputs: map[string]string{"password": "s3cr3t-output", "note": "has hunter22"}, Secrets: []string{"password"},
+			Outputs: map[string]string{"password": "s3cr3t-output", "token": "listed-output", "note": "has hunter22"}, Secrets: []string{"password"},
 			Message: "used hunter22", Report: `{"with":"hunter22"}`, Warnings: []string{"hunter22?"},
 		}, nil
 	}
 	s.act["use"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
-		for _, b := range []byte("a s3cr3t-output, a hunter22, a listed-one\n") { // in pieces
+		for _, b := range []byte("a s3cr3t-output, a hunter22, a listed-one, a listed-output\n") { // in pieces
 			if _, err := c.Output.Write([]byte{b}); err != nil {
 				return pipe.Result{}, err
 			}
 		}
 		return pipe.Result{}, fmt.Errorf("no %s", c.Values["password"])
 	}
-	summary := s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"listed": "listed-one"}, Secrets: []string{"listed"}})
+	summary := s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"listed": "listed-one"}, Secrets: []string{"listed", "token"}})
 	all := fmt.Sprintf("%+v %+v %+v %q %s", summary, s.events, s.runs, s.lines, log)
 	for _, run := range s.runs {
 		all += string(run.Definition)
 	}
-	for _, secret := range []string{"hunter22", "s3cr3t-output", "listed-one"} {
+	for _, secret := range []string{"hunter22", "s3cr3t-output", "listed-one", "listed-output"} {
 		if i := strings.Index(all, secret); i >= 0 {
 			t.Errorf("%s is shown: …%s…", secret, all[max(0, i-60):min(len(all), i+40)])
 		}
 	}
-	if len(s.lines) != 1 || s.lines[0] != "use: a ***, a ***, a ***" {
+	if len(s.lines) != 1 || s.lines[0] != "use: a ***, a ***, a ***, a ***" {
 		t.Errorf("got %q", s.lines)
 	}
 }
@@ -363,5 +363,38 @@ func TestPipe_ContextAt(t *testing.T) {
 		if diff := cmp.Diff(p.ContextAt(step, began, events), want); diff != "" {
 			t.Errorf("%s: got (-) differs from want (+):\n%s", step, diff)
 		}
+	}
+}
+
+// An argument that is not written takes the first value that stands in for it.
+func TestEngine_StandIns(t *testing.T) {
+	s := newStage()
+	s.Environ = []string{"WEBHOOK=from-the-environment"}
+	work := s.library["work"]
+	work.Arguments = append(work.Arguments, pipe.Argument{Name: "url", Kind: pipe.Text, From: []string{"hook", "env.WEBHOOK"}})
+	s.library["work"] = work
+	for _, tt := range []struct {
+		name    string
+		values  pipe.Values
+		written any
+		want    string
+	}{
+		{"Written", pipe.Values{"hook": "from-a-value"}, "written", "written"},
+		{"Value", pipe.Values{"hook": "from-a-value"}, nil, "from-a-value"},
+		{"Environment", pipe.Values{"hook": ""}, nil, "from-the-environment"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &pipe.Pipe{Name: "p", Main: steps("step")}
+			if tt.written != nil {
+				p.Main[0].Args = map[string]pipe.Value{"url": {Data: tt.written}}
+			}
+			s.act["step"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+				if got := c.Args.Text("url"); got != tt.want {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+				return pipe.Result{}, nil
+			}
+			s.run(t, pipe.Request{Pipe: p, Values: tt.values})
+		})
 	}
 }

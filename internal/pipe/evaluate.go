@@ -274,5 +274,22 @@ func (s scope) args(step *Step, d Definition) (Args, error) {
 		}
 		args[name] = value
 	}
+	for _, a := range d.Arguments {
+		if _, written := step.Args[a.Name]; written {
+			continue
+		}
+		for _, name := range a.From {
+			text, err := s.value(Expression{Name: name, Defaulted: true})
+			if err != nil || text == "" {
+				continue
+			}
+			value, err := s.argument(a.Kind, Value{At: step.At, Data: text})
+			if err != nil {
+				return nil, fmt.Errorf("%s: the argument %s, by the value %s: %w", step.At, a.Name, name, err)
+			}
+			args[a.Name] = value
+			break
+		}
+	}
 	return args, nil
 }

@@ -63,7 +63,7 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 	}
 
 	s.Elapsed = r.elapsed(start)
-	for _, name := range result.Secrets {
+	for _, name := range slices.Concat(result.Secrets, r.Request.Secrets) {
 		r.Mask.Add(result.Outputs[name])
 	}
 	switch {

@@ -37,6 +37,9 @@ type Argument struct {
 	Name     string
 	Kind     Kind
 	Required bool
+	// From are the values that stand in where the argument is not written, the
+	// first that is set: "slack_url", "env.SLACK_WEBHOOK_URL".
+	From []string
 	// Summary says in one sentence what it is for, and its default.
 	Summary string
 }

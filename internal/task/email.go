@@ -23,9 +23,9 @@ func (l *Library) email() pipe.Definition {
 	return pipe.Definition{
 		Type: "notify.email", Summary: "Tells people how the run is, by mail.",
 		Arguments: []pipe.Argument{
-			{Name: "to", Kind: pipe.List, Required: true, Summary: "The addresses that get it."},
-			{Name: "from", Kind: pipe.Text, Required: true, Summary: "The address that it comes from."},
-			{Name: "server", Kind: pipe.Text, Required: true, Summary: "The mail server, as host:port: smtp.example.com:587."},
+			{Name: "to", Kind: pipe.List, From: []string{"email_to"}, Summary: "The addresses that get it, by default that in the value email_to. Without one, nobody is told."},
+			{Name: "from", Kind: pipe.Text, From: []string{"email_from"}, Summary: "The address that it comes from, by default that in the value email_from."},
+			{Name: "server", Kind: pipe.Text, From: []string{"email_server"}, Summary: "The mail server, as host:port: smtp.example.com:587; by default that in the value email_server."},
 			{Name: "username", Kind: pipe.Text, Summary: "Who signs in to the server; left out, nobody does."},
 			{Name: "password", Kind: pipe.Text, Summary: "The password, which is sent through TLS only."},
 			{Name: "tls", Kind: pipe.Text, Summary: "Whether to use TLS: auto (the default, if the server does), required, or none."},
@@ -46,6 +46,9 @@ func emailSubject(c *pipe.Call) string {
 }
 
 func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	if !c.Args.Has("to") {
+		return nobody(c, "email_to in .delivery.yml, or the argument to, says who; email_from and email_server go with it")
+	}
 	message, to, err := l.emailMessage(c)
 	if err != nil {
 		return pipe.Result{}, err

@@ -31,6 +31,14 @@ func delivered(ctx context.Context, c *pipe.Call, what string, err error) (pipe.
 	return pipe.Result{Message: "not delivered", Warnings: []string{err.Error()}}, nil
 }
 
+// nobody is what becomes of a step that nothing says whom to tell.
+func nobody(c *pipe.Call, how string) (pipe.Result, error) {
+	if c.Args.Switch("required") {
+		return pipe.Result{}, fmt.Errorf("there is nobody to tell: %s", how)
+	}
+	return pipe.Result{Message: "nobody to tell: " + how}, nil
+}
+
 // tell is one line that says how the run is, for people:
 // "strawberry 17: application failed at functional tests: exit code 1".
 func tell(s pipe.Summary) string {

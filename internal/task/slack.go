@@ -14,7 +14,10 @@ func (l *Library) slack() pipe.Definition {
 	return pipe.Definition{
 		Type: "notify.slack", Summary: "Tells a Slack channel how the run is.",
 		Arguments: []pipe.Argument{
-			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The incoming webhook of the channel, which is a secret: ${{ env.SLACK_WEBHOOK_URL }}."},
+			{
+				Name: "url", Kind: pipe.Text, From: []string{"slack_url", "env.SLACK_WEBHOOK_URL"},
+				Summary: "The incoming webhook of the channel, which is a secret; by default the value slack_url, or the environment variable SLACK_WEBHOOK_URL. Without one, nobody is told.",
+			},
 			{Name: "text", Kind: pipe.Text, Summary: "What to tell, in Slack's markup; by default how the run ended."},
 			requiredArgument,
 		},
@@ -46,6 +49,9 @@ type slackAttachment struct {
 var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	if !c.Args.Has("url") {
+		return nobody(c, "slack_url in .delivery.yml, or SLACK_WEBHOOK_URL in the environment, says which channel")
+	}
 	message := slackMessage{Text: c.Args.Text("text")}
 	if message.Text == "" {
 		message.Text = slackEscape.Replace(clip(tell(c.Run), maxSlackText))

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// Which steps of the ready-made pipes run, and in which order: when all goes
+// well, and when a step of each section fails.
+func TestReadyMade(t *testing.T) {
+	c := newCheckout(t, "- {do: mock.dummy}")
+	for _, name := range []string{"ci", "cd", "cd-parallel"} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			fails := []string{"", "clean", "version", "build", "unit tests"}
+			if name != "ci" {
+				fails = append(fails, "bake", "create test environment", "functional tests", "load tests", "promote", "destroy test environment")
+			}
+			for _, fail := range fails {
+				args := []string{"pipe", "test", name}
+				b.WriteString("$ delivery pipe test " + name)
+				if fail != "" {
+					args = append(args, "--fail", fail)
+					b.WriteString(" --fail " + quoted(fail))
+				}
+				code, out, said := c.delivery(t, args...)
+				if code != 0 {
+					t.Fatal(said)
+				}
+				b.WriteString("\n" + out + "\n")
+			}
+			golden(t, b.String())
+		})
+	}
+	t.Run("Mock", func(t *testing.T) {
+		if s := c.run(t, 0, "--pipe", "cd-parallel", "--mock"); s.Failed() != nil || len(s.Steps) != 11 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+// golden compares with a golden file.
+func golden(t *testing.T, got string) {
+	t.Helper()
+	file := filepath.Join(rig.Root(), "cmd", "delivery", "testdata", filepath.FromSlash(t.Name())+".golden")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, string(want)); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+}
+
+// articles are the pipes of 2014 and 2015, as they were written; what the text
+// that is left of them has lost, lines that end with a colon and indentation,
+// is restored.
+const articles = "internal/pipefile/testdata/articles"
+
+// article makes a checkout of an article's pipes, with programs for the tasks
+// that were its author's own, which write down that they ran.
+func article(t *testing.T, name string, programs ...string) *checkout {
+	t.Helper()
+	c := newCheckout(t, "- {do: mock.dummy}")
+	if err := os.RemoveAll(filepath.Join(c.folder, "pipes")); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := os.ReadFile(filepath.Join(rig.Root(), articles, name, ".delivery.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(c.folder, "pipes"), os.DirFS(filepath.Join(rig.Root(), articles, name, "pipes"))); err != nil {
+		t.Fatal(err)
+	}
+	c.write(t, ".delivery.yml", "service: strawberry\n"+strings.ReplaceAll(string(settings), "service: strawberry\n", ""))
+	bin := t.TempDir()
+	for _, program := range programs {
+		script := "#!/bin/sh\necho \"$(basename $0) $*\" >> " + filepath.Join(bin, "ran") + "\n"
+		if err := os.WriteFile(filepath.Join(bin, program), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	t.Setenv("RAN", filepath.Join(bin, "ran"))
+	c.push(t)
+	return c
+}
+
+func TestArticles(t *testing.T) {
+	t.Run("2014Strawberry", func(t *testing.T) {
+		s := article(t, "2014-strawberry").run(t, 0)
+		var names []string
+		for _, step := range s.Steps {
+			names = append(names, step.Name)
+		}
+		if len(names) != 6 || names[0] != "Build" || names[5] != "Publish" || s.Pipe != "Strawberry" {
+			t.Errorf("ran %v", names)
+		}
+		at := map[string]int{}
+		for i, name := range names {
+			at[name] = i
+		}
+		for _, branch := range []string{"A", "B"} {
+			if at["Deploy "+branch] > at["Test "+branch] {
+				t.Errorf("ran %v", names)
+			}
+		}
+	})
+	t.Run("2014Tasks", func(t *testing.T) {
+		c := article(t, "2014-tasks", "gradle")
+		s := c.run(t, 0)
+		if s.Version != "1" {
+			t.Errorf("got %+v", s)
+		}
+		ran(t, "gradle clean fatJar")
+	})
+	t.Run("2015Small", func(t *testing.T) {
+		own := []string{"delivery-task-setup.Init", "delivery-task-build.Build", "delivery-task-test.Test", "delivery-task-log.ReportBuildStatus"}
+		c := article(t, "2015-small", append(own, "delivery-task-notify.Email")...)
+		_, out, said := c.delivery(t, "pipe", "test")
+		if !strings.Contains(out, "succeeded") {
+			t.Fatal(out, said)
+		}
+	})
+	t.Run("2015Full", func(t *testing.T) {
+		c := article(t, "2015-full", "delivery-task-setup.Init", "delivery-task-log.ReportBuildStatus")
+		_, out, said := c.delivery(t, "pipe", "test")
+		if said != "" {
+			t.Fatal(said)
+		}
+		golden(t, out)
+	})
+}
+
+// ran checks what the programs wrote down.
+func ran(t *testing.T, want ...string) {
+	t.Helper()
+	text, err := os.ReadFile(os.Getenv("RAN"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(text)), "\n"), want); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+}

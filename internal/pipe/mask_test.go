@@ -1,0 +1,83 @@
+package pipe_test
+
+import (
+	"encoding/base64"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+func TestMask(t *testing.T) {
+	m := pipe.NewMask([]string{
+		"NEXUS_PASSWORD=p4ss w0rd&", "GITHUB_TOKEN=ghp_1234", "API_KEY=abc", "AWS_SECRET_ACCESS_KEY=wJalrXUtn", "HOME=/home/ada", "LISTED=by-name", "KEYBOARD=qwerty",
+		"SSH_PRIVATE_KEY=-----BEGIN-----\nMIIEpAIB\n-----END-----",
+	}, []string{"LISTED"})
+	m.Add("ghp_1234_longer")
+	for text, want := range map[string]string{
+		"password p4ss w0rd& here":      "password *** here",
+		"?q=p4ss+w0rd%26":               "?q=***",
+		`{"p":"p4ss w0rd\u0026"}`:       `{"p":"***"}`,
+		"ghp_1234":                      "***",
+		"ghp_1234_longer":               "***",
+		"ghp_1234ghp_1234":              "******",
+		"abc is too short to be masked": "abc is too short to be masked",
+		"/home/ada and qwerty":          "/home/ada and qwerty",
+		"by-name":                       "***",
+		"line MIIEpAIB of a key":        "line *** of a key",
+		base64.StdEncoding.EncodeToString([]byte("wJalrXUtn")): "***",
+		"": "",
+	} {
+		if got := m.Text(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Whatever the pieces in which a text comes, the same is masked.
+func TestMask_Writer(t *testing.T) {
+	m := pipe.NewMask(nil, nil)
+	for _, secret := range []string{"aaab", "aabaab", "secret-1", "cret-1x"} {
+		m.Add(secret)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var text strings.Builder
+		for range 30 {
+			text.WriteString([]string{"a", "b", "aa", "aaab", "secret-1", "secret-", "x", "cret-1x", "\n"}[random.IntN(9)])
+		}
+		var got strings.Builder
+		w := m.Writer(&got)
+		for rest := text.String(); rest != ""; {
+			n := 1 + random.IntN(min(len(rest), 9))
+			if _, err := io.WriteString(w, rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := m.Text(text.String()); got.String() != want {
+			t.Fatalf("%q: got %q, want %q", text.String(), got.String(), want)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain\ttext\n":               "plain\ttext\n",
+		"\x1b[31mred\x1b[0m":          "red",
+		"\x1b]0;title\x07after":       "after",
+		"10%\r50%\r100%\r\n":          "100%\n",
+		"bell\x07 null\x00":           "bell null",
+		"caf\xc3\xa9 \xff":            "café \uFFFD",
+		"\u009b31m C1 is control too": "31m C1 is control too",
+	} {
+		if got := pipe.Clean(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
