@@ -6,7 +6,9 @@ import (
 	"flag"
 	"log"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 
@@ -17,6 +19,11 @@ import (
 func main() {
 	debugging := flag.Bool("debug", false, "wait for a debugger, and print how Terraform is to attach to this process")
 	flag.Parse()
+	// When Terraform dies, nobody reads what is logged any more, and by default
+	// the first line would end this process in the middle of a run or a rollout.
+	// Notified of it, it only sees the write fail. To ignore the signal would do
+	// as well, but what is started would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := tune(); err != nil {
 		log.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.commit(t.Context(), "first", "CHANGES", "Red.\n"); err != nil {
+	if _, err := s.commit(t.Context(), "first", "Red.\n"); err != nil {
 		t.Fatal(err)
 	}
 	before, err := rig.Leftovers(t.Context(), s.account, s.landscape)

@@ -48,7 +48,7 @@ func (s *stage) today(ctx context.Context) error {
 	if err := s.setAlarm(ctx, types.StateValueOk); err != nil {
 		return err
 	}
-	if _, err := s.commit(ctx, "first", "CHANGES", "Red.\n"); err != nil {
+	if _, err := s.commit(ctx, "first", "Red.\n"); err != nil {
 		return err
 	}
 	first, err := s.pipeRun(ctx, "--run-to", "bake")
@@ -83,7 +83,7 @@ func (s *stage) release(ctx context.Context) error {
 
 // releaseBad rolls out a version that answers 500 and passes its health checks.
 func (s *stage) releaseBad(ctx context.Context) error {
-	if _, err := s.commit(ctx, "sour", "CHANGES", "Sour.\n"); err != nil {
+	if _, err := s.commit(ctx, "sour", "Sour.\n"); err != nil {
 		return err
 	}
 	s.say("Somebody is in a hurry, and leaves the tests of the next version out.")

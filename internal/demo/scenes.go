@@ -45,9 +45,9 @@ func (s *stage) pipeRun(ctx context.Context, args ...string) (pipe.Summary, erro
 	return summary, err
 }
 
-// commit makes a revision and pushes it.
-func (s *stage) commit(ctx context.Context, message, file, text string) (revision string, err error) {
-	if err := os.WriteFile(s.example(file), []byte(text), 0o600); err != nil {
+// commit makes a revision of the file CHANGES and pushes it.
+func (s *stage) commit(ctx context.Context, message, changes string) (revision string, err error) {
+	if err := os.WriteFile(s.example("CHANGES"), []byte(changes), 0o600); err != nil {
 		return "", err
 	}
 	for _, args := range [][]string{{"add", "-A"}, {"commit", "--quiet", "-m", message}, {"push", "--quiet", "-u", "origin", "main"}} {
@@ -65,7 +65,7 @@ func (s *stage) application(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	revision, err := s.commit(ctx, "sweeter", "CHANGES", "Sweeter.\n")
+	revision, err := s.commit(ctx, "sweeter", "Sweeter.\n")
 	if err != nil {
 		return err
 	}

@@ -151,9 +151,9 @@ func promotions(t *testing.T, fresh func(t *testing.T) Opener) {
 	promote := func(s builddata.Store, number int64, requires ...string) (builddata.Promotion, error) {
 		return s.Promote(t.Context(), builddata.Promotion{Service: "web", Number: number, Stage: "tested", Requires: requires, Run: "r-1"})
 	}
-	event := func(t *testing.T, s builddata.Store, what, step string, status builddata.Status) {
+	tested := func(t *testing.T, s builddata.Store, step string, status builddata.Status) {
 		t.Helper()
-		ok(t, s.Append(t.Context(), builddata.Event{Service: "web", Number: 1, Run: "r-1", What: what, Step: step, Status: status}))
+		ok(t, s.Append(t.Context(), builddata.Event{Service: "web", Number: 1, Run: "r-1", What: "test.command", Step: step, Status: status}))
 	}
 	t.Run("EveryFactComesBack", func(t *testing.T) {
 		hands := clock.NewFake(noon)
@@ -204,14 +204,14 @@ func promotions(t *testing.T, fresh func(t *testing.T) Opener) {
 			}
 		}
 		refused("test has not happened to it", "test")
-		event(t, s, "test.command", "unit tests", builddata.Succeeded)
-		event(t, s, "test.command", "load tests", builddata.Failed)
+		tested(t, s, "unit tests", builddata.Succeeded)
+		tested(t, s, "load tests", builddata.Failed)
 		refused("test: load tests failed", "test")
 		refused("load tests: load tests failed", "load tests")
 		refused("tests has not happened to it", "tests")
-		event(t, s, "test.command", "load tests", builddata.Started)
+		tested(t, s, "load tests", builddata.Started)
 		refused("test.command: load tests started", "test.command")
-		event(t, s, "test.command", "load tests", builddata.Succeeded)
+		tested(t, s, "load tests", builddata.Succeeded)
 		if _, err := promote(s, 1, "test", "unit tests", "test.command"); err != nil {
 			t.Error(err)
 		}
