@@ -4,6 +4,7 @@ package examples_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -36,11 +37,17 @@ func TestAccExamples(t *testing.T) {
 			if err := w.Copy(folder); err != nil {
 				t.Fatal(err)
 			}
+			// Whoever has a .delivery.yml has it in a git repository.
+			if out, err := exec.CommandContext(t.Context(), "git", "init", "--quiet", w.Folder()).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
 			w.Environ = append(e.Environ(),
 				"DELIVERY_REPOSITORY="+e.Repository(),
 				"AWS_REGION="+acctest.Region,
 				"TF_VAR_release=0.17.0",
 				"TF_VAR_revision=4f2a9c1",
+				"TF_VAR_rehearsal=true",
+				"XDG_STATE_HOME="+t.TempDir(),
 				fmt.Sprintf("TF_VAR_subnet_ids=[%q,%q]", e.Subnets[0], e.Subnets[1]),
 				fmt.Sprintf("TF_VAR_security_group_ids=[%q]", e.SecurityGroup),
 				"TF_VAR_listener_arn="+e.Listener,

@@ -137,8 +137,8 @@ var pluginVariables = []string{
 	"PLUGIN_UNIX_SOCKET_DIR", "PLUGIN_UNIX_SOCKET_GROUP", "PLUGIN_MULTIPLEX_GRPC",
 }
 
-// environ is the environment of what a run starts: the present one, and the
-// same repository.
+// environ is the environment of what a run starts: the present one, the same
+// repository, and the same AWS.
 func (p *Pipes) environ() ([]string, error) {
 	path, err := ResolveRepository(p.Repository)
 	if err != nil {
@@ -148,7 +148,14 @@ func (p *Pipes) environ() ([]string, error) {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(pluginVariables, name)
 	})
-	return withVariable(environ, RepositoryVariable, "sqlite://"+filepath.ToSlash(path)), nil
+	environ = append(environ, RepositoryVariable+"=sqlite://"+filepath.ToSlash(path))
+	if p.Profile != "" {
+		environ = append(environ, "AWS_PROFILE="+p.Profile)
+	}
+	if p.Region != "" {
+		environ = append(environ, "AWS_REGION="+p.Region)
+	}
+	return environ, nil
 }
 
 // newEnvironment names an environment that is unique to a run, and short

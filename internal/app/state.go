@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/gofrs/flock"
@@ -147,9 +146,4 @@ func (s State) LockCheckout(root, holder string) (release func() error, err erro
 		return nil, errors.Join(fmt.Errorf("lock the checkout %s: %w", root, err), lock.Unlock())
 	}
 	return func() error { return errors.Join(os.Remove(path), lock.Unlock()) }, nil
-}
-
-// withVariable returns an environment with one variable set.
-func withVariable(environ []string, name, value string) []string {
-	return append(slices.Clone(environ), name+"="+value)
 }
