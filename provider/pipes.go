@@ -27,7 +27,11 @@ func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, 
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := pipes.Pipe(ctx, project, o.Pipe, project.Begin(o.Values, o.Version))
+	values, err := project.Begin(o.Values, o.Version)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := pipes.Pipe(ctx, project, o.Pipe, values)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +39,7 @@ func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, 
 }
 
 // errStopped is why a run ends when Terraform does not want it any more.
-var errStopped = errors.New("Terraform was stopped")
+var errStopped = errors.New("somebody stopped Terraform")
 
 func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn func(format string, args ...any)) (pipe.Summary, error) {
 	if err := p.known("repository", "region", "profile"); err != nil {

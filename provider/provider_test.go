@@ -13,8 +13,8 @@ import (
 
 func TestNew(t *testing.T) {
 	p := provider.New("1.2.3")()
-	if got := len(p.Resources(t.Context())); got != 2 {
-		t.Errorf("got %d resources, want 2", got)
+	if got := len(p.Resources(t.Context())); got != 3 {
+		t.Errorf("got %d resources, want 3", got)
 	}
 }
 

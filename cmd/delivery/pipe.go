@@ -158,9 +158,13 @@ of a pipe; with --update, the file is written instead.`,
 				return &usageError{errors.New("--update writes the file of --expect: name one")}
 			}
 			if w.output == asJSON {
-				return w.printJSON(summary)
+				err = w.printJSON(summary)
+			} else {
+				_, err = fmt.Fprint(w.out, got)
 			}
-			_, err = fmt.Fprint(w.out, got)
+			if err == nil && expect == "" && len(fail) == 0 && summary.Status != builddata.Succeeded {
+				return &failedError{summary: summary}
+			}
 			return err
 		},
 	}

@@ -139,6 +139,7 @@ func TestRun_BadInput(t *testing.T) {
 		"ToAndTask":      {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitUsage, []string{"choose one"}},
 		"OfWithoutTask":  {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitUsage, []string{"--run-task"}},
 		"BadSet":         {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitUsage, []string{"write name=value"}},
+		"OwnValue":       {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitUsage, []string{"the value version cannot be put over it"}},
 		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitFailed, []string{"not found", "delivery version list"}},
 		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of strawberry"}},
 		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none: not found"}},

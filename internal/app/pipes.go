@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -85,14 +86,20 @@ func (p *Pipes) Pipe(ctx context.Context, project *Project, name string, values 
 }
 
 // Begin is what a run of the project begins with: its values, more that are
-// put over them, and a version that is brought, if any.
-func (p *Project) Begin(more pipe.Values, version string) pipe.Values {
+// put over them, and a version that is brought, if any. What only the run sets
+// is a *pipe.Fault.
+func (p *Project) Begin(more pipe.Values, version string) (pipe.Values, error) {
+	for _, name := range pipe.Reserved {
+		if _, ok := more[name]; ok {
+			return nil, &pipe.Fault{At: p.At, Problem: fmt.Sprintf("the value %s cannot be put over it: a run sets that by itself", name)}
+		}
+	}
 	values := p.Values.Clone()
 	maps.Copy(values, more)
 	if version != "" {
 		values[pipe.ValueVersion], values[pipe.ValueNumber] = version, ""
 	}
-	return values
+	return values, nil
 }
 
 // repository opens the build data repository on first use.

@@ -65,8 +65,16 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	if o.Mock {
 		return p.mock(ctx, project, o, mask, environ)
 	}
-	values := project.Begin(o.Values, o.Version)
-	loaded, err := p.Pipe(ctx, project, o.Pipe, values)
+	// Until the pipe runs, an interrupt ends everything.
+	before := ctx
+	if o.Interrupt != nil {
+		before = o.Interrupt
+	}
+	values, err := project.Begin(o.Values, o.Version)
+	if err != nil {
+		return summary, err
+	}
+	loaded, err := p.Pipe(before, project, o.Pipe, values)
 	if o.Only != "" && loaded != nil {
 		err = nil // its values come from the earlier run; it is judged again below
 	}
@@ -81,14 +89,14 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	checkout, err := p.checkout(ctx, project, o)
+	checkout, err := p.checkout(before, project, o)
 	if err != nil {
 		return summary, err
 	}
 
 	repository := &repository{open: func(ctx context.Context) (builddata.Store, error) { return OpenRepository(ctx, p.Repository, p.Clock) }}
 	defer func() { err = errors.Join(err, repository.close()) }()
-	unreachable := p.catchUp(ctx, project, repository)
+	unreachable := p.catchUp(before, project, repository)
 	if unreachable != nil && !errors.Is(unreachable, builddata.ErrUnavailable) {
 		return summary, unreachable
 	}
@@ -105,11 +113,11 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	library := task.New(p.dependencies(repository, values))
 	switch {
 	case unreachable == nil:
-		store, err := repository.store(ctx)
+		store, err := repository.store(before)
 		if err != nil {
 			return summary, err
 		}
-		if err := p.settle(ctx, store, project, loaded, &o, &run, values); err != nil {
+		if err := p.settle(before, store, project, loaded, &o, &run, values); err != nil {
 			return summary, err
 		}
 	case o.Only != "":
@@ -158,7 +166,10 @@ func (p *Pipes) execute(ctx context.Context, project *Project, engine *pipe.Engi
 // mock runs the mocks, which touch nothing, so that nothing has to be asked or
 // recorded.
 func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *pipe.Mask, environ []string) (pipe.Summary, error) {
-	values := project.Begin(o.Values, o.Version)
+	values, err := project.Begin(o.Values, o.Version)
+	if err != nil {
+		return pipe.Summary{}, err
+	}
 	values[pipe.ValueBranch], values[pipe.ValueVersion], values[pipe.ValueNumber] = "mock", "0-mock", "0"
 	if o.Version != "" {
 		values[pipe.ValueVersion] = o.Version

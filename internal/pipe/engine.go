@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -215,7 +216,7 @@ func (r *run) end(soft context.Context) Summary {
 	record.Status, record.EndedAt = status, r.Clock.Now().UTC().Truncate(time.Microsecond)
 	record.SeenAt = record.EndedAt
 	if step := r.summary.Failed(); step != nil {
-		record.Message = fmt.Sprintf("%s at %s: %s", status, step.Name, step.Message)
+		record.Message = fmt.Sprintf("%s at %s: %s", status, step.Name, strings.TrimPrefix(step.Message, string(status)+": "))
 	} else if status == builddata.Interrupted {
 		record.Message = r.Mask.Text(fmt.Sprintf("interrupted: %v", context.Cause(soft)))
 	}

@@ -37,6 +37,9 @@ const (
 	ValueFailedStep = "failed_step"
 )
 
+// Reserved are the values that only the run itself sets.
+var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, ValuePipe, ValueRevision, ValueBranch, ValueStatus, ValueFailedStep}
+
 // An Expression is what stands in ${{ }}: the name of a value, and what it is
 // if there is none.
 type Expression struct {

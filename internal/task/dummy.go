@@ -16,7 +16,7 @@ func (l *Library) dummy() pipe.Definition {
 		result := pipe.Result{Message: cmp.Or(c.Args.Text("message"), "nothing to do"), Outputs: map[string]string{}}
 		say(c, "%s", result.Message)
 		for _, name := range slices.Sorted(maps.Keys(c.Args.Table("set"))) {
-			if !pipe.ValueName.MatchString(name) || slices.Contains(reserved, name) {
+			if !pipe.ValueName.MatchString(name) || slices.Contains(pipe.Reserved, name) {
 				return result, errors.New("set: " + name + " cannot be the name of a value, or is one that the run sets by itself")
 			}
 			result.Outputs[name] = c.Args.Table("set")[name]

@@ -67,7 +67,7 @@ func parseOutputs(text string) (map[string]string, error) {
 			return nil, badOutput(number, text, "expected name=value")
 		case !pipe.ValueName.MatchString(name):
 			return nil, badOutput(number, text, fmt.Sprintf("%q cannot be the name of a value: use letters, digits, underscores and dots, and no spaces around =", clip(name, 40)))
-		case slices.Contains(reserved, name):
+		case slices.Contains(pipe.Reserved, name):
 			return nil, badOutput(number, text, name+" is what the run knows by itself, and cannot be set: use another name")
 		}
 		outputs[name] = value
@@ -77,11 +77,6 @@ func parseOutputs(text string) (map[string]string, error) {
 
 func badOutput(number int, text, why string) error {
 	return fmt.Errorf("line %d of what was written to $%s, %q: %s", number, outputVariable, clip(text, 60), why)
-}
-
-// reserved are values that only the run itself sets.
-var reserved = []string{
-	pipe.ValueService, pipe.ValueVersion, pipe.ValueNumber, pipe.ValueRun, pipe.ValuePipe, pipe.ValueRevision, pipe.ValueStatus, pipe.ValueFailedStep,
 }
 
 // kept fails a step that did not set what it promised.

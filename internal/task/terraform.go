@@ -249,7 +249,7 @@ func (t *terraform) outputs(ctx context.Context) (texts map[string]string, secre
 			return nil, nil, fmt.Errorf("%s output %s: %w", t.name, name, err)
 		}
 		switch {
-		case slices.Contains(reserved, name):
+		case slices.Contains(pipe.Reserved, name):
 			t.warnings = append(t.warnings, fmt.Sprintf("the output %s is not put on the context, where the run has a value of that name by itself", name))
 			continue
 		case !pipe.ValueName.MatchString(name):
