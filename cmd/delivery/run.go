@@ -138,6 +138,9 @@ func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 	if err != nil {
 		return err
 	}
+	// Whoever reads what is told may go first, as head does: the run goes on, and
+	// its section last comes. Were the signal ignored, the steps would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { again(hard, stop) })()

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 // program is a run of the command line as a process of its own.
 type program struct {
 	cmd   *exec.Cmd
+	told  io.ReadCloser
 	lines *bufio.Scanner
 	out   bytes.Buffer
 	all   strings.Builder
@@ -46,7 +48,7 @@ func (c *checkout) start(t *testing.T, path string, args ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lines = bufio.NewScanner(told)
+	p.told, p.lines = told, bufio.NewScanner(told)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +202,23 @@ func TestRun_TwoInOneCheckout(t *testing.T) {
 	}
 	p.signal(t, os.Interrupt)
 	p.wait(t)
+}
+
+// Nobody listens any more: the run comes to its end all the same.
+func TestRun_NobodyListens(t *testing.T) {
+	c := newCheckout(t, strings.Replace(patient, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working; sleep 0.5; echo more; echo and more >&2", 1))
+	p := c.start(t, build(t), "run")
+	p.until(t, "work | working")
+	if err := p.told.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("got %v", err)
+	}
+	runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
+	if err != nil || len(runs) != 1 || runs[0].Status != builddata.Succeeded {
+		t.Errorf("got %+v and %v", runs, err)
+	}
 }
 
 // The runner is killed: the next run says so, the run is shown as lost, and a

@@ -23,6 +23,11 @@ func (p *Pipes) settle(ctx context.Context, store builddata.Store, project *Proj
 		if err != nil {
 			return err
 		}
+		for _, name := range slices.Sorted(maps.Keys(project.Values)) {
+			if was, ok := earlier.Context[name]; ok && was != project.Values[name] && o.Values[name] == "" && !slices.Contains(project.Secrets, name) && !strings.Contains(was, pipe.Masked) {
+				p.Warn("%s is %q in .delivery.yml by now, and was %q in the run whose context is taken, which counts; --set %s=… puts another over it", name, project.Values[name], was, name)
+			}
+		}
 		own := map[string]bool{pipe.ValueStatus: true, pipe.ValueFailedStep: true}
 		for name, value := range loaded.ContextAt(o.Only, earlier.Context, events) {
 			// A secret was not stored; what is configured now has to do.

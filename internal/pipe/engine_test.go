@@ -236,6 +236,25 @@ func TestEngine_Arguments(t *testing.T) {
 	}
 }
 
+// Values whose variables would have the same name are told apart.
+func TestEngine_VariablesOfValues(t *testing.T) {
+	s := newStage()
+	p := &pipe.Pipe{Name: "p", Main: steps("step")}
+	p.Main[0].Args = map[string]pipe.Value{"command": {Data: "${{ a.b }} ${{ a_b }} ${{ A_b }} ${{ a.b }} ${{ same }}"}}
+	var got pipe.Script
+	s.act["step"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		got = c.Args.Script("command")
+		return pipe.Result{}, nil
+	}
+	s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"a.b": "1", "a_b": "2", "A_b": "1", "same": "3"}})
+	if diff := cmp.Diff(got.Environ, []string{"DELIVERY_VALUE_A_B=1", "DELIVERY_VALUE_A_B_=2", "DELIVERY_VALUE_SAME=3"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if want := "${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_A_B_} ${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_SAME}"; got.Args[2] != want {
+		t.Errorf("got %q, want %q", got.Args[2], want)
+	}
+}
+
 // Nothing that leaves the engine holds a secret: lines, messages, reports,
 // outputs, the context, the definition.
 func TestEngine_Secrets(t *testing.T) {

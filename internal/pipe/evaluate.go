@@ -173,6 +173,7 @@ func (s scope) script(v Value) (Script, error) {
 	}
 	var code strings.Builder
 	script := Script{Text: text}
+	holds := map[string]string{}
 	for _, p := range t {
 		if p.expr == nil {
 			code.WriteString(p.text)
@@ -183,8 +184,14 @@ func (s scope) script(v Value) (Script, error) {
 			return Script{}, err
 		}
 		variable := "DELIVERY_VALUE_" + strings.ToUpper(strings.ReplaceAll(p.expr.Name, ".", "_"))
+		for taken, ok := holds[variable]; ok && taken != value; taken, ok = holds[variable] {
+			variable += "_" // a.b and a_b are two values
+		}
 		code.WriteString("${" + variable + "}")
-		script.Environ = append(script.Environ, variable+"="+value)
+		if _, ok := holds[variable]; !ok {
+			holds[variable] = value
+			script.Environ = append(script.Environ, variable+"="+value)
+		}
 	}
 	script.Args = shell(code.String())
 	return script, nil

@@ -80,7 +80,12 @@ const networkPatience = 30 * time.Second
 // remote holds it, or the remote hands it out when asked for it by name. The
 // last is for shallow clones at no branch's end, as CI systems make them.
 func Look(ctx context.Context, folder string, environ []string) (Checkout, error) {
-	g := git{folder: folder, environ: append(slices.Clone(environ), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")}
+	// A hook's git, say, has its own idea of which repository is meant.
+	environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"}, name)
+	})
+	g := git{folder: folder, environ: append(environ, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")}
 	c, err := g.look(ctx)
 	if errors.Is(err, errNoGit) {
 		return Checkout{Untraceable: "git is not installed, so the revision is unknown", Mend: []string{"install git"}}, nil
