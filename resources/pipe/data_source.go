@@ -20,6 +20,8 @@ type pipeModel struct {
 	Pipe   types.String `tfsdk:"pipe"`
 	Values types.Map    `tfsdk:"values"`
 
+	ForVersion types.String `tfsdk:"for_version"`
+
 	ID    types.String `tfsdk:"id"`
 	Name  types.String `tfsdk:"name"`
 	Steps []stepModel  `tfsdk:"steps"`
@@ -48,11 +50,12 @@ func (d *pipeDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The steps of a pipe, with all refs resolved, so that a plan shows what will run. A pipe that could not run is an error. Nothing is asked of the build data repository. The guide \"Pipes\" says what a pipe is.",
 		Attributes: map[string]schema.Attribute{
-			"folder": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts."},
-			"pipe":   schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names."},
-			"values": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Values for the context, over those of `.delivery.yml`."},
-			"id":     schema.StringAttribute{Computed: true, MarkdownDescription: "The same as `name`."},
-			"name":   schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe's name."},
+			"folder":      schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts."},
+			"pipe":        schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names."},
+			"values":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Values for the context, over those of `.delivery.yml`."},
+			"for_version": schema.StringAttribute{Optional: true, MarkdownDescription: "A version that the pipe would be run for. Without it the pipe has to allocate one before a step uses it."},
+			"id":          schema.StringAttribute{Computed: true, MarkdownDescription: "The same as `name`."},
+			"name":        schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe's name."},
 			"steps": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "The steps, in the order in which they are written.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
@@ -73,7 +76,7 @@ func (d *pipeDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	loaded, err := d.Pipes.Load(ctx, resources.PipeOptions{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: texts(m.Values)})
+	loaded, err := d.Pipes.Load(ctx, resources.PipeOptions{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: texts(m.Values), Version: m.ForVersion.ValueString()})
 	if err != nil {
 		fail(&resp.Diagnostics, "load the pipe", err)
 		return

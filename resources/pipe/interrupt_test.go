@@ -139,7 +139,7 @@ func TestAccPipeRun_CtrlC(t *testing.T) {
 			t.Errorf("got no %q in\n%s", want, out)
 		}
 	}
-	if r := runs(t, s.env)[0]; r.Status != builddata.Interrupted || r.Message != "interrupted at work: interrupted: somebody stopped Terraform" {
+	if r := runs(t, s.env)[0]; r.Status != builddata.Interrupted || r.Message != "interrupted at work: somebody stopped Terraform" {
 		t.Errorf("got %+v on record", r)
 	}
 	if alive(child) || s.marked("deployed") || !s.marked("tidied") {

@@ -431,7 +431,7 @@ func TestAccPipe_Unknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := fmt.Sprintf("resource \"terraform_data\" \"made\" {\n  input = { folder = %q, pipe = \"app\", to = \"say\", version = \"1\", values = { colour = \"red\" } }\n}\n", c.folder)
-	const list = "data \"delivery_pipe\" \"app\" {\n  folder = terraform_data.made.output.folder\n  values = merge(terraform_data.made.output.values, { version = \"\" })\n}\n"
+	const list = "data \"delivery_pipe\" \"app\" {\n  folder = terraform_data.made.output.folder\n  values = terraform_data.made.output.values\n  for_version = terraform_data.made.output.version\n}\n"
 	for _, tt := range []struct{ name, config string }{
 		{"Everything", `resource "delivery_pipe_run" "app" {
 			folder      = terraform_data.made.output.folder
