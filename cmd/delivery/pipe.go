@@ -28,8 +28,10 @@ func newPipe(c *common) *cobra.Command {
 func newPipeList(c *common) *cobra.Command {
 	w := &wheel{common: c}
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the pipes that this checkout can run",
+		Use:   "list",
+		Short: "List the pipes that this checkout can run",
+		Long: `List the pipes that this checkout can run; a * marks the one that .delivery.yml
+names. Files that others include are left out, unless the output is json.`,
 		Example: "  delivery pipe list",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,14 +48,17 @@ func newPipeList(c *common) *cobra.Command {
 			}
 			rows := [][]string{{"PIPE", "FROM", "WHAT IT DOES"}}
 			for _, l := range all {
-				if l.Piece {
+				name, what := l.Name, l.Description
+				switch {
+				case name == project.Pipe:
+					name += " *"
+				case l.Piece:
 					continue // for pipes to include
 				}
-				name := l.Name
-				if name == project.Pipe {
-					name += " *"
+				if len(l.Faults) > 0 {
+					what = "cannot run: " + l.Faults[0].Error()
 				}
-				rows = append(rows, []string{name, l.From, l.Description})
+				rows = append(rows, []string{name, l.From, what})
 			}
 			return table(w.out, rows)
 		},

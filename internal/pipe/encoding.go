@@ -11,8 +11,8 @@ import (
 // in the types that a Value has.
 func (v *Value) UnmarshalJSON(text []byte) error {
 	var shape struct {
-		At   Position
-		Data json.RawMessage
+		At   Position        `json:"at"`
+		Data json.RawMessage `json:"value"`
 	}
 	if err := json.Unmarshal(text, &shape); err != nil {
 		return err

@@ -168,7 +168,7 @@ func (r *run) begin(values Values) {
 	if err != nil {
 		definition = fmt.Appendf(nil, "%q", err) // cannot be: a pipe is data
 	}
-	record.Definition = []byte(r.Mask.Text(string(definition)))
+	record.Definition = r.Mask.JSON(definition)
 	r.record()
 }
 

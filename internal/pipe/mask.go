@@ -84,6 +84,29 @@ func (m *Mask) Text(s string) string {
 	return string(masked)
 }
 
+// jsonText is a string in JSON; with the colon behind it, it is a key.
+var jsonText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"\s*:?`)
+
+// JSON returns valid JSON with all secrets in its strings masked, but for keys.
+// Numbers stay what they are, so that what reads it goes on to understand it.
+func (m *Mask) JSON(text []byte) []byte {
+	return jsonText.ReplaceAllFunc(text, func(literal []byte) []byte {
+		var s string
+		if json.Unmarshal(literal, &s) != nil { // a key
+			return literal
+		}
+		masked := m.Text(s)
+		if masked == s {
+			return literal
+		}
+		encoded, err := json.Marshal(masked)
+		if err != nil {
+			return []byte(`"` + Masked + `"`) // cannot be: it is a string
+		}
+		return encoded
+	})
+}
+
 // Texts returns a copy of a map with all secrets in its values masked.
 func (m *Mask) Texts(texts map[string]string) map[string]string {
 	if texts == nil {

@@ -36,6 +36,19 @@ func TestMask(t *testing.T) {
 	}
 }
 
+// A secret may look like a key of what is stored, or like a number in it.
+func TestMask_JSON(t *testing.T) {
+	m := pipe.NewMask(nil, nil)
+	for _, secret := range []string{"name", "1000", `say "hi"`} {
+		m.Add(secret)
+	}
+	text := `{"name": "the name", "at":{"line":1000},"args":{"a":["x\\","1000","say \"hi\": now","\u006eame"]}}`
+	want := `{"name": "the ***", "at":{"line":1000},"args":{"a":["x\\","***","***: now","***"]}}`
+	if got := string(m.JSON([]byte(text))); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // Whatever the pieces in which a text comes, the same is masked.
 func TestMask_Writer(t *testing.T) {
 	m := pipe.NewMask(nil, nil)

@@ -13,47 +13,49 @@ import (
 
 // Pipe is a process: sections of steps.
 type Pipe struct {
-	Name string
-	At   Position
+	Name string   `json:"name"`
+	At   Position `json:"at"`
 	// All of First runs, whatever fails in it. Each step of Main runs only
 	// while all has gone well. Last runs always, however the rest went.
-	First, Main, Last []Step
+	First []Step `json:"first,omitempty"`
+	Main  []Step `json:"main,omitempty"`
+	Last  []Step `json:"last,omitempty"`
 }
 
 // Step is one entry of a pipe: a task, or branches that run in parallel.
 type Step struct {
 	// Name tells the step from the others of the pipe; the engine's Plan makes
 	// it unique. Parallel steps have none.
-	Name string
-	At   Position
+	Name string   `json:"name,omitempty"`
+	At   Position `json:"at"`
 	// Via are the refs that led here, the outermost first.
-	Via []string `json:",omitempty"`
+	Via []string `json:"via,omitempty"`
 
 	// Task is the type of the task: "test.command". Empty for parallel steps.
-	Task string `json:",omitempty"`
+	Task string `json:"task,omitempty"`
 	// Args are the task's arguments as they were written.
-	Args map[string]Value `json:",omitempty"`
+	Args map[string]Value `json:"args,omitempty"`
 	// Outputs are the values that the step promises to put on the context.
-	Outputs []string `json:",omitempty"`
+	Outputs []string `json:"outputs,omitempty"`
 	// When is an expression; the step is left out if its value is empty or "false".
-	When Value `json:",omitzero"`
+	When Value `json:"when,omitzero"`
 	// Timeout bounds one attempt; 0 means no bound.
-	Timeout time.Duration `json:",omitempty"`
+	Timeout time.Duration `json:"timeout_ns,omitempty"`
 	// Retries is how often a failed step is tried again, RetryAfter how long
 	// after the failure.
-	Retries    int           `json:",omitempty"`
-	RetryAfter time.Duration `json:",omitempty"`
+	Retries    int           `json:"retries,omitempty"`
+	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
 
 	// Parallel are branches that run at the same time, each on its own copy of
 	// the context. Empty for tasks.
-	Parallel [][]Step `json:",omitempty"`
+	Parallel [][]Step `json:"parallel,omitempty"`
 }
 
 // Value is an argument as it was written: expressions are not evaluated.
 type Value struct {
-	At Position
+	At Position `json:"at"`
 	// Data is nil, a string, bool, int64, float64, []Value or map[string]Value.
-	Data any
+	Data any `json:"value"`
 }
 
 // IsZero reports whether nothing was written.
@@ -62,9 +64,10 @@ func (v Value) IsZero() bool { return v.Data == nil && v.At == Position{} }
 // Position is where something is written.
 type Position struct {
 	// File is as the reader would name it: "pipes/ci.yml", "ready-made pipe cd".
-	File string
+	File string `json:"file"`
 	// Line and Column count from 1; 0 is unknown.
-	Line, Column int
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
 }
 
 func (p Position) String() string {
@@ -79,9 +82,9 @@ func (p Position) String() string {
 
 // Fault is what is wrong with a pipe, and where.
 type Fault struct {
-	At Position
+	At Position `json:"at"`
 	// Problem says what is wrong, what was expected, and what would mend it.
-	Problem string
+	Problem string `json:"problem"`
 }
 
 func (f *Fault) Error() string { return f.At.String() + ": " + f.Problem }

@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -194,7 +195,11 @@ func (r *run) give(result Result, values Values) {
 // describe fills in what became of a step, without secrets.
 func (r *run) describe(s *StepSummary, result Result, out *output) {
 	s.Message = r.Mask.Text(Clean(s.Message))
-	s.Report = r.Mask.Text(result.Report)
+	if s.Report = result.Report; json.Valid([]byte(s.Report)) {
+		s.Report = string(r.Mask.JSON([]byte(s.Report)))
+	} else {
+		s.Report = r.Mask.Text(s.Report)
+	}
 	for _, warning := range result.Warnings {
 		s.Warnings = append(s.Warnings, r.Mask.Text(Clean(warning)))
 	}

@@ -101,17 +101,17 @@ func (l *Loader) find(sources []*source, name string) (*file, error) {
 
 // Listing is a file of steps that can be found by its name.
 type Listing struct {
-	Name string
+	Name string `json:"name"`
 	// From is where it is: "repository", "library NAME" or "ready-made".
-	From string
+	From string `json:"from"`
 	// File is the file as errors name it.
-	File string
+	File string `json:"file"`
 	// Description is what the file says of itself, on one line.
-	Description string
+	Description string `json:"description,omitempty"`
 	// Piece says that another file includes it.
-	Piece bool
-	// Err is what is wrong with the file itself, nil if nothing is.
-	Err error
+	Piece bool `json:"piece"`
+	// Faults are what is wrong with the file itself, if anything is.
+	Faults pipe.Faults `json:"faults,omitempty"`
 }
 
 // List returns all that can be found by name, sorted by it. Of several files
@@ -141,7 +141,7 @@ func (l *Loader) List(ctx context.Context) ([]Listing, error) {
 				}
 			}
 			if _, ok := all[name]; !ok {
-				all[name] = Listing{Name: name, From: s.from, File: s.fileName(found), Description: f.description, Err: f.faults.Err()}
+				all[name] = Listing{Name: name, From: s.from, File: s.fileName(found), Description: f.description, Faults: f.faults}
 				keys[name] = fileKey{s, found}
 			}
 		}

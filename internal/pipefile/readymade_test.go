@@ -46,8 +46,8 @@ func TestReadyMade_EveryFileIsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range listings {
-		if x.Description == "" || x.Err != nil {
-			t.Errorf("%s: description %q, error %v", x.Name, x.Description, x.Err)
+		if x.Description == "" || x.Faults != nil {
+			t.Errorf("%s: description %q, error %v", x.Name, x.Description, x.Faults)
 		}
 		if whole := x.Name == "ci" || x.Name == "cd" || x.Name == "cd-parallel"; whole == x.Piece {
 			t.Errorf("%s: piece is %t", x.Name, x.Piece)

@@ -238,5 +238,5 @@ func missing(what, name string, sources []*source) error {
 			known[other] = true
 		}
 	}
-	return fmt.Errorf("there is no %s %q%s; looked %s", what, name, meant(name, slices.Sorted(maps.Keys(known))), strings.Join(looked, ", "))
+	return fmt.Errorf("there is no %s %q; looked %s%s", what, name, strings.Join(looked, ", "), meant(name, slices.Sorted(maps.Keys(known))))
 }

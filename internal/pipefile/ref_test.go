@@ -67,7 +67,7 @@ func TestLoader_RefFaults(t *testing.T) {
 		want  string
 	}{
 		"Missing": {map[string]string{"pipes/p.yml": "- a\n- ref: build.deplyable\n", "pipes/build/deployable.yml": "- a\n"}, `
-pipes/p.yml:2:8: there is no file for the ref "build.deplyable"; did you mean build.deployable?; looked in the repository (pipes/build.deplyable.yml, pipes/build/deplyable.yml), among the ready-made pipes`},
+pipes/p.yml:2:8: there is no file for the ref "build.deplyable"; looked in the repository (pipes/build.deplyable.yml, pipes/build/deplyable.yml), among the ready-made pipes; did you mean build.deployable?`},
 		"MissingPath": {map[string]string{"pipes/p.yml": "- ref: ./x\n- ref: y.yml\n"}, `
 pipes/p.yml:1:8: there is no file for the ref "./x": looked for pipes/x.yml
 pipes/p.yml:2:8: there is no file for the ref "y.yml": looked for pipes/y.yml`},
@@ -154,7 +154,7 @@ func TestLoader_Missing(t *testing.T) {
 	files := map[string]string{"pipes/strawberry.yml": "- a\n"}
 	_, err := repository(t, files).Pipe(t.Context(), "Strawberry")
 	var missing *pipefile.MissingError
-	if want := `there is no pipe "Strawberry"; did you mean strawberry?; looked in the repository (pipes/Strawberry.yml), among the ready-made pipes`; !errors.As(err, &missing) || err.Error() != want {
+	if want := `there is no pipe "Strawberry"; looked in the repository (pipes/Strawberry.yml), among the ready-made pipes; did you mean strawberry?`; !errors.As(err, &missing) || err.Error() != want {
 		t.Errorf("got %v; want %s", err, want)
 	}
 
@@ -201,7 +201,7 @@ func TestLoader_List(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, x := range listings {
-		fmt.Fprintf(&b, "%s | %s | %s | %s | piece=%t | %v\n", x.Name, x.From, x.File, x.Description, x.Piece, x.Err)
+		fmt.Fprintf(&b, "%s | %s | %s | %s | piece=%t | %v\n", x.Name, x.From, x.File, x.Description, x.Piece, x.Faults.Err())
 	}
 	golden(t, b.String())
 }
