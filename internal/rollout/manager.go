@@ -307,6 +307,10 @@ func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan 
 	if plan.To == nil {
 		return
 	}
+	message := fmt.Sprintf("rollout %s in %s, the first servers", rollout, m.Region)
+	if plan.From != nil {
+		message = fmt.Sprintf("rollout %s in %s, after version %s", rollout, m.Region, version(plan.From))
+	}
 	ctx = context.WithoutCancel(ctx)
 	v, err := m.Store.Version(ctx, id.Service, plan.To.Spec.Version)
 	if errors.Is(err, builddata.ErrNotFound) {
@@ -315,7 +319,7 @@ func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan 
 	if err == nil {
 		err = m.Store.Append(ctx, builddata.Event{
 			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, What: "deploy",
-			Where: id.Environment, Status: status, Message: fmt.Sprintf("rollout %s in %s, after version %q", rollout, m.Region, version(plan.From)),
+			Where: id.Environment, Status: status, Message: message,
 		})
 	}
 	if err != nil {
