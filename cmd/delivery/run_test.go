@@ -393,6 +393,25 @@ func TestVersion(t *testing.T) {
 	contains(t, out, "The repository knows no versions of strawberry")
 	_, out, _ = c.delivery(t, "version", "list", "--revoked")
 	contains(t, out, "revoked: loses orders")
+	if _, out, said := c.delivery(t, "version", "next", "--revision", "abc"); out != "2\n" {
+		t.Errorf("got %q: %s", out, said)
+	}
+	for _, test := range []struct{ args, want string }{
+		{"--revision abc", "2\n"}, {"--revision def", ""}, {"--before 2", "1\n"}, {"--limit 1", "2\n"},
+	} {
+		_, out, _ := c.delivery(t, append(strings.Fields("version list --revoked -o json"), strings.Fields(test.args)...)...)
+		var all []struct{ Version string }
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		got := ""
+		for _, v := range all {
+			got += v.Version + "\n"
+		}
+		if got != test.want {
+			t.Errorf("version list %s: got %q, want %q", test.args, got, test.want)
+		}
+	}
 	code, _, said = c.delivery(t, "run", "--version", "1")
 	if code != exitFailed {
 		t.Errorf("got exit code %d", code)

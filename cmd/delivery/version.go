@@ -178,6 +178,8 @@ func newVersionList(c *common) *cobra.Command {
 	}
 	s.addTo(cmd)
 	cmd.Flags().IntVar(&q.Limit, "limit", 20, "how many to list at most")
+	cmd.Flags().Int64Var(&q.Before, "before", 0, "continue behind the version of this number")
+	cmd.Flags().StringVar(&q.SourceRevision, "revision", "", "only those of this SCM revision")
 	cmd.Flags().BoolVar(&q.IncludeRevoked, "revoked", false, "list those that were revoked, too")
 	return cmd
 }
