@@ -23,10 +23,10 @@ import (
 type progress struct {
 	out   io.Writer
 	clock clock.Clock
-	// lines says that the steps' output is printed, width is the terminal's or
-	// 0 where there is none.
+	// lines says that the steps' output is printed.
 	lines bool
-	width int
+	// size is that of the terminal, which may change; nil is none.
+	size func() (width, height int)
 
 	mu      sync.Mutex
 	atWork  []*work
@@ -46,25 +46,35 @@ type work struct {
 const frame = 200 * time.Millisecond
 
 func newProgress(c *common, verbose bool) *progress {
-	p := &progress{out: c.err, clock: c.clock, stopped: make(chan struct{})}
-	if file, ok := c.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" {
-		p.width = 80
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			p.width = width
-		}
-	}
-	p.lines = verbose || p.width == 0
+	p := &progress{out: c.err, clock: c.clock, size: terminal(c.err), stopped: make(chan struct{})}
+	p.lines = verbose || p.size == nil
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	go func() {
 		defer close(p.stopped)
-		for p.width > 0 && p.clock.Sleep(ctx, frame) == nil {
+		for p.size != nil && p.clock.Sleep(ctx, frame) == nil {
 			p.mu.Lock()
 			p.draw()
 			p.mu.Unlock()
 		}
 	}()
 	return p
+}
+
+// terminal returns what tells the size of the terminal that out is; nil if it
+// is none, or one that knows nothing but lines.
+func terminal(out io.Writer) func() (width, height int) {
+	file, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return func() (int, int) {
+		width, height, err := term.GetSize(int(file.Fd()))
+		if err != nil || width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
 }
 
 // close ends the drawing.
@@ -88,7 +98,7 @@ func (p *progress) StepBegan(s pipe.StepSummary) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.atWork = append(p.atWork, &work{name: s.Name, start: p.clock.Now()})
-	if p.width == 0 {
+	if p.size == nil {
 		p.print("%s  %s …", p.now(), s.Name)
 	}
 	p.draw()
@@ -134,7 +144,7 @@ func (p *progress) StepEnded(s pipe.StepSummary) {
 // mark is what a finished step begins with on a terminal.
 func (p *progress) mark(status builddata.Status) string {
 	switch {
-	case p.width == 0:
+	case p.size == nil:
 		return ""
 	case status == pipe.Skipped:
 		return "- "
@@ -168,21 +178,35 @@ func (p *progress) erase() {
 	}
 }
 
-// draw shows the steps at work.
+// draw shows the steps at work, as many as there is room for: what has left the
+// screen cannot be erased.
 func (p *progress) draw() {
-	if p.width == 0 {
+	if p.size == nil {
 		return
 	}
 	p.erase()
-	for _, w := range p.atWork {
+	width, height := p.size()
+	shown := p.atWork
+	if room := max(1, height-2); len(shown) > room {
+		shown = shown[:room]
+	}
+	for _, w := range shown {
 		text := fmt.Sprintf("  %s %s", w.name, inWords(max(0, p.clock.Now().Sub(w.start))))
 		if w.line != "" {
 			text += "  " + w.line
 		}
-		if runes := []rune(text); len(runes) >= p.width {
-			text = string(runes[:p.width-2]) + "…"
-		}
-		_, _ = fmt.Fprintln(p.out, text)
-		p.drawn++
+		p.row(width, text)
 	}
+	if more := len(p.atWork) - len(shown); more > 0 {
+		p.row(width, fmt.Sprintf("  … and %d more at work", more))
+	}
+}
+
+// row draws a line that fits.
+func (p *progress) row(width int, text string) {
+	if runes := []rune(text); len(runes) >= width {
+		text = string(runes[:max(0, width-2)]) + "…"
+	}
+	_, _ = fmt.Fprintln(p.out, text)
+	p.drawn++
 }
