@@ -2,12 +2,14 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
 )
 
 // Landscape is what an account has already when a team begins to use this
@@ -45,10 +47,17 @@ func (l *Landscape) prepare(ctx context.Context, cfg aws.Config) error {
 	}
 	l.VPC = *vpc.Vpc.VpcId
 	// Large ones: moto never gives the address of an ended server to another.
-	for i, zone := range []string{"a", "b"} {
+	zones := []string{"a", "b"}
+	for block := 0; len(l.Subnets) < len(zones); block++ {
 		subnet, err := network.CreateSubnet(ctx, &ec2.CreateSubnetInput{
-			VpcId: &l.VPC, AvailabilityZone: aws.String(l.Region + zone), CidrBlock: aws.String(fmt.Sprintf("10.0.%d.0/20", 16*i)),
+			VpcId: &l.VPC, AvailabilityZone: aws.String(l.Region + zones[len(l.Subnets)]), CidrBlock: aws.String(fmt.Sprintf("10.0.%d.0/20", 16*block)),
 		})
+		// The SDK asks again if a reply is lost, and is told that its own first
+		// call was in the way. That subnet stays unused.
+		var conflict smithy.APIError
+		if errors.As(err, &conflict) && conflict.ErrorCode() == "InvalidSubnet.Conflict" && block < 15 {
+			continue
+		}
 		if err != nil {
 			return err
 		}
