@@ -1,8 +1,9 @@
-// Package process runs programs, each in a process group of its own, and ends
-// the whole group when it is told to, or when the program has left others behind.
+// Package process runs programs, each in a session of its own, and ends all
+// that is in it when it is told to, or when the program has left others behind.
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
@@ -49,6 +50,9 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
+	if isPath(e.Program) {
+		return fmt.Sprintf("%s: there is no such program, or not what its first line, #!, names", e.Program)
+	}
 	return fmt.Sprintf("%s: command not found: install it, or add its folder to PATH", e.Program)
 }
 
@@ -86,24 +90,28 @@ type Ended struct {
 
 // How long things may take that nobody waits for gladly.
 const (
-	// untilKilled is between telling a group to terminate and killing it.
+	// untilKilled is between telling a session to terminate and killing it.
 	untilKilled = 3 * time.Second
 	// straggling is how long children may outlive the program before they count
 	// as left behind: a pipe's other end takes a moment to see that it is one.
 	straggling = 200 * time.Millisecond
-	// silence is how long the outputs may stay open, with nothing coming, once
-	// the group is gone: whoever still holds them has left the group on purpose.
-	silence = 500 * time.Millisecond
-	// glance is between two looks at whether a group is gone.
+	// holding is how long the input, and where pipes have no deadlines the
+	// outputs, may be held open once nobody is left: whoever still holds them
+	// has left on purpose.
+	holding = 500 * time.Millisecond
+	// glance is between two looks at whether anybody is left, at first; at most
+	// it is a hundredth of the wait.
 	glance = 5 * time.Millisecond
 )
 
 // Run runs a program until it and all that it started have ended. When ctx
-// ends, the whole group is interrupted as by Ctrl-C, terminated after Grace,
-// and killed soon after. The error is a *NotFoundError, an *ExitError, the
+// ends, all of them are interrupted as by Ctrl-C, terminated after Grace, and
+// killed soon after. The error is a *NotFoundError, an *ExitError, the
 // context's cause, or why the program could not be started.
 //
-// A process that leaves the group, as daemons do, is out of reach.
+// A process that begins a session of its own, as daemons do, is out of reach.
+// So are, but on Linux, and there after the program has ended by itself, those
+// that begin a process group of their own.
 func Run(ctx context.Context, cmd Command) (Ended, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Ended{}, err
@@ -112,21 +120,34 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	if err != nil {
 		return Ended{}, err
 	}
-	c := &exec.Cmd{Path: path, Args: cmd.Args, Dir: cmd.Dir, Env: cmd.Environ, Stdin: cmd.Stdin, SysProcAttr: ownGroup()}
 	var outputs outputs
 	defer outputs.close()
-	if c.Stdout, err = outputs.add(cmd.Stdout); err != nil {
+	stdout, err := outputs.add(cmd.Stdout)
+	if err != nil {
 		return Ended{}, err
 	}
-	if c.Stderr = c.Stdout; cmd.Stderr != cmd.Stdout {
-		if c.Stderr, err = outputs.add(cmd.Stderr); err != nil {
+	stderr := stdout
+	if cmd.Stderr != cmd.Stdout {
+		if stderr, err = outputs.add(cmd.Stderr); err != nil {
 			return Ended{}, err
 		}
 	}
-	if err := c.Start(); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return Ended{}, &NotFoundError{Program: cmd.Args[0], Err: err}
+	start := func(path string, args ...string) (*exec.Cmd, error) {
+		c := &exec.Cmd{
+			Path: path, Args: args, Dir: cmd.Dir, Env: cmd.Environ, Stdin: cmd.Stdin, Stdout: stdout, Stderr: stderr,
+			WaitDelay: holding, SysProcAttr: ownSession(),
 		}
+		return c, c.Start()
+	}
+	c, err := start(path, cmd.Args...)
+	if errors.Is(err, syscall.ENOEXEC) {
+		// A script without a first line #! is one for the shell, as execvp has it.
+		c, err = start("/bin/sh", append([]string{"sh", path}, cmd.Args[1:]...)...)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Ended{}, &NotFoundError{Program: cmd.Args[0], Err: err}
+	case err != nil:
 		return Ended{}, fmt.Errorf("%s: %w", cmd.Args[0], err)
 	}
 	outputs.copy()
@@ -135,77 +156,92 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	go func() { exited <- c.Wait() }()
 	ended, err := await(ctx, cmd, c.Process.Pid, exited)
 	outputs.drain()
-
 	if cause := context.Cause(ctx); cause != nil {
 		return ended, cause
 	}
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	switch {
+	case errors.As(err, &exit):
 		return ended, &ExitError{Code: exit.ExitCode(), Signal: signalOf(exit)}
+	case errors.Is(err, exec.ErrWaitDelay):
+		err = nil // it did not read all of its input
 	}
 	return ended, err
 }
 
-// await waits for the program, ending its group when ctx does, and then for
-// whatever it has left in the group.
-func await(ctx context.Context, cmd Command, group int, exited <-chan error) (ended Ended, err error) {
+// await waits for the program, ending its session when ctx does, and then for
+// whoever it has left there.
+func await(ctx context.Context, cmd Command, session int, exited <-chan error) (ended Ended, err error) {
 	select {
 	case err = <-exited:
+		if alive(session) && !gone(session, straggling) {
+			ended.LeftBehind = true
+			end(session)
+		}
+		return ended, err
 	case <-ctx.Done():
-		grace := cmd.Grace
-		if grace == 0 {
-			grace = DefaultGrace
+	}
+	interrupt(session)
+	if left := wait(exited, &err, cmp.Or(cmd.Grace, DefaultGrace)); left >= 0 {
+		// Whoever the program started has the rest of the time to tidy up.
+		terminateDeaf(session)
+		if !gone(session, left) {
+			end(session)
 		}
-		for _, stage := range []struct {
-			signal func(group int)
-			within time.Duration
-		}{{interrupt, grace}, {terminate, untilKilled}} {
-			stage.signal(group)
-			wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stage.within)
-			select {
-			case err = <-exited:
-				cancel()
-				endGroup(group)
-				return ended, err
-			case <-wait.Done():
-				cancel()
-			}
-		}
-		ended.Forced = true
-		kill(group)
-		err = <-exited
 		return ended, err
 	}
-	if gone(group, straggling) {
+	terminate(session)
+	if left := wait(exited, &err, untilKilled); left >= 0 {
+		end(session)
 		return ended, err
 	}
-	ended.LeftBehind = true
-	endGroup(group)
+	ended.Forced = true
+	kill(session)
+	err = <-exited
+	gone(session, untilKilled)
 	return ended, err
 }
 
-// endGroup ends what is left of a group.
-func endGroup(group int) {
-	if gone(group, 0) {
-		return
-	}
-	terminate(group)
-	if !gone(group, untilKilled) {
-		kill(group)
+// wait waits until the program has ended, and returns how much is left of
+// within, or less than 0 if it has not.
+func wait(exited <-chan error, err *error, within time.Duration) (left time.Duration) {
+	begin := clock.System{}.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	select {
+	case *err = <-exited:
+		return max(0, within-clock.System{}.Now().Sub(begin))
+	case <-ctx.Done():
+		return -1
 	}
 }
 
-// gone waits until nobody is left in a group, or within has passed.
-func gone(group int, within time.Duration) bool {
-	return clock.Poll(context.Background(), clock.System{}, glance, within, func(context.Context, time.Duration) (bool, string, error) {
-		return !alive(group), "", nil
+// end ends whoever is left in a session.
+func end(session int) {
+	if gone(session, 0) {
+		return
+	}
+	terminate(session)
+	if !gone(session, untilKilled) {
+		kill(session)
+		gone(session, untilKilled)
+	}
+}
+
+// gone waits until nobody is left in a session, or within has passed.
+func gone(session int, within time.Duration) bool {
+	return clock.Poll(context.Background(), clock.System{}, max(glance, within/100), within, func(context.Context, time.Duration) (bool, string, error) {
+		return len(groups(session)) == 0, "", nil
 	}) == nil
 }
+
+// isPath reports whether a program is named by its path.
+func isPath(name string) bool { return strings.ContainsRune(filepath.ToSlash(name), '/') }
 
 // find returns the program's file.
 func find(cmd Command) (string, error) {
 	name := cmd.Args[0]
-	if strings.ContainsRune(filepath.ToSlash(name), '/') {
+	if isPath(name) {
 		return name, nil // relative to Dir, as the system has it
 	}
 	if runtime.GOOS == "windows" {
@@ -250,7 +286,8 @@ type outputs struct {
 type output struct {
 	read, write *os.File
 	to          io.Writer
-	copied      atomic.Int64
+	// lost says that to takes nothing any more.
+	lost bool
 }
 
 // add returns the end that the program writes to.
@@ -269,56 +306,48 @@ func (o *outputs) add(to io.Writer) (io.Writer, error) {
 func (o *outputs) copy() {
 	for _, one := range o.all {
 		_ = one.write.Close()
-		o.done.Add(1)
-		go func() {
-			defer o.done.Done()
-			buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // it holds nothing else
-			defer buffers.Put(buffer)
-			lost := false
-			for {
-				n, err := one.read.Read(buffer[:])
-				if n > 0 && !lost {
-					// A writer that fails must not block the program.
-					_, writeErr := one.to.Write(buffer[:n])
-					lost = writeErr != nil
-				}
-				one.copied.Add(int64(n))
-				if err != nil {
-					return
-				}
-			}
-		}()
+		o.done.Go(one.copy)
 	}
 }
 
-// drain waits until all that was printed has been copied, or until nothing has
-// come for a while.
-func (o *outputs) drain() {
-	drained := make(chan struct{})
-	go func() {
-		o.done.Wait()
-		close(drained)
-	}()
-	for before := int64(-1); ; {
-		now := int64(0)
-		for _, one := range o.all {
-			now += one.copied.Load()
+func (o *output) copy() {
+	buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // it holds nothing else
+	defer buffers.Put(buffer)
+	for {
+		n, err := o.read.Read(buffer[:])
+		o.pass(buffer[:n])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			rest(o.read, buffer[:], o.pass)
 		}
-		if now == before {
-			o.close()
-			<-drained
+		if err != nil {
 			return
-		}
-		before = now
-		wait, cancel := context.WithTimeout(context.Background(), silence)
-		select {
-		case <-drained:
-			cancel()
-			return
-		case <-wait.Done():
-			cancel()
 		}
 	}
+}
+
+// pass writes on. A writer that fails must not block the program.
+func (o *output) pass(p []byte) {
+	if len(p) == 0 || o.lost {
+		return
+	}
+	_, err := o.to.Write(p)
+	o.lost = err != nil
+}
+
+// drain waits until all is copied that was printed until now, however slow the
+// writers are. Nobody is left who would print more, but for those who have left
+// the session.
+func (o *outputs) drain() {
+	woken := true
+	for _, one := range o.all {
+		woken = wake(one.read) == nil && woken
+	}
+	if !woken {
+		ctx, cancel := context.WithTimeout(context.Background(), holding)
+		defer cancel()
+		defer context.AfterFunc(ctx, o.close)()
+	}
+	o.done.Wait()
 }
 
 func (o *outputs) close() {

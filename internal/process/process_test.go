@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
 )
 
@@ -91,6 +92,19 @@ func TestRun_Path(t *testing.T) {
 	}
 }
 
+// Such as a shell can run, but the system cannot.
+func TestRun_ScriptWithoutFirstLine(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "greet"), []byte("echo hello $1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out := newBuffer()
+	_, err := process.Run(t.Context(), process.Command{Args: []string{"./greet", "Ada"}, Dir: folder, Environ: os.Environ(), Stdout: out})
+	if err != nil || out.String() != "hello Ada\n" {
+		t.Errorf("got %q and %v, want hello Ada", out, err)
+	}
+}
+
 func TestRun_MuchOutput(t *testing.T) {
 	var counted counter
 	_, err := process.Run(t.Context(), process.Command{
@@ -132,6 +146,7 @@ func TestRun_Interrupted(t *testing.T) {
 	}{
 		{"Obeys", `trap 'echo tidied; exit 0' INT; echo ready; sleep 60 & wait`, false, "tidied"},
 		{"Child", `sh -c 'trap "echo child; exit 1" INT; echo ready; sleep 60 & wait'`, false, "child"},
+		{"GroupOfItsOwn", `timeout 60 sh -c 'trap "echo child; exit 1" INT; echo ready; sleep 60 & wait'`, false, "child"},
 		{"IgnoresInterrupts", `trap '' INT; trap 'echo terminated; exit 1' TERM; echo ready; sleep 60 & wait`, false, "terminated"},
 		{"IgnoresEverything", `trap '' INT TERM; echo ready; while :; do sleep 60; done`, true, "ready"},
 	} {
@@ -153,6 +168,23 @@ func TestRun_Interrupted(t *testing.T) {
 			noneLeft(t, cmd.Dir)
 		})
 	}
+}
+
+// Those that the program has started may go on tidying up when it has ended. (A
+// shell has what it starts in the background ignore interrupts.)
+func TestRun_ChildrenTidyUp(t *testing.T) {
+	out := newBuffer()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-out.printed
+		cancel()
+	}()
+	cmd := shell(`echo $$ > pid; env --default-signal=INT sh -c 'trap "sleep 0.3; echo tidied; exit 1" INT; echo ready; while :; do sleep 0.1; done' & trap 'exit 1' INT; wait`, out)
+	cmd.Dir, cmd.Grace = t.TempDir(), time.Minute
+	if ended, err := process.Run(ctx, cmd); !errors.Is(err, context.Canceled) || ended.Forced || !strings.Contains(out.String(), "tidied") {
+		t.Errorf("got %+v, %v and %q, want that the child has tidied up", ended, err, out)
+	}
+	noneLeft(t, cmd.Dir)
 }
 
 // noneLeft checks that nobody of the group is left whose number is in the file pid.
@@ -222,6 +254,51 @@ func TestRun_Daemon(t *testing.T) {
 		t.Logf("the daemon lives on, as it wants to: %s", stat)
 	}
 	_ = syscall.Kill(atoi(strings.TrimSpace(string(text))), syscall.SIGKILL)
+}
+
+// One that goes on printing is not waited for either; it is told by SIGPIPE.
+func TestRun_DaemonThatPrints(t *testing.T) {
+	out := newBuffer()
+	cmd := shell("setsid sh -c 'while :; do echo tick; sleep 0.05; done' & while [ ! -e ticks ]; do sleep 0.05; : > ticks; done; echo done", out)
+	cmd.Dir = t.TempDir()
+	if _, err := process.Run(t.Context(), cmd); err != nil || !strings.Contains(out.String(), "done\n") {
+		t.Errorf("got %v and %q", err, out)
+	}
+}
+
+// A writer that takes its time, as a terminal that somebody has stopped, gets
+// all that was printed.
+func TestRun_SlowWriter(t *testing.T) {
+	slow := &slowly{clock: clock.System{}}
+	_, err := process.Run(t.Context(), process.Command{
+		Args: []string{"sh", "-c", "head -c 60000 /dev/zero; head -c 40000 /dev/zero; echo end"}, Environ: os.Environ(), Stdout: slow,
+	})
+	if err != nil || !strings.HasSuffix(slow.String(), "end\n") || slow.Len() != 100_004 {
+		t.Errorf("got %v and %d bytes, want all 100,004", err, slow.Len())
+	}
+}
+
+// slowly is a writer that takes long over what it is given first.
+type slowly struct {
+	bytes.Buffer
+	clock clock.Clock
+}
+
+func (s *slowly) Write(p []byte) (int, error) {
+	if s.Len() == 0 {
+		_ = s.clock.Sleep(context.Background(), 1500*time.Millisecond)
+	}
+	return s.Buffer.Write(p)
+}
+
+// A program need not read what it is given, nor end those who could.
+func TestRun_InputThatNobodyReads(t *testing.T) {
+	out := newBuffer()
+	cmd := shell("sleep 60 <&0 & echo done", out)
+	cmd.Stdin = strings.NewReader(strings.Repeat("much ", 50_000))
+	if ended, err := process.Run(t.Context(), cmd); err != nil || !ended.LeftBehind || out.String() != "done\n" {
+		t.Errorf("got %+v, %v and %q", ended, err, out)
+	}
 }
 
 func atoi(s string) (n int) {
