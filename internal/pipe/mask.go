@@ -23,61 +23,100 @@ const minSecret = 4
 // concurrent use, and secrets may be added while it is in use.
 type Mask struct {
 	mu sync.RWMutex
-	// secrets are sorted, the longest first, so that one that holds another is
-	// masked as a whole.
-	secrets [][]byte
-	longest int
+	// secrets are by their first byte, the longest first, so that one that
+	// begins with another is masked as a whole.
+	secrets [256][][]byte
+	any     bool
 }
 
 // secretName is what the names of environment variables that hold secrets
 // look like.
-var secretName = regexp.MustCompile(`(?i)(^|_)(TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|PRIVATE_?KEY|ACCESS_KEY|SESSION_TOKEN|WEBHOOK(_URL)?|AUTH)$`)
+var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|(^|_)(PWD|TOKEN|SECRETS?|CREDENTIALS?|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|SECRET_?KEY|WEBHOOK(_URL)?|AUTH))$`)
+
+// notSecret are names that only look like it: the present and the last folder.
+var notSecret = []string{"PWD", "OLDPWD"}
 
 // NewMask returns a mask of the variables of an environment that are secret by
-// their name, as in NEXUS_PASSWORD, or that are listed.
+// their name, as in NEXUS_PASSWORD, or that are listed, and of the passwords in
+// those that are URLs.
 func NewMask(environ, listed []string) *Mask {
 	m := &Mask{}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if secretName.MatchString(name) || slices.Contains(listed, name) {
+		if secretName.MatchString(name) && !slices.Contains(notSecret, name) || slices.Contains(listed, name) {
 			m.Add(value)
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			password, _ := u.User.Password()
+			m.Add(password)
 		}
 	}
 	return m
 }
 
 // Add has a secret masked from now on, also where it is encoded in the usual
-// ways. Of one with several lines, each line is a secret.
+// ways. Of one with several lines, each line is a secret; of one that is a list
+// or an object in JSON, each text in it.
 func (m *Mask) Add(secret string) {
-	var forms []string
-	for _, line := range append([]string{secret}, strings.Split(secret, "\n")...) {
-		line = strings.Trim(line, "\r\n")
-		if len(strings.TrimSpace(line)) < minSecret {
-			continue
-		}
-		forms = append(forms, line, url.QueryEscape(line), url.PathEscape(line), base64.StdEncoding.EncodeToString([]byte(line)))
-		if quoted, err := json.Marshal(line); err == nil {
-			forms = append(forms, string(quoted[1:len(quoted)-1]))
-		}
+	parts := append(strings.Split(secret, "\n"), secret)
+	var data any
+	if json.Unmarshal([]byte(secret), &data) == nil {
+		parts = texts(parts, data)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, form := range forms {
-		if !slices.ContainsFunc(m.secrets, func(s []byte) bool { return string(s) == form }) {
-			m.secrets = append(m.secrets, []byte(form))
+	for _, part := range parts {
+		part = strings.Trim(part, "\r\n")
+		if len(strings.TrimSpace(part)) < minSecret {
+			continue
+		}
+		for _, form := range forms(part) {
+			m.add([]byte(form))
 		}
 	}
-	slices.SortStableFunc(m.secrets, func(a, b []byte) int { return len(b) - len(a) })
-	if len(m.secrets) > 0 {
-		m.longest = len(m.secrets[0])
+}
+
+// texts adds the texts in a list or an object.
+func texts(to []string, data any) []string {
+	switch data := data.(type) {
+	case string:
+		return append(to, data)
+	case []any:
+		for _, e := range data {
+			to = texts(to, e)
+		}
+	case map[string]any:
+		for _, e := range data {
+			to = texts(to, e)
+		}
 	}
+	return to
+}
+
+// forms are the ways in which a secret is usually written.
+func forms(secret string) []string {
+	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))}
+	if quoted, err := json.Marshal(secret); err == nil {
+		all = append(all, string(quoted[1:len(quoted)-1]))
+	}
+	return all
+}
+
+func (m *Mask) add(form []byte) {
+	same := &m.secrets[form[0]]
+	if slices.ContainsFunc(*same, func(s []byte) bool { return bytes.Equal(s, form) }) {
+		return
+	}
+	*same = append(*same, form)
+	slices.SortStableFunc(*same, func(a, b []byte) int { return len(b) - len(a) })
+	m.any = true
 }
 
 // Text returns s with all secrets masked.
 func (m *Mask) Text(s string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if len(m.secrets) == 0 {
+	if !m.any {
 		return s
 	}
 	masked, _ := m.mask([]byte(s), true)
@@ -122,45 +161,35 @@ func (m *Mask) Texts(texts map[string]string) map[string]string {
 // mask masks the secrets in text. Unless it is the end, what may be the
 // beginning of a secret is returned as rest.
 func (m *Mask) mask(text []byte, end bool) (masked, rest []byte) {
-	for {
-		at, length := -1, 0
-		for _, secret := range m.secrets {
-			within := text
-			if at >= 0 {
-				within = text[:min(len(text), at+len(secret))]
-			}
-			if i := bytes.Index(within, secret); i >= 0 && (at < 0 || i < at) {
-				at, length = i, len(secret)
-			}
+	from := 0
+	for i := 0; i < len(text); {
+		length, more := m.at(text[i:])
+		switch {
+		case more && !end:
+			return append(masked, text[from:i]...), text[i:]
+		case length > 0:
+			masked = append(append(masked, text[from:i]...), Masked...)
+			i += length
+			from = i
+		default:
+			i++
 		}
-		if at < 0 {
-			break
-		}
-		masked = append(append(masked, text[:at]...), Masked...)
-		text = text[at+length:]
 	}
-	hold := 0
-	if !end {
-		hold = m.beginning(text)
-	}
-	return append(masked, text[:len(text)-hold]...), text[len(text)-hold:]
+	return append(masked, text[from:]...), nil
 }
 
-// beginning returns how many bytes at the end of text may be the beginning of
-// a secret.
-func (m *Mask) beginning(text []byte) int {
-	for n := min(len(text), m.longest-1); n > 0; n-- {
-		tail := text[len(text)-n:]
-		for _, secret := range m.secrets {
-			if len(secret) <= n {
-				break // the others are shorter still
-			}
-			if bytes.HasPrefix(secret, tail) {
-				return n
-			}
+// at returns the length of the secret that a text begins with, 0 if with none,
+// and whether it may be the beginning of a longer one.
+func (m *Mask) at(text []byte) (length int, more bool) {
+	for _, secret := range m.secrets[text[0]] {
+		switch {
+		case bytes.HasPrefix(text, secret):
+			return len(secret), more
+		case bytes.HasPrefix(secret, text):
+			more = true
 		}
 	}
-	return 0
+	return 0, more
 }
 
 // Writer returns a writer that masks what passes to w, also where a secret
@@ -192,7 +221,7 @@ func (w *maskWriter) Close() error {
 
 func (w *maskWriter) pass(p []byte, end bool) error {
 	w.mask.mu.RLock()
-	if len(w.mask.secrets) == 0 && len(w.held) == 0 {
+	if !w.mask.any && len(w.held) == 0 {
 		w.mask.mu.RUnlock()
 		_, err := w.to.Write(p)
 		return err

@@ -14,6 +14,7 @@ func TestMask(t *testing.T) {
 	m := pipe.NewMask([]string{
 		"NEXUS_PASSWORD=p4ss w0rd&", "GITHUB_TOKEN=ghp_1234", "API_KEY=abc", "AWS_SECRET_ACCESS_KEY=wJalrXUtn", "HOME=/home/ada", "LISTED=by-name", "KEYBOARD=qwerty",
 		"SSH_PRIVATE_KEY=-----BEGIN-----\nMIIEpAIB\n-----END-----",
+		"PGPASSWORD=pg-word", "SECRET_KEY=keyed", "PWD=/srv/here", "DATABASE_URL=postgres://ada:url-word@db/shop", "GCP_CREDENTIALS={\"key\": [\"json-word\", 12345], \"n\": null}",
 	}, []string{"LISTED"})
 	m.Add("ghp_1234_longer")
 	for text, want := range map[string]string{
@@ -28,7 +29,9 @@ func TestMask(t *testing.T) {
 		"by-name":                       "***",
 		"line MIIEpAIB of a key":        "line *** of a key",
 		base64.StdEncoding.EncodeToString([]byte("wJalrXUtn")): "***",
-		"": "",
+		"pg-word, keyed, url-word, json-word":                  "***, ***, ***, ***",
+		"in /srv/here, by ada, of 12345":                       "in /srv/here, by ada, of 12345",
+		"":                                                     "",
 	} {
 		if got := m.Text(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
@@ -52,14 +55,14 @@ func TestMask_JSON(t *testing.T) {
 // Whatever the pieces in which a text comes, the same is masked.
 func TestMask_Writer(t *testing.T) {
 	m := pipe.NewMask(nil, nil)
-	for _, secret := range []string{"aaab", "aabaab", "secret-1", "cret-1x"} {
+	for _, secret := range []string{"aaab", "aabaab", "secret-1", "cret-1x", "secret-1-and-more"} {
 		m.Add(secret)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		var text strings.Builder
 		for range 30 {
-			text.WriteString([]string{"a", "b", "aa", "aaab", "secret-1", "secret-", "x", "cret-1x", "\n"}[random.IntN(9)])
+			text.WriteString([]string{"a", "b", "aa", "aaab", "secret-1", "secret-", "x", "cret-1x", "-and-more", "\n"}[random.IntN(10)])
 		}
 		var got strings.Builder
 		w := m.Writer(&got)
