@@ -166,7 +166,7 @@ func TestRun_InterruptedTwice(t *testing.T) {
 	if code := p.wait(t); code != exitInterrupted {
 		t.Errorf("got exit code %d:\n%s", code, &p.all)
 	}
-	contains(t, p.all.String(), "tidy failed")
+	contains(t, p.all.String(), "tidy interrupted")
 }
 
 // A step that ignores every signal but the last is made to end.

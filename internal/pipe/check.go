@@ -112,6 +112,11 @@ func (c *checker) step(step *Step, known map[string]bool) {
 			step.Name, step.Task, step.Task, meant(step.Task, c.library.Types()))
 		return
 	}
+	for _, name := range step.Outputs {
+		if why := NotSettable(name); why != "" && !slices.Contains(d.Outputs, name) {
+			c.faults.Add(step.At, "step %q: %s cannot be one of its outputs: %s", step.Name, name, why)
+		}
+	}
 	arguments := map[string]Argument{}
 	for _, a := range d.Arguments {
 		arguments[a.Name] = a
@@ -184,7 +189,7 @@ func (a Argument) judge(v Value) string {
 		return ""
 	}
 	s := scope{}
-	if _, err := s.argument(a.Kind, v); err != nil {
+	if _, err := s.judged(a, v); err != nil {
 		return err.Error()
 	}
 	return ""

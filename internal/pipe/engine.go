@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -113,18 +114,13 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 	toFirst, toMain := r.routes()
 	failed := r.walk(soft, First, req.Pipe.First, toFirst, values, true)
 	if !failed && soft.Err() == nil && toFirst == nil {
-		failed = r.walk(soft, Main, req.Pipe.Main, toMain, values, false)
+		r.walk(soft, Main, req.Pipe.Main, toMain, values, false)
 	}
-	values[ValueStatus], values[ValueFailedStep] = string(builddata.Succeeded), ""
-	if failed || soft.Err() != nil {
-		values[ValueStatus] = string(r.verdict(soft))
-		if step := r.summary.Failed(); step != nil {
-			values[ValueFailedStep] = step.Name
-		}
-	}
-	r.lastly(values)
+	// An interrupt that comes from here on finds nothing to interrupt.
+	r.judge(soft)
+	values[ValueStatus], values[ValueFailedStep] = string(r.summary.Status), r.summary.FailedStep
 	r.walk(ctx, Last, req.Pipe.Last, nil, values, true)
-	return r.end(soft)
+	return r.end(ctx)
 }
 
 // routes are the ways through First and Main to the step To.
@@ -182,43 +178,37 @@ func (r *run) record() {
 	r.Recorder.Run(record)
 }
 
-// verdict is how the run ends, by what has happened so far.
-func (r *run) verdict(soft context.Context) builddata.Status {
+// judge says how the run ends, by what has happened so far.
+func (r *run) judge(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	status := builddata.Succeeded
-	for _, s := range r.summary.Steps {
-		if s.Status == builddata.Failed {
-			status = builddata.Failed
+	s := &r.summary
+	stopped := ctx.Err() != nil || s.Status == builddata.Interrupted
+	s.Elapsed, s.Status, s.FailedStep = r.elapsed(r.start), builddata.Succeeded, ""
+	for _, status := range []builddata.Status{builddata.Failed, builddata.Interrupted} {
+		i := slices.IndexFunc(s.Steps, func(step StepSummary) bool { return step.Status == status })
+		if i >= 0 {
+			s.Status, s.FailedStep = status, s.Steps[i].Name
 		}
 	}
-	if soft.Err() != nil {
-		status = builddata.Interrupted
+	if stopped && s.Status != builddata.Interrupted {
+		s.Status, s.FailedStep = builddata.Interrupted, "" // between two steps
 	}
-	return status
 }
 
-// lastly tells the steps of Last what the run will end with.
-func (r *run) lastly(values Values) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.summary.Status = builddata.Status(values[ValueStatus])
-	r.summary.Elapsed = r.elapsed(r.start)
-}
-
-func (r *run) end(soft context.Context) Summary {
-	status := r.verdict(soft)
+func (r *run) end(ctx context.Context) Summary {
+	r.judge(ctx)
 	defer r.record()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.summary.Status, r.summary.Elapsed, r.summary.Steps = status, r.elapsed(r.start), r.steps
+	r.summary.Steps = r.steps
 	record := &r.Request.Run
-	record.Status, record.EndedAt = status, r.Clock.Now().UTC().Truncate(time.Microsecond)
+	record.Status, record.EndedAt = r.summary.Status, r.Clock.Now().UTC().Truncate(time.Microsecond)
 	record.SeenAt = record.EndedAt
 	if step := r.summary.Failed(); step != nil {
-		record.Message = fmt.Sprintf("%s at %s: %s", status, step.Name, strings.TrimPrefix(step.Message, string(status)+": "))
-	} else if status == builddata.Interrupted {
-		record.Message = r.Mask.Text(fmt.Sprintf("interrupted: %v", context.Cause(soft)))
+		record.Message = fmt.Sprintf("%s at %s: %s", record.Status, step.Name, strings.TrimPrefix(step.Message, string(record.Status)+": "))
+	} else if record.Status == builddata.Interrupted {
+		record.Message = "interrupted between two steps"
 	}
 	return r.summary
 }
@@ -231,6 +221,10 @@ func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.Clock.Now
 func (r *run) walk(ctx context.Context, section Section, steps []Step, path route, values Values, all bool) (failed bool) {
 	for i := range steps {
 		step := &steps[i]
+		if ctx.Err() != nil && section == Last {
+			r.abandon(ctx, step)
+			continue
+		}
 		if ctx.Err() != nil || failed && !all {
 			return failed
 		}
@@ -245,6 +239,23 @@ func (r *run) walk(ctx context.Context, section Section, steps []Step, path rout
 		}
 	}
 	return failed
+}
+
+// abandon tells of steps of Last that are not run any more: whoever reads of
+// the run should know that nobody has tidied up.
+func (r *run) abandon(ctx context.Context, step *Step) {
+	for _, branch := range step.Parallel {
+		for i := range branch {
+			r.abandon(ctx, &branch[i])
+		}
+	}
+	if step.Task != "" {
+		s := StepSummary{
+			Name: step.Name, Task: step.Task, Section: Last, Status: Skipped, StartedAt: r.Clock.Now().UTC().Truncate(time.Microsecond),
+			Message: fmt.Sprintf("not run: %v", context.Cause(ctx)),
+		}
+		r.ended(r.add(s), step, s)
+	}
 }
 
 // parallel runs branches at the same time. One that fails does not stop the

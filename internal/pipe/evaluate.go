@@ -16,6 +16,9 @@ const environmentPrefix = "env."
 type scope struct {
 	Values
 	environ []string
+	// mock has variables that are not set stand for themselves, so that what a
+	// test of a pipe says does not depend on whose machine it is run on.
+	mock bool
 }
 
 // expand is Values.Expand with the environment's variables.
@@ -48,6 +51,9 @@ func (s scope) value(e Expression) (string, error) {
 				value, ok = text, true
 			}
 		}
+		if !ok && s.mock && !e.Defaulted {
+			return "mock-" + variable, nil
+		}
 	}
 	switch {
 	case ok && (value != "" || !e.Defaulted):
@@ -56,6 +62,16 @@ func (s scope) value(e Expression) (string, error) {
 		return e.Default, nil
 	}
 	return "", &NotSetError{Name: e.Name}
+}
+
+// judged evaluates an argument, which has to be one of those that it may be. An
+// empty one is as good as none.
+func (s scope) judged(a Argument, v Value) (any, error) {
+	value, err := s.argument(a.Kind, v)
+	if text, ok := value.(string); ok && err == nil && text != "" && len(a.OneOf) > 0 && !slices.Contains(a.OneOf, text) {
+		return nil, fmt.Errorf("is %q; use one of %s", clip(text, 40), strings.Join(a.OneOf, ", "))
+	}
+	return value, err
 }
 
 // argument evaluates a value, and brings it into the type of its kind.
@@ -264,15 +280,15 @@ func (s scope) raw(v Value) (any, error) {
 // args evaluates all the arguments of a step.
 func (s scope) args(step *Step, d Definition) (Args, error) {
 	args := Args{}
-	kinds := map[string]Kind{}
+	known := map[string]Argument{}
 	for _, a := range d.Arguments {
-		kinds[a.Name] = a.Kind
+		known[a.Name] = a
 	}
 	for _, name := range sortedNames(step.Args) {
 		var value any
 		var err error
-		if kind, ok := kinds[name]; ok {
-			value, err = s.argument(kind, step.Args[name])
+		if a, ok := known[name]; ok {
+			value, err = s.judged(a, step.Args[name])
 		} else {
 			value, err = s.raw(step.Args[name])
 		}
@@ -290,7 +306,7 @@ func (s scope) args(step *Step, d Definition) (Args, error) {
 			if err != nil || text == "" {
 				continue
 			}
-			value, err := s.argument(a.Kind, Value{At: step.At, Data: text})
+			value, err := s.judged(a, Value{At: step.At, Data: text})
 			if err != nil {
 				return nil, fmt.Errorf("%s: the argument %s, by the value %s: %w", step.At, a.Name, name, err)
 			}

@@ -34,6 +34,8 @@ type stage struct {
 	library library
 	// act does what a step of that name does instead of nothing.
 	act map[string]func(ctx context.Context, c *pipe.Call) (pipe.Result, error)
+	// after is called once a step of that name has ended.
+	after map[string]func()
 
 	mu     sync.Mutex
 	ran    []string
@@ -63,7 +65,14 @@ func newStage() *stage {
 		},
 		"strict": {
 			Type: "strict", Run: perform, Mock: perform, Outputs: []string{"made"},
-			Arguments: []pipe.Argument{{Name: "needed", Kind: pipe.Text, Required: true, Summary: "what is needed"}, {Name: "count", Kind: pipe.Number}},
+			Arguments: []pipe.Argument{
+				{Name: "needed", Kind: pipe.Text, Required: true, Summary: "what is needed"}, {Name: "count", Kind: pipe.Number},
+				{Name: "word", Kind: pipe.Text, OneOf: []string{"this", "that"}},
+			},
+		},
+		"tell": {
+			Type: "tell", Run: perform, Mock: perform, Courtesy: true,
+			Arguments: []pipe.Argument{{Name: "whom", Kind: pipe.Text}, {Name: pipe.ArgRequired, Kind: pipe.Switch}},
 		},
 	}
 	ids := 0
@@ -97,7 +106,11 @@ func (s *stage) StepPrinted(step, line string) {
 	s.lines = append(s.lines, step+": "+line)
 }
 
-func (s *stage) StepEnded(pipe.StepSummary) {}
+func (s *stage) StepEnded(step pipe.StepSummary) {
+	if after := s.after[step.Name]; after != nil {
+		after()
+	}
+}
 
 // run runs a pipe after it has been judged.
 func (s *stage) run(t *testing.T, req pipe.Request) pipe.Summary {

@@ -63,6 +63,10 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 		}
 	}
 
+	if err != nil && ctx.Err() == nil && r.courtesy(step, values) {
+		result.Message, result.Warnings, err = "not delivered", append(result.Warnings, err.Error()), nil
+	}
+
 	s.Elapsed = r.elapsed(start)
 	for _, name := range slices.Concat(result.Secrets, r.Request.Secrets) {
 		r.Mask.Add(result.Outputs[name])
@@ -73,7 +77,7 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 	case err == nil:
 		s.Status, s.Message = builddata.Succeeded, result.Message
 		r.give(result, values)
-	case ctx.Err() != nil && section != Last:
+	case ctx.Err() != nil:
 		s.Status, s.Message = builddata.Interrupted, fmt.Sprintf("interrupted: %v", context.Cause(ctx))
 		if !errors.Is(err, context.Cause(ctx)) {
 			s.Message += ": " + err.Error()
@@ -88,11 +92,11 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 
 // leftOut says why a step is not run; empty if it is.
 func (r *run) leftOut(section Section, step *Step, values Values) (why string, err error) {
-	scope := scope{Values: values, environ: r.Environ}
+	scope := r.scope(values)
 	if !step.When.IsZero() {
 		text, err := scope.text(step.When)
 		if err != nil {
-			return r.missing(section, err)
+			return r.missing(section, fmt.Errorf("%s: when: %w", step.When.At, err))
 		}
 		if text == "" || text == "false" {
 			return "left out by its when", nil
@@ -106,6 +110,25 @@ func (r *run) leftOut(section Section, step *Step, values Values) (why string, e
 		return r.missing(section, err)
 	}
 	return "", nil
+}
+
+// scope is what the expressions of a step are evaluated in.
+func (r *run) scope(values Values) scope {
+	return scope{Values: values, environ: r.Environ, mock: r.Mock}
+}
+
+// courtesy reports whether a step's failure is only a warning.
+func (r *run) courtesy(step *Step, values Values) bool {
+	d, _ := r.Library.Task(step.Task)
+	if !d.Courtesy {
+		return false
+	}
+	value, ok := step.Args[ArgRequired]
+	if !ok {
+		return true
+	}
+	required, err := r.scope(values).argument(Switch, value)
+	return err == nil && required == false
 }
 
 // missing turns a value that is not set, because the step that sets it did not
@@ -128,7 +151,7 @@ func (r *run) attempt(ctx context.Context, step *Step, values Values, out io.Wri
 		}
 	}()
 	d, _ := r.Library.Task(step.Task)
-	args, err := scope{Values: values, environ: r.Environ}.args(step, d)
+	args, err := r.scope(values).args(step, d)
 	if err != nil {
 		return Result{}, err
 	}
@@ -138,7 +161,7 @@ func (r *run) attempt(ctx context.Context, step *Step, values Values, out io.Wri
 		defer cancel()
 	}
 	call := &Call{
-		Step: step.Name, Task: step.Task, Args: args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(),
+		Step: step.Name, Task: step.Task, Args: args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(), Mask: r.Mask.Text,
 		Output: out, Folder: r.Folder, Scratch: r.Scratch, Environ: r.environ(values), Flush: r.flush,
 	}
 	do := d.Run

@@ -22,6 +22,9 @@ type Summary struct {
 	// Status is Started while the run goes on. In the section last it is what
 	// the run will end with, unless more fails.
 	Status builddata.Status `json:"status"`
+	// FailedStep is the first step that failed, or was interrupted if the run
+	// was; empty if there is none.
+	FailedStep string `json:"failed_step,omitempty"`
 	// Steps are those that have ended; in the end, in the order in which they began.
 	Steps     []StepSummary `json:"steps"`
 	StartedAt time.Time     `json:"started_at"`
@@ -29,10 +32,10 @@ type Summary struct {
 	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
-// Failed returns the first step that failed, nil if none did.
+// Failed returns the step FailedStep, nil if there is none.
 func (s *Summary) Failed() *StepSummary {
 	for i := range s.Steps {
-		if s.Steps[i].Status == builddata.Failed || s.Steps[i].Status == builddata.Interrupted {
+		if s.FailedStep != "" && s.Steps[i].Name == s.FailedStep {
 			return &s.Steps[i]
 		}
 	}

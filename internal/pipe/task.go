@@ -27,16 +27,24 @@ type Definition struct {
 	AnyArgument bool
 	// Outputs are the values that the task always puts on the context.
 	Outputs []string
+	// Courtesy says that the task only tells somebody of the run: that it fails
+	// is a warning, unless its argument ArgRequired is true.
+	Courtesy bool
 
 	// Run does it, Mock only says what would be done, and returns the like.
 	Run, Mock func(ctx context.Context, c *Call) (Result, error)
 }
+
+// ArgRequired is the argument of tasks that are a courtesy.
+const ArgRequired = "required"
 
 // Argument is one argument of a task.
 type Argument struct {
 	Name     string
 	Kind     Kind
 	Required bool
+	// OneOf are the texts that it may be; none means any.
+	OneOf []string
 	// From are the values that stand in where the argument is not written, the
 	// first that is set: "slack_url", "env.SLACK_WEBHOOK_URL".
 	From []string
@@ -83,6 +91,8 @@ type Call struct {
 	Values Values
 	// Run is the run so far.
 	Run Summary
+	// Mask hides the secrets in a text that the task tells others.
+	Mask func(text string) string
 	// Output takes what the task prints. What goes there is captured, and
 	// secrets in it are masked.
 	Output io.Writer

@@ -40,6 +40,19 @@ const (
 // Reserved are the values that only the run itself sets.
 var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, ValuePipe, ValueRevision, ValueBranch, ValueStatus, ValueFailedStep}
 
+// NotSettable says why a step cannot set a value of a name; empty if it can.
+func NotSettable(name string) string {
+	switch {
+	case !ValueName.MatchString(name):
+		return "a name has letters, digits, underscores and dots, and does not begin with a digit"
+	case slices.Contains(Reserved, name):
+		return "it is what the run knows by itself"
+	case strings.HasPrefix(name, environmentPrefix):
+		return "names that begin with " + environmentPrefix + " are those of environment variables"
+	}
+	return ""
+}
+
 // An Expression is what stands in ${{ }}: the name of a value, and what it is
 // if there is none.
 type Expression struct {

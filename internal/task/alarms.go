@@ -24,7 +24,7 @@ func (l *Library) alarms() pipe.Definition {
 		Arguments: []pipe.Argument{
 			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms."},
 			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},
-			{Name: "missing_data", Kind: pipe.Text, Summary: "What an alarm without data counts as: ok (the default) or alarm."},
+			{Name: "missing_data", Kind: pipe.Text, OneOf: []string{"ok", "alarm"}, Summary: "What an alarm without data counts as: ok (the default) or alarm."},
 		},
 		Run: l.watchAlarms,
 		Mock: mock(nil, func(c *pipe.Call) string {
@@ -43,10 +43,6 @@ func watch(c *pipe.Call) time.Duration {
 
 func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	names, long := c.Args.List("alarms"), watch(c)
-	missing, err := oneOf(c, "missing_data", "ok", "alarm")
-	if err != nil {
-		return pipe.Result{}, err
-	}
 	if len(names) == 0 {
 		return pipe.Result{}, errors.New("no alarm is named, so there is nothing to watch")
 	}
@@ -72,7 +68,7 @@ func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, e
 				say(c, "after %s: %s is %s", watched.Round(time.Second), alarm.Name, alarm.State)
 			}
 		}
-		if err := judge(all, missing == "alarm"); err != nil {
+		if err := judge(all, c.Args.Text("missing_data") == "alarm"); err != nil {
 			return pipe.Result{}, fmt.Errorf("after %s: %w", watched.Round(time.Second), err)
 		}
 		if watched >= long {

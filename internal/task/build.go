@@ -24,45 +24,34 @@ func (l *Library) build(name, preset string) pipe.Definition {
 		d.Arguments[0].Summary = fmt.Sprintf("The command, by default %q.", preset)
 	}
 	if name == "build.gradle" {
-		d.Arguments = append(d.Arguments, pipe.Argument{Name: "loglevel", Kind: pipe.Text, Summary: "How much Gradle prints: quiet, warn, lifecycle, info or debug; its own default if left out."})
+		d.Arguments = append(d.Arguments, pipe.Argument{Name: "loglevel", Kind: pipe.Text, OneOf: []string{"quiet", "warn", "lifecycle", "info", "debug"}, Summary: "How much Gradle prints: quiet, warn, lifecycle, info or debug; its own default if left out."})
 	}
 	d.Run = func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-		s, err := buildScript(c, preset)
-		if err != nil {
-			return pipe.Result{}, err
-		}
 		dir, err := folder(c)
 		if err != nil {
 			return pipe.Result{}, err
 		}
-		result, err := l.script(ctx, c, s, dir)
+		result, err := l.script(ctx, c, buildScript(c, preset), dir)
 		if err != nil {
 			return result, err
 		}
 		return result, kept(c, result.Outputs)
 	}
 	d.Mock = mock(nil, func(c *pipe.Call) string {
-		s, err := buildScript(c, preset)
-		if err != nil {
-			return err.Error()
-		}
-		return "run " + line(s.Text)
+		return "run " + line(buildScript(c, preset).Text)
 	})
 	return d
 }
 
 // buildScript returns the command with what is added to it.
-func buildScript(c *pipe.Call, preset string) (pipe.Script, error) {
+func buildScript(c *pipe.Call, preset string) pipe.Script {
 	s := c.Args.Script("command")
 	if !c.Args.Has("command") {
 		s = shell(preset)
 	}
-	if !c.Args.Has("loglevel") {
-		return s, nil
-	}
-	level, err := oneOf(c, "loglevel", "lifecycle", "quiet", "warn", "info", "debug")
-	if err != nil || level == "lifecycle" { // which has no option, being what Gradle does without one
-		return s, err
+	level := c.Args.Text("loglevel")
+	if level == "" || level == "lifecycle" { // which has no option, being what Gradle does without one
+		return s
 	}
 	option := "--" + level
 	s.Args, s.Text = slices.Clone(s.Args), strings.TrimRight(s.Text, "\n")+" "+option
@@ -71,7 +60,7 @@ func buildScript(c *pipe.Call, preset string) (pipe.Script, error) {
 	} else {
 		s.Args = append(s.Args, option)
 	}
-	return s, nil
+	return s
 }
 
 // shell is a command as if it had been written in the pipe.

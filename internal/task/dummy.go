@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -16,8 +17,8 @@ func (l *Library) dummy() pipe.Definition {
 		result := pipe.Result{Message: cmp.Or(c.Args.Text("message"), "nothing to do"), Outputs: map[string]string{}}
 		say(c, "%s", result.Message)
 		for _, name := range slices.Sorted(maps.Keys(c.Args.Table("set"))) {
-			if !pipe.ValueName.MatchString(name) || slices.Contains(pipe.Reserved, name) {
-				return result, errors.New("set: " + name + " cannot be the name of a value, or is one that the run sets by itself")
+			if why := pipe.NotSettable(name); why != "" {
+				return result, fmt.Errorf("set: %q cannot be set: %s", name, why)
 			}
 			result.Outputs[name] = c.Args.Table("set")[name]
 		}

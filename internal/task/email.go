@@ -21,14 +21,14 @@ const portTLS = 465
 // email tells people how the run is.
 func (l *Library) email() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.email", Summary: "Tells people how the run is, by mail.",
+		Type: "notify.email", Courtesy: true, Summary: "Tells people how the run is, by mail.",
 		Arguments: []pipe.Argument{
 			{Name: "to", Kind: pipe.List, From: []string{"email_to"}, Summary: "The addresses that get it, by default that in the value email_to. Without one, nobody is told."},
 			{Name: "from", Kind: pipe.Text, From: []string{"email_from"}, Summary: "The address that it comes from, by default that in the value email_from."},
 			{Name: "server", Kind: pipe.Text, From: []string{"email_server"}, Summary: "The mail server, as host:port: smtp.example.com:587; by default that in the value email_server."},
 			{Name: "username", Kind: pipe.Text, Summary: "Who signs in to the server; left out, nobody does."},
 			{Name: "password", Kind: pipe.Text, Summary: "The password, which is sent through TLS only."},
-			{Name: "tls", Kind: pipe.Text, Summary: "Whether to use TLS: auto (the default, if the server does), required, or none."},
+			{Name: "tls", Kind: pipe.Text, OneOf: []string{"auto", "required", "none"}, Summary: "Whether to use TLS: auto (the default, if the server does), required, or none."},
 			{Name: "subject", Kind: pipe.Text, Summary: "The subject, by default how the run ended."},
 			{Name: "text", Kind: pipe.Text, Summary: "The text, by default what became of each step."},
 			requiredArgument,
@@ -42,7 +42,7 @@ func (l *Library) email() pipe.Definition {
 
 // emailSubject is one line, whatever is in it.
 func emailSubject(c *pipe.Call) string {
-	return clip(line(cmp.Or(c.Args.Text("subject"), tell(c.Run))), 200)
+	return clip(line(c.Mask(cmp.Or(c.Args.Text("subject"), tell(c.Run)))), 200)
 }
 
 func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
@@ -51,11 +51,11 @@ func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	}
 	message, to, err := l.emailMessage(c)
 	if err != nil {
-		return pipe.Result{}, err
+		return delivered(ctx, c, "", err)
 	}
 	server, err := emailServer(c)
 	if err != nil {
-		return pipe.Result{}, err
+		return delivered(ctx, c, "", err)
 	}
 	bounded, cancel := withPatience(ctx)
 	defer cancel()
@@ -94,7 +94,7 @@ func (l *Library) emailMessage(c *pipe.Call) (message *mail.Msg, to []string, er
 		return nil, nil, errors.New("to: nobody is named")
 	}
 	message.Subject(emailSubject(c))
-	message.SetBodyString(mail.TypeTextPlain, cmp.Or(c.Args.Text("text"), tell(c.Run)+"\n\n"+details(c.Run)))
+	message.SetBodyString(mail.TypeTextPlain, c.Mask(cmp.Or(c.Args.Text("text"), tell(c.Run)+"\n\n"+details(c.Run))))
 	return message, to, nil
 }
 
@@ -104,10 +104,7 @@ func emailServer(c *pipe.Call) (*mail.Client, error) {
 	if err != nil || parseErr != nil || host == "" {
 		return nil, fmt.Errorf("server: %q has not the form host:port, as in smtp.example.com:587", c.Args.Text("server"))
 	}
-	policy, err := oneOf(c, "tls", "auto", "required", "none")
-	if err != nil {
-		return nil, err
-	}
+	policy := cmp.Or(c.Args.Text("tls"), "auto")
 	options := []mail.Option{mail.WithPort(port), mail.WithTimeout(patience), mail.WithTLSPolicy(map[string]mail.TLSPolicy{
 		"auto": mail.TLSOpportunistic, "required": mail.TLSMandatory, "none": mail.NoTLS,
 	}[policy])}

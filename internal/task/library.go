@@ -126,16 +126,6 @@ func mock(outputs map[string]string, would func(c *pipe.Call) string) run {
 	}
 }
 
-// oneOf returns an argument that has to be one of some words, the first of
-// which it is by default.
-func oneOf(c *pipe.Call, argument string, words ...string) (string, error) {
-	text := cmp.Or(c.Args.Text(argument), words[0])
-	if slices.Contains(words, text) {
-		return text, nil
-	}
-	return "", fmt.Errorf("%s is %q: use one of %s", argument, text, strings.Join(words, ", "))
-}
-
 // count is "1 file", "2 files".
 func count(n int, what string) string {
 	if n == 1 {

@@ -78,6 +78,7 @@ func (b *bench) call(args pipe.Args, declared ...string) *call {
 		Step: "try", Args: args, Declared: declared, Run: b.run, Output: c.out, Folder: b.folder, Environ: b.environ,
 		Values: pipe.Values{"service": b.run.Service, "run": b.run.Run},
 		Flush:  func(context.Context) error { return nil },
+		Mask:   func(text string) string { return strings.ReplaceAll(text, "hunter22", pipe.Masked) },
 	}
 	return c
 }
@@ -147,6 +148,9 @@ func TestLibrary_Definitions(t *testing.T) {
 		if !ok || d.Type != name || d.Run == nil || d.Mock == nil || !strings.HasSuffix(d.Summary, ".") {
 			t.Errorf("%s is %+v", name, d)
 		}
+		if tells := strings.HasPrefix(name, "notify.") || strings.HasPrefix(name, "report."); d.Courtesy != tells {
+			t.Errorf("%s fails a delivery: %t", name, !d.Courtesy)
+		}
 		for _, a := range d.Arguments {
 			if a.Name == "" || a.Kind == "" || !strings.HasSuffix(a.Summary, ".") {
 				t.Errorf("%s has the argument %+v", name, a)
@@ -176,7 +180,7 @@ func TestLibrary_MocksTouchNothing(t *testing.T) {
 			args[a.Name] = arguments[a.Kind]
 		}
 		var out printed
-		got, err := d.Mock(t.Context(), &pipe.Call{Args: args, Declared: []string{"url"}, Output: &out, Folder: "/nowhere"})
+		got, err := d.Mock(t.Context(), &pipe.Call{Args: args, Declared: []string{"url"}, Output: &out, Folder: "/nowhere", Mask: strings.ToLower})
 		if err != nil || got.Outputs["url"] != "mock-url" || strings.Count(out.String(), "\n") != 1 || got.Version != nil {
 			t.Errorf("%s: got %+v (%v), and it printed %q", name, got, err, &out)
 		}
@@ -198,7 +202,7 @@ func TestDummy(t *testing.T) {
 	_, _, err = b.try(t, "mock.dummy", pipe.Args{"fail": true})
 	wantError(t, err, "made to fail")
 	_, _, err = b.try(t, "mock.dummy", pipe.Args{"set": map[string]string{"version": "1"}})
-	wantError(t, err, "version cannot be")
+	wantError(t, err, `"version" cannot be set`)
 	d, _ := task.New(b.Dependencies).Task("mock.dummy")
 	_, err = d.Mock(t.Context(), &b.call(pipe.Args{"fail": true}).Call)
 	wantError(t, err, "made to fail")

@@ -11,29 +11,25 @@ import (
 )
 
 // requiredArgument is taken by all tasks that tell somebody of the run.
-var requiredArgument = pipe.Argument{Name: "required", Kind: pipe.Switch, Summary: "Whether the step fails if this cannot be delivered; by default it only warns."}
+var requiredArgument = pipe.Argument{Name: pipe.ArgRequired, Kind: pipe.Switch, Summary: "Whether the step fails if this cannot be delivered; by default it only warns."}
 
-// delivered is what becomes of a step that has told somebody of the run: that
-// nobody listens is no reason for a delivery to fail, unless it is required.
+// delivered is what becomes of a step that has told somebody of the run.
 func delivered(ctx context.Context, c *pipe.Call, what string, err error) (pipe.Result, error) {
-	if err == nil {
-		say(c, "%s", what)
-		return pipe.Result{Message: what}, nil
-	}
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return pipe.Result{}, cause
 	}
-	err = fmt.Errorf("not delivered: %w", err)
-	if c.Args.Switch("required") {
+	if err != nil {
+		err = fmt.Errorf("not delivered: %w", err)
+		say(c, "%v", err)
 		return pipe.Result{}, err
 	}
-	say(c, "warning: %v", err)
-	return pipe.Result{Message: "not delivered", Warnings: []string{err.Error()}}, nil
+	say(c, "%s", what)
+	return pipe.Result{Message: what}, nil
 }
 
 // nobody is what becomes of a step that nothing says whom to tell.
 func nobody(c *pipe.Call, how string) (pipe.Result, error) {
-	if c.Args.Switch("required") {
+	if c.Args.Switch(pipe.ArgRequired) {
 		return pipe.Result{}, fmt.Errorf("there is nobody to tell: %s", how)
 	}
 	return pipe.Result{Message: "nobody to tell: " + how}, nil

@@ -19,10 +19,10 @@ import (
 // metrics counts and times the run and its steps.
 func (l *Library) metrics() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.metrics", Summary: "Sends how the run and its steps ended, and how many milliseconds they took, to StatsD or Graphite.",
+		Type: "report.metrics", Courtesy: true, Summary: "Sends how the run and its steps ended, and how many milliseconds they took, to StatsD or Graphite.",
 		Arguments: []pipe.Argument{
 			{Name: "address", Kind: pipe.Text, Required: true, Summary: "Where metrics are taken, as host:port."},
-			{Name: "protocol", Kind: pipe.Text, Summary: "How they are sent: statsd (the default, by UDP) or graphite (its plaintext protocol, by TCP)."},
+			{Name: "protocol", Kind: pipe.Text, OneOf: []string{"statsd", "graphite"}, Summary: "How they are sent: statsd (the default, by UDP) or graphite (its plaintext protocol, by TCP)."},
 			{Name: "prefix", Kind: pipe.Text, Summary: "What their names begin with, by default delivery: PREFIX.SERVICE.PIPE.step.STEP.duration."},
 			requiredArgument,
 		},
@@ -44,18 +44,15 @@ type metric struct {
 const datagram = 1432
 
 func (l *Library) runMetrics(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	protocol, err := oneOf(c, "protocol", "statsd", "graphite")
-	if err != nil {
-		return pipe.Result{}, err
-	}
 	address := c.Args.Text("address")
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return pipe.Result{}, fmt.Errorf("address: %q has not the form host:port, as in statsd.example.com:8125", address)
+	_, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return delivered(ctx, c, "", fmt.Errorf("address: %q has not the form host:port, as in statsd.example.com:8125", address))
 	}
 	all := metricsOf(cmp.Or(c.Args.Text("prefix"), "delivery"), c.Run)
 	bounded, cancel := withPatience(ctx)
 	defer cancel()
-	if protocol == "statsd" {
+	if c.Args.Text("protocol") != "graphite" {
 		err = sendTo(bounded, "udp", address, statsd(all))
 	} else {
 		err = sendTo(bounded, "tcp", address, [][]byte{graphite(all, l.Clock.Now())})

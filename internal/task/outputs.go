@@ -65,10 +65,8 @@ func parseOutputs(text string) (map[string]string, error) {
 		switch {
 		case !found:
 			return nil, badOutput(number, text, "expected name=value")
-		case !pipe.ValueName.MatchString(name):
-			return nil, badOutput(number, text, fmt.Sprintf("%q cannot be the name of a value: use letters, digits, underscores and dots, and no spaces around =", clip(name, 40)))
-		case slices.Contains(pipe.Reserved, name):
-			return nil, badOutput(number, text, name+" is what the run knows by itself, and cannot be set: use another name")
+		case pipe.NotSettable(name) != "":
+			return nil, badOutput(number, text, fmt.Sprintf("%q cannot be set: %s", clip(name, 40), pipe.NotSettable(name)))
 		}
 		outputs[name] = value
 	}

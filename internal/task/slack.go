@@ -12,7 +12,7 @@ import (
 // slack tells a channel how the run is.
 func (l *Library) slack() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.slack", Summary: "Tells a Slack channel how the run is.",
+		Type: "notify.slack", Courtesy: true, Summary: "Tells a Slack channel how the run is.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "url", Kind: pipe.Text, From: []string{"slack_url", "env.SLACK_WEBHOOK_URL"},
@@ -52,7 +52,7 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if !c.Args.Has("url") {
 		return nobody(c, "slack_url in .delivery.yml, or SLACK_WEBHOOK_URL in the environment, says which channel")
 	}
-	message := slackMessage{Text: c.Args.Text("text")}
+	message := slackMessage{Text: c.Mask(c.Args.Text("text"))}
 	if message.Text == "" {
 		message.Text = slackEscape.Replace(clip(tell(c.Run), maxSlackText))
 	}

@@ -248,12 +248,8 @@ func (t *terraform) outputs(ctx context.Context) (texts map[string]string, secre
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s output %s: %w", t.name, name, err)
 		}
-		switch {
-		case slices.Contains(pipe.Reserved, name):
-			t.warnings = append(t.warnings, fmt.Sprintf("the output %s is not put on the context, where the run has a value of that name by itself", name))
-			continue
-		case !pipe.ValueName.MatchString(name):
-			t.warnings = append(t.warnings, fmt.Sprintf("the output %s is not put on the context: names of values have letters, digits and underscores", name))
+		if why := pipe.NotSettable(name); why != "" {
+			t.warnings = append(t.warnings, fmt.Sprintf("the output %s is not put on the context: %s", name, why))
 			continue
 		}
 		texts[name] = text

@@ -13,7 +13,7 @@ var headersArgument = pipe.Argument{Name: "headers", Kind: pipe.Table, Summary: 
 // webhook tells a program how the run is.
 func (l *Library) webhook() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.webhook", Summary: "Tells a program how the run is, by HTTP POST.",
+		Type: "notify.webhook", Courtesy: true, Summary: "Tells a program how the run is, by HTTP POST.",
 		Arguments: []pipe.Argument{
 			{Name: "url", Kind: pipe.Text, Required: true, Summary: "Where it is told."},
 			headersArgument,
@@ -21,7 +21,7 @@ func (l *Library) webhook() pipe.Definition {
 			requiredArgument,
 		},
 		Run: func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-			body := []byte(c.Args.Text("body"))
+			body := []byte(c.Mask(c.Args.Text("body")))
 			var err error
 			if len(body) == 0 {
 				body, err = asJSON(c.Run)
@@ -35,7 +35,7 @@ func (l *Library) webhook() pipe.Definition {
 // log sends the run to where logs are searched.
 func (l *Library) log() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.log", Summary: "Sends the run as one JSON document to where logs are searched, by HTTP POST.",
+		Type: "report.log", Courtesy: true, Summary: "Sends the run as one JSON document to where logs are searched, by HTTP POST.",
 		Arguments: []pipe.Argument{
 			{Name: "url", Kind: pipe.Text, Required: true, Summary: "Where documents are put in: https://elasticsearch.example.com/delivery/_doc."},
 			headersArgument, requiredArgument,
