@@ -7,16 +7,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // libraries opens the libraries that .delivery.yml names.
@@ -152,30 +151,13 @@ type git struct {
 	environ []string
 }
 
-// repositoryVariables would have git work on another repository: whoever runs
-// this may be a hook of one.
-var repositoryVariables = []string{
-	"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
-}
-
 func (g git) run(ctx context.Context, args ...string) (string, error) {
 	environ := g.environ
 	if environ == nil {
 		environ = os.Environ()
 	}
-	environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(repositoryVariables, name)
-	})
 	var out, problem bytes.Buffer
-	_, err := process.Run(ctx, process.Command{
-		Args: append([]string{"git"}, args...),
-		Dir:  g.dir,
-		// Nobody is there to be asked for a password.
-		Environ: append(environ, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C"),
-		Stdout:  &out,
-		Stderr:  &problem,
-	})
+	_, err := process.Run(ctx, process.Command{Args: append([]string{"git"}, args...), Dir: g.dir, Environ: scm.Environ(environ), Stdout: &out, Stderr: &problem})
 	var exit *process.ExitError
 	if errors.As(err, &exit) {
 		lines := strings.Split(strings.TrimSpace(shown(problem.String())), "\n")
@@ -187,13 +169,11 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// userInfo is the part of a URL that may hold a password.
+// userInfo is the part of a URL that may hold a password, or a token as the
+// user's name.
 var userInfo = regexp.MustCompile(`://[^/@\s]+@`)
 
-// shown is a text without the passwords in its URLs.
+// shown is a text without the users and passwords in its URLs.
 func shown(text string) string {
-	if u, err := url.Parse(text); err == nil && u.User != nil {
-		return u.Redacted()
-	}
 	return userInfo.ReplaceAllString(text, "://***@")
 }

@@ -106,7 +106,7 @@ func TestLoader_LibraryFaults(t *testing.T) {
 		"File":     {".delivery.yml", ".delivery.yml:1:10: the library .delivery.yml: it is not a folder"},
 		"Option":   {"'-x://y'", ".delivery.yml:1:10: the library -x://y: it cannot be fetched: neither"},
 		"Ref":      {"file:///x#--upload-pack=touch", ".delivery.yml:1:10: the library file:///x#--upload-pack=touch: it cannot be fetched: neither"},
-		"Password": {"file://me:secret@/nowhere/at/all", ".delivery.yml:1:10: the library file://me:xxxxx@/nowhere/at/all: it cannot be fetched"},
+		"Password": {"file://me:secret@/nowhere/at/all", ".delivery.yml:1:10: the library file://***@/nowhere/at/all: it cannot be fetched"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := repository(t, map[string]string{".delivery.yml": "library: " + test.library + "\n", "pipes/p.yml": "- a\n"})

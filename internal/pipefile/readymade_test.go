@@ -35,8 +35,34 @@ func TestReadyMade(t *testing.T) {
 			if err := pipe.Check(p, tasks{}, pipe.Values{}); err != nil {
 				t.Error(err)
 			}
+			guarded(t, p)
 			golden(t, outline(p))
 		})
+	}
+}
+
+// guarded checks that a pipe removes all of its environment, and promotes only
+// what has passed its tests.
+func guarded(t *testing.T, p *pipe.Pipe) {
+	t.Helper()
+	for _, step := range p.Tasks() {
+		switch step.Task {
+		case "provision.destroy":
+			if got := step.Args["environment"].Data; got != "${{ environment }}" {
+				t.Errorf("%s leaves servers that no state knows: its argument environment is %v", step.Name, got)
+			}
+		case "release.promote":
+			required, _ := step.Args["requires"].Data.([]pipe.Value)
+			if len(required) != 3 {
+				t.Errorf("%s requires %v", step.Name, required)
+			}
+			for _, r := range required {
+				name, _ := r.Data.(string)
+				if _, _, err := p.Find(name); err != nil {
+					t.Errorf("%s requires %q: %v", step.Name, name, err)
+				}
+			}
+		}
 	}
 }
 

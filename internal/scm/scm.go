@@ -42,6 +42,22 @@ func (e *UntraceableError) Error() string {
 	return s + "\nOr run it with --allow-unpushed: it is then marked as untraceable, and its version cannot be promoted."
 }
 
+// repositoryVariables would have git work on another repository than that of
+// the folder it runs in: whoever runs this may be a hook of one.
+var repositoryVariables = []string{
+	"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
+}
+
+// Environ is an environment to run git in: on the repository of the folder, by
+// nobody who could be asked for a password, and with messages in English.
+func Environ(environ []string) []string {
+	own := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(repositoryVariables, name)
+	})
+	return append(own, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+}
+
 // git runs git in a folder.
 type git struct {
 	folder  string
@@ -80,12 +96,7 @@ const networkPatience = 30 * time.Second
 // remote holds it, or the remote hands it out when asked for it by name. The
 // last is for shallow clones at no branch's end, as CI systems make them.
 func Look(ctx context.Context, folder string, environ []string) (Checkout, error) {
-	// A hook's git, say, has its own idea of which repository is meant.
-	environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"}, name)
-	})
-	g := git{folder: folder, environ: append(environ, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")}
+	g := git{folder: folder, environ: Environ(environ)}
 	c, err := g.look(ctx)
 	if errors.Is(err, errNoGit) {
 		return Checkout{Untraceable: "git is not installed, so the revision is unknown", Mend: []string{"install git"}}, nil

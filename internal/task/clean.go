@@ -11,6 +11,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // cleanPaths are where builds usually leave what they make.
@@ -92,7 +93,7 @@ func ignored(ctx context.Context, c *pipe.Call, paths []string) ([]string, error
 	var list, problem bytes.Buffer
 	_, err := process.Run(ctx, process.Command{
 		Args: append([]string{"git", "--literal-pathspecs", "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z", "--"}, paths...),
-		Dir:  c.Folder, Environ: append(c.Environ[:len(c.Environ):len(c.Environ)], "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0"), Stdout: &list, Stderr: &problem,
+		Dir:  c.Folder, Environ: scm.Environ(c.Environ), Stdout: &list, Stderr: &problem,
 	})
 	var exit *process.ExitError
 	switch {

@@ -157,6 +157,8 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Whoever runs this may be a hook of another repository.
+	b.environ = append(b.environ, "GIT_DIR="+filepath.Join(t.TempDir(), "elsewhere"))
 	got, _, err = b.try(t, "setup.clean", nil)
 	if err != nil {
 		t.Fatal(err)

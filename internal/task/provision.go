@@ -16,8 +16,8 @@ import (
 // terraformArguments are those of all tasks that run Terraform.
 var terraformArguments = []pipe.Argument{
 	{Name: "folder", Kind: pipe.Text, Required: true, Summary: "The folder of the Terraform configuration, from the root of the checkout."},
-	{Name: "variables", Kind: pipe.Table, Summary: "The configuration's variables. Lists and maps are written as a text that holds HCL."},
-	{Name: "workspace", Kind: pipe.Text, Summary: "The Terraform workspace, which is made if it is not there; by default the one that is selected."},
+	{Name: "variables", Kind: pipe.Table, Summary: "The configuration's variables. Lists and maps are written as a text that holds HCL. They are passed on the command line, which others on the machine can see: no place for secrets."},
+	{Name: "workspace", Kind: pipe.Text, From: []string{"env.TF_WORKSPACE"}, Summary: "The Terraform workspace, which is made if it is not there; by default that in the environment variable TF_WORKSPACE, or else the one that is selected."},
 	{Name: "backend", Kind: pipe.Table, Summary: "Settings of the backend that the configuration leaves open."},
 	{Name: "terraform", Kind: pipe.Text, Summary: "The program, by name or path; by default terraform, or else tofu."},
 	{Name: "lock_timeout", Kind: pipe.Duration, Summary: "How long to wait while somebody else has the state locked, by default 5m."},

@@ -73,7 +73,7 @@ func newTerraform(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := newBench(t)
-	b.environ = append(b.environ, "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	b.environ = append(b.environ, "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"), "TF_CLI_CONFIG_FILE="+os.DevNull)
 	b.write(t, "infra/main.tf", configuration)
 	return b
 }
@@ -81,7 +81,8 @@ func newTerraform(t *testing.T) *bench {
 func TestAccProvision(t *testing.T) {
 	b := newTerraform(t)
 	// What of the environment would lead Terraform elsewhere does not.
-	b.environ = append(b.environ, "TF_WORKSPACE=other", "TF_INPUT=1", "TF_LOG=TRACE", "TF_CLI_ARGS=-help", "TF_VAR_name=environment", "TF_VAR_zones=[]")
+	missing := filepath.Join(t.TempDir(), "terraform.rc")
+	b.environ = append(b.environ, "TF_CLI_CONFIG_FILE="+missing, "TF_WORKSPACE=other", "TF_INPUT=1", "TF_LOG=TRACE", "TF_CLI_ARGS=-help", "TF_VAR_name=environment", "TF_VAR_zones=[]")
 	args := pipe.Args{
 		"folder": "infra", "workspace": "test-17", "variables": map[string]string{"name": "straw=berry", "zones": `["a", "b"]`},
 		"backend": map[string]string{"workspace_dir": "states"}, "lock_timeout": 10 * time.Second,
@@ -96,8 +97,10 @@ func TestAccProvision(t *testing.T) {
 		},
 		Secrets: []string{"password"}, Message: "applied infra in workspace test-17",
 		Warnings: []string{
-			"the output version is not put on the context, where the run has a value of that name by itself",
-			"the output with-hyphen is not put on the context: names of values have letters, digits and underscores",
+			"TF_CLI_ARGS is set in the environment, but not passed on: what it asks for is not done",
+			"TF_CLI_CONFIG_FILE names " + missing + ", which does not exist; it is left out",
+			"the output version is not put on the context: it is what the run knows by itself",
+			"the output with-hyphen is not put on the context: a name has letters, digits, underscores and dots, and does not begin with a digit",
 		},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
@@ -134,7 +137,7 @@ func TestAccProvision(t *testing.T) {
 		own := pipe.Args{"folder": "infra", "workspace": "test-17", "variables": map[string]string{}, "backend": args["backend"]}
 		got, _, err := b.try(t, "provision.apply", own)
 		wantError(t, err, "terraform apply: No value for required variable")
-		if len(err.Error()) > 100 || len(got.Warnings) != 2 || !strings.Contains(got.Warnings[0], "name: ${{ env.TF_VAR_name }}") {
+		if len(err.Error()) > 100 || len(got.Warnings) != 4 || !strings.Contains(got.Warnings[1], "name: ${{ env.TF_VAR_name }}") {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
@@ -197,7 +200,7 @@ func TestAccProvision_Programs(t *testing.T) {
 	}
 	args["terraform"] = "./tools/terraform"
 	_, _, err = b.try(t, "provision.apply", args)
-	wantError(t, err, filepath.Join(b.folder, "tools/terraform")+": command not found")
+	wantError(t, err, filepath.Join(b.folder, "tools/terraform")+": there is no such program")
 	args["folder"] = "nowhere"
 	_, _, err = b.try(t, "provision.apply", args)
 	wantError(t, err, "the folder nowhere does not exist")

@@ -28,7 +28,7 @@ import (
 // nobody knows what there is.
 const terraformGrace = 5 * time.Minute
 
-// defaultWorkspace is there always, and cannot be deleted.
+// defaultWorkspace is there with most backends, and cannot be deleted.
 const defaultWorkspace = "default"
 
 // terraform is a configuration, and the program to run it with: Terraform or
@@ -126,9 +126,22 @@ func (t *terraform) environ() map[string]string {
 		if _, written := t.call.Args.Table("variables")[variable]; ok && !written {
 			t.warnings = append(t.warnings, fmt.Sprintf("%s is set in the environment, but not passed on: if the configuration needs it, write below variables %s: ${{ env.%s }}", name, variable, name))
 		}
+		if strings.HasPrefix(name, "TF_CLI_ARGS") {
+			t.warnings = append(t.warnings, name+" is set in the environment, but not passed on: what it asks for is not done")
+		}
+	}
+	// OpenTofu says so among its results, where the library does not expect it.
+	if file := all[cliConfig]; file != "" {
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			t.warnings = append(t.warnings, fmt.Sprintf("%s names %s, which does not exist; it is left out", cliConfig, file))
+			delete(all, cliConfig)
+		}
 	}
 	return tfexec.CleanEnv(all)
 }
+
+// cliConfig is the variable that names the configuration of the program itself.
+const cliConfig = "TF_CLI_CONFIG_FILE"
 
 // talking runs one of the program's commands with what it prints going to the
 // step's output.
@@ -181,7 +194,7 @@ func (t *terraform) init(ctx context.Context) error {
 // exists reports whether the workspace is there.
 func (t *terraform) exists(ctx context.Context) (bool, error) {
 	all, selected, err := t.WorkspaceList(ctx)
-	if err == nil && selected == t.workspace && selected != defaultWorkspace {
+	if err == nil && selected == t.workspace && selected != defaultWorkspace && slices.Contains(all, defaultWorkspace) {
 		// The selected one is listed even if somebody else has deleted it.
 		if err = t.WorkspaceSelect(ctx, defaultWorkspace); err == nil {
 			all, _, err = t.WorkspaceList(ctx)
@@ -210,12 +223,25 @@ func (t *terraform) enter(ctx context.Context) error {
 	})
 }
 
-// leave deletes the workspace.
+// leave deletes the workspace, for which another one has to be selected.
 func (t *terraform) leave(ctx context.Context) error {
 	if t.workspace == "" || t.workspace == defaultWorkspace {
 		return nil
 	}
-	err := t.talking(ctx, "workspace select "+defaultWorkspace, func() error { return t.WorkspaceSelect(ctx, defaultWorkspace) })
+	all, _, err := t.WorkspaceList(ctx)
+	if err != nil {
+		return t.failed(ctx, "workspace list", err)
+	}
+	other := defaultWorkspace
+	if !slices.Contains(all, other) { // where a backend has none
+		i := slices.IndexFunc(all, func(name string) bool { return name != t.workspace })
+		if i < 0 {
+			t.warnings = append(t.warnings, fmt.Sprintf("the workspace %s is empty, but is still there: there is no other one that could be selected", t.workspace))
+			return nil
+		}
+		other = all[i]
+	}
+	err = t.talking(ctx, "workspace select "+other, func() error { return t.WorkspaceSelect(ctx, other) })
 	if err != nil {
 		return err
 	}
