@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -66,7 +67,7 @@ func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, 
 		}
 		sum.add(report, consumer)
 		maps.Copy(result.Outputs, one.Outputs)
-		for _, warning := range one.Warnings {
+		for _, warning := range slices.Concat(one.Warnings, report.warnings()) {
 			result.Warnings = append(result.Warnings, consumer+": "+warning)
 		}
 		if err != nil {

@@ -12,13 +12,16 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
 // patience is how long a server has to take a report or message. A host that
 // does not answer must not hold a delivery up.
 const patience = 30 * time.Second
 
-// patienceForFile is how long a server that has got a whole file has to say so.
+// patienceForFile is how long a server that gets a file may take nothing of it,
+// and how long it has to say that it has got all.
 const patienceForFile = 5 * time.Minute
 
 // maxAnswer bounds what is shown of a server's answer.
@@ -29,7 +32,7 @@ const maxAnswer = 200
 var client = &http.Client{
 	Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: patience}).DialContext,
+		DialContext:           dial,
 		TLSHandshakeTimeout:   patience,
 		ResponseHeaderTimeout: patienceForFile,
 		IdleConnTimeout:       patience,
@@ -41,6 +44,29 @@ var client = &http.Client{
 		}
 		return nil
 	},
+}
+
+// dial connects to a server that has to take what it is sent.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return impatient{Conn: conn, within: patienceForFile}, nil
+}
+
+// impatient is a connection whose other end has to take something within a time.
+type impatient struct {
+	net.Conn
+	within time.Duration
+}
+
+// Write fails if nothing of p is taken in time.
+func (c impatient) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(clock.System{}.Now().Add(c.within)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }
 
 // withPatience bounds a context.

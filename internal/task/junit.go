@@ -40,6 +40,9 @@ type testReport struct {
 	Seconds float64 `json:"seconds"`
 	// Failures are the first of those that failed or broke down.
 	Failures []testFailure `json:"failures,omitempty"`
+	// empty names the reports that hold no test: such as are no JUnit XML, but
+	// that of another tool.
+	empty []string
 }
 
 type testFailure struct {
@@ -134,9 +137,21 @@ func (r reports) read() (sum testReport, err error) {
 		if err != nil {
 			return sum, fmt.Errorf("the report %s cannot be read: %w", name, err)
 		}
+		if one.Tests == 0 {
+			sum.empty = append(sum.empty, name)
+		}
 		sum.add(one, "")
 	}
 	return sum, nil
+}
+
+// warnings are what is odd about the reports.
+func (r testReport) warnings() []string {
+	if len(r.empty) == 0 {
+		return nil
+	}
+	names := strings.Join(r.empty[:min(maxNamed, len(r.empty))], ", ") + more(len(r.empty)-maxNamed)
+	return []string{fmt.Sprintf("there is no test in %s: %s", count(len(r.empty), "report"), names)}
 }
 
 func readReport(path string) (r testReport, err error) {

@@ -155,6 +155,15 @@ func TestTests(t *testing.T) {
 		_, _, err = b.try(t, "test.command", args)
 		wantError(t, err, "exit code 2", "no report was written")
 	})
+	t.Run("SomeHoldNoTest", func(t *testing.T) {
+		b := newBench(t)
+		b.write(t, "a.xml", passing)
+		b.write(t, "b.xml", `<test-run result="Failed"><test-case result="Failed"/></test-run>`) // NUnit's
+		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("mkdir out; cp *.xml out"), "reports": []string{"out/*.xml"}})
+		if err != nil || got.Message != "1 test passed, 1 skipped" || !cmp.Equal(got.Warnings, []string{"there is no test in 1 report: out/b.xml"}) {
+			t.Errorf("got %+v (%v)", got, err)
+		}
+	})
 	t.Run("OldOnesDoNotCount", func(t *testing.T) {
 		b := newBench(t)
 		b.write(t, "out/old.xml", node)

@@ -43,9 +43,8 @@ func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 			result.Report, result.Message = report.JSON(), report.String()
 			say(c, "%s", result.Message)
 		}
-		if failed = report.verdict(failed, err); failed == nil && report.Tests == 0 {
-			result.Warnings = append(result.Warnings, "the reports hold no test")
-		}
+		failed = report.verdict(failed, err)
+		result.Warnings = append(result.Warnings, report.warnings()...)
 	}
 	if failed != nil {
 		return result, failed
