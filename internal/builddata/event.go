@@ -75,7 +75,8 @@ type EventQuery struct {
 	Number  int64
 	// Run, when set, leaves out the events of other runs.
 	Run string
-	// After continues behind the event with this ID.
+	// After continues behind the event with this ID; behind one that does not
+	// exist there is nothing.
 	After string
 	// Limit bounds the page; 0 means DefaultPage.
 	Limit int

@@ -11,7 +11,7 @@ import (
 // Promotions remembers which version was put at which stage.
 type Promotions interface {
 	// Promote puts a version at a stage. One that is there already, as the
-	// latest, stays with its first time. A version that may not be is a
+	// latest, stays with its first time, if it may still be there. A version that may not be is a
 	// *RequirementError or a *RevokedError, and one that does not exist is
 	// ErrNotFound.
 	Promote(ctx context.Context, p Promotion) (Promotion, error)
@@ -27,7 +27,8 @@ type Promotion struct {
 	// Stage is a named point that versions are promoted to: "passed_test", "prod".
 	Stage string
 	// Requires are what must have happened to the version: the What of an
-	// event, or its Step, whose latest event must have succeeded.
+	// event, in any letter case, or the first words of it up to a dot, or its
+	// Step. The latest event of each such step must have succeeded.
 	Requires []string
 	// Run is the pipe run it happened in; empty outside of one.
 	Run string

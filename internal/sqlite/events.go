@@ -56,7 +56,7 @@ func (s *Store) Events(ctx context.Context, q builddata.EventQuery) ([]builddata
 		selects, doing = `(?1 = '' OR ?2 = 0) AND run != '' AND run = ?3`, "list the events of run "+q.Run
 	}
 	return list(ctx, s, doing, scanEvent, `SELECT `+eventColumns+` FROM events WHERE `+selects+`
-		  AND seq > coalesce((SELECT seq FROM events WHERE id = ?4), 0)
+		  AND seq > CASE ?4 WHEN '' THEN 0 ELSE (SELECT seq FROM events WHERE id = ?4) END
 		ORDER BY seq LIMIT ?5`,
 		q.Service, q.Number, q.Run, q.After, page(q.Limit))
 }

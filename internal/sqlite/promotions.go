@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
@@ -33,6 +34,13 @@ func (s *Store) Promote(ctx context.Context, p builddata.Promotion) (builddata.P
 		if _, err := builddata.Usable(v); err != nil {
 			return err
 		}
+		unmet, err := s.unmet(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if len(unmet) > 0 {
+			return &builddata.RequirementError{Version: v, Stage: p.Stage, Unmet: unmet}
+		}
 		latest, err := scanPromotion(tx.QueryRowContext(ctx, `SELECT `+promotionColumns+` FROM promotions WHERE service = ? AND stage = ? ORDER BY seq DESC LIMIT 1`, p.Service, p.Stage))
 		if err == nil && latest.Number == p.Number {
 			p = latest
@@ -40,13 +48,6 @@ func (s *Store) Promote(ctx context.Context, p builddata.Promotion) (builddata.P
 		}
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
-		}
-		unmet, err := s.unmet(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		if len(unmet) > 0 {
-			return &builddata.RequirementError{Version: v, Stage: p.Stage, Unmet: unmet}
 		}
 		p.At = s.now()
 		_, err = tx.ExecContext(ctx, `INSERT INTO promotions (service, number, stage, requires, run, at) VALUES (?, ?, ?, ?, ?, ?)`,
@@ -86,8 +87,8 @@ func (s *Store) unmet(ctx context.Context, tx *sql.Tx, p builddata.Promotion) ([
 			}
 			return o, err
 		}, `SELECT what, step, status, max(seq) FROM events
-			WHERE service = ?1 AND number = ?2 AND (what = ?3 OR step = ?3 OR substr(what, 1, length(?3) + 1) = ?3 || '.')
-			GROUP BY what, step ORDER BY max(seq)`, p.Service, p.Number, required)
+			WHERE service = ?1 AND number = ?2 AND (what = ?4 OR step = ?3 OR substr(what, 1, length(?4) + 1) = ?4 || '.')
+			GROUP BY what, step ORDER BY max(seq)`, p.Service, p.Number, required, strings.ToLower(required))
 		if err != nil {
 			return nil, err
 		}

@@ -62,7 +62,7 @@ func (s *Store) Run(ctx context.Context, id string) (r builddata.Run, err error)
 func (s *Store) Runs(ctx context.Context, q builddata.RunQuery) ([]builddata.Run, error) {
 	// Conditions are left out rather than made to be always true, so that the
 	// one index that fits is used.
-	where, args := `id < ?`, []any{q.Before}
+	where, args := `id < (SELECT id FROM runs WHERE id = ?)`, []any{q.Before}
 	if q.Before == "" {
 		where, args = `true`, nil
 	}

@@ -19,7 +19,7 @@ var filesArgument = pipe.Argument{Name: "files", Kind: pipe.List, Required: true
 // files keeps files of the run where they can be looked at later.
 func (l *Library) files() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.files", Courtesy: true, Summary: "Uploads files, such as reports, to an S3 bucket.",
+		Type: "report.files", Courtesy: true, Summary: "Uploads files, such as reports, to an S3 bucket, each of at most 5 GB.",
 		Arguments: []pipe.Argument{
 			filesArgument,
 			{Name: "bucket", Kind: pipe.Text, Required: true, Summary: "The bucket."},

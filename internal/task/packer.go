@@ -25,11 +25,11 @@ const packerGrace = 5 * time.Minute
 // packer bakes machine images.
 func (l *Library) packer() pipe.Definition {
 	return pipe.Definition{
-		Type: "bake.packer", Summary: "Bakes AMIs with Packer, whose plugins have to be installed.",
+		Type: "bake.packer", Summary: "Bakes AMIs with Packer, whose plugins have to be installed. The value images lists them, as in eu-north-1=ami-1,eu-west-1=ami-2.",
 		Arguments: []pipe.Argument{
 			folderArgument,
 			{Name: "template", Kind: pipe.Text, Summary: "The template, or a folder of them, from the folder, which is the default."},
-			{Name: "variables", Kind: pipe.Table, Summary: "The template's variables. Lists and maps are written as a text that holds HCL."},
+			{Name: "variables", Kind: pipe.Table, Summary: "The template's variables. Lists and maps are written as a text that holds HCL. They are passed on the command line, which others on the machine can see: no place for secrets."},
 			{Name: "packer", Kind: pipe.Text, Summary: "The program, by name or path; by default packer."},
 		},
 		Outputs: []string{"images"},
@@ -66,19 +66,22 @@ func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	if ended.Forced {
 		result.Warnings = append(result.Warnings, fmt.Sprintf("Packer did not end within %s after it was interrupted, and was killed: the server that it baked on may still run", packerGrace))
 	}
-	var exit *process.ExitError
-	switch {
-	case errors.As(err, &exit) && read.lastError != "":
-		return result, fmt.Errorf("%w: %s", err, clip(line(read.lastError), 500))
-	case err != nil:
-		return result, err
-	case len(read.images) == 0:
-		return result, errors.New("it succeeded, but made no AMI: let the template have a build with an amazon source, and no post-processor that throws its artifact away")
-	}
-	pairs, words := make([]string, len(read.images)), make([]string, len(read.images))
 	slices.SortFunc(read.images, func(a, b image) int { return cmp.Or(cmp.Compare(a.region, b.region), cmp.Compare(a.id, b.id)) })
+	pairs, words := make([]string, len(read.images)), make([]string, len(read.images))
 	for i, image := range read.images {
 		pairs[i], words[i] = image.region+"="+image.id, image.region+" "+image.id
+	}
+	var exit *process.ExitError
+	if errors.As(err, &exit) && read.lastError != "" {
+		err = fmt.Errorf("%w: %s", err, clip(line(read.lastError), 500))
+	}
+	switch {
+	case err != nil && len(words) > 0:
+		return result, fmt.Errorf("%w; it made %s before that", err, strings.Join(words, ", "))
+	case err != nil:
+		return result, err
+	case len(words) == 0:
+		return result, errors.New("it succeeded, but made no AMI: let the template have a build with an amazon source, and no post-processor that throws its artifact away")
 	}
 	result.Outputs = map[string]string{"images": strings.Join(pairs, ",")}
 	result.Message = strings.Join(words, ", ")

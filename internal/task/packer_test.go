@@ -42,6 +42,10 @@ func TestPacker_Lines(t *testing.T) {
 		},
 		{name: "NoAMI", prints: "1633020000,docker.y,artifact,0,id,sha256:abc", exit: "0", says: "made no AMI"},
 		{name: "Fails", prints: `1633020000,,ui,error,Build 'x' errored after 2 seconds: no credentials\n`, exit: "1", says: "exit code 1: Build 'x' errored after 2 seconds: no credentials"},
+		{
+			name: "OneOfTwoFails", prints: "1633020000,x,artifact,0,id,eu-north-1:ami-1\n1633020000,,ui,error,Build 'y' errored", exit: "1",
+			says: "Build 'y' errored; it made eu-north-1 ami-1 before that",
+		},
 		{name: "FailsWithoutAWord", exit: "1", says: "exit code 1"},
 		{name: "LongLine", prints: "1633020000,,ui,say," + strings.Repeat("x", 3<<20) + "\n1633020000,x,artifact,0,id,eu-north-1:ami-1", exit: "0", want: "eu-north-1=ami-1", message: "eu-north-1 ami-1"},
 	} {

@@ -80,6 +80,7 @@ func runs(t *testing.T, fresh func(t *testing.T) Opener) {
 			{"Version", builddata.RunQuery{Service: "web", Number: v.Number}, []string{"r-2"}},
 			{"Open", builddata.RunQuery{Service: "web", Open: true}, []string{"r-4", "r-2", "r-0"}},
 			{"Page", builddata.RunQuery{Limit: 2, Before: "r-3"}, []string{"r-2", "r-1"}},
+			{"BehindNone", builddata.RunQuery{Limit: 2, Before: "zzz"}, nil},
 			{"None", builddata.RunQuery{Service: "nobody"}, nil},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -133,6 +134,7 @@ func runs(t *testing.T, fresh func(t *testing.T) Opener) {
 			{builddata.EventQuery{Service: "web", Number: v.Number}, events[1:]},
 			{builddata.EventQuery{Service: "web", Number: v.Number, Run: "r-1"}, events[1:2]},
 			{builddata.EventQuery{Run: "none"}, nil},
+			{builddata.EventQuery{Run: "r-1", After: "none"}, nil},
 			{builddata.EventQuery{}, nil},
 		} {
 			got, err := s.Events(t.Context(), tt.q)
@@ -212,9 +214,12 @@ func promotions(t *testing.T, fresh func(t *testing.T) Opener) {
 		tested(t, s, "load tests", builddata.Started)
 		refused("test.command: load tests started", "test.command")
 		tested(t, s, "load tests", builddata.Succeeded)
-		if _, err := promote(s, 1, "test", "unit tests", "test.command"); err != nil {
+		if _, err := promote(s, 1, "test", "unit tests", "Test.Command"); err != nil {
 			t.Error(err)
 		}
+		// That it is there already does not say that it still may be.
+		tested(t, s, "load tests", builddata.Failed)
+		refused("test: load tests failed", "test")
 	})
 	t.Run("Untraceable", func(t *testing.T) {
 		s := fresh(t)(t, clock.NewFake(noon))
