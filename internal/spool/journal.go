@@ -47,8 +47,11 @@ type Journal struct {
 	file *os.File
 	// fileErr is why the file does not hold everything.
 	fileErr error
-	queue   []entry
-	latest  builddata.Run
+	// only says that the file is the only place that has it, because the
+	// repository did not take it: it is synced to the disk then.
+	only   bool
+	queue  []entry
+	latest builddata.Run
 
 	// wake tells the sender that there is something to send.
 	wake chan struct{}
@@ -129,6 +132,9 @@ func (j *Journal) add(e entry) {
 	defer j.mu.Unlock()
 	if err == nil && j.fileErr == nil {
 		_, err = j.file.Write(append(line, '\n'))
+		if err == nil && j.only {
+			err = j.file.Sync()
+		}
 	}
 	if err != nil && j.fileErr == nil {
 		j.fileErr = err
@@ -191,18 +197,28 @@ func (j *Journal) Flush(ctx context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
+		sent := 0
 		repository, err := j.connect(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			sent, err = deliver(ctx, repository, batch)
 		}
-		sent, err := deliver(ctx, repository, batch)
-		j.mu.Lock()
-		j.queue = j.queue[sent:]
-		j.mu.Unlock()
+		j.sent(sent, err)
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// sent takes what was sent from the queue. If the repository did not take all,
+// the file has to last.
+func (j *Journal) sent(n int, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.queue = j.queue[n:]
+	if err != nil && !j.only && j.fileErr == nil {
+		j.fileErr = j.file.Sync()
+	}
+	j.only = err != nil
 }
 
 // UnsentError says that the repository does not have everything yet.
@@ -260,7 +276,7 @@ func deliver(ctx context.Context, repository Repository, entries []entry) (sent 
 	for sent < len(entries) {
 		if r := entries[sent].Run; r != nil {
 			run := *r
-			if run.Number, err = number(ctx, repository, run.Service, entries[sent].Version, run.Number); err != nil {
+			if run.Number, err = number(ctx, repository, run.Service, entries[sent].Version, run.Number, run.StartedAt); err != nil {
 				return sent, err
 			}
 			if err := repository.SaveRun(ctx, run); err != nil {
@@ -275,7 +291,7 @@ func deliver(ctx context.Context, repository Repository, entries []entry) (sent 
 				break
 			}
 			event := *e.Event
-			if event.Number, err = number(ctx, repository, event.Service, e.Version, event.Number); err != nil {
+			if event.Number, err = number(ctx, repository, event.Service, e.Version, event.Number, event.At); err != nil {
 				return sent, err
 			}
 			events = append(events, event)
@@ -288,12 +304,17 @@ func deliver(ctx context.Context, repository Repository, entries []entry) (sent 
 	return sent, nil
 }
 
-// number is that of a record, or else that of the version that was brought.
-func number(ctx context.Context, repository Repository, service, version string, known int64) (int64, error) {
+// number is that of a record, or else that of the version that was brought. If
+// there was none of that name at the time, it is 0: the record belongs to no
+// version, least of all to one that got the name later.
+func number(ctx context.Context, repository Repository, service, version string, known int64, at time.Time) (int64, error) {
 	if known != 0 || version == "" {
 		return known, nil
 	}
 	v, err := repository.Version(ctx, service, version)
+	if errors.Is(err, builddata.ErrNotFound) || err == nil && v.CreatedAt.After(at) {
+		return 0, nil
+	}
 	return v.Number, err
 }
 

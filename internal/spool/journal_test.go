@@ -157,6 +157,44 @@ func TestJournal_Outage(t *testing.T) {
 	}
 }
 
+// A version that was brought, but that there was not at the time, is no reason
+// to keep what happened for ever, nor is it that of another who got its name
+// later.
+func TestSync_UnknownVersion(t *testing.T) {
+	for name, allocate := range map[string]bool{"Never": false, "Later": true} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			p.down.Store(true)
+			j := p.begin(t, "r-1", "1")
+			begun := started("r-1")
+			begun.StartedAt = noon.Add(-time.Hour)
+			j.Run(begun)
+			built := event("r-1", 1, "build", builddata.Succeeded)
+			built.At = noon.Add(-time.Minute)
+			j.Event(built)
+			j.Run(ended(begun))
+			if err := j.Close(t.Context()); err == nil {
+				t.Fatal("it was sent")
+			}
+			if allocate {
+				if _, err := p.store.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Sequence}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all, err := spool.Sync(t.Context(), p.folder, p.store)
+			if err != nil || len(all) != 1 || all[0].Unknown != "1" {
+				t.Errorf("got %+v and %v, want that version 1 is unknown", all, err)
+			}
+			if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 succeeded 12:01:00", "build 0 succeeded"}); diff != "" {
+				t.Errorf("got (-) differs from want (+):\n%s", diff)
+			}
+			if files := p.files(t); len(files) > 0 {
+				t.Errorf("left %v", files)
+			}
+		})
+	}
+}
+
 // The repository stops answering after it has stored something: what is sent
 // again is there once.
 func TestSync_ExactlyOnce(t *testing.T) {

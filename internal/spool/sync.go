@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -21,6 +22,9 @@ type Synced struct {
 	Entries int
 	// Lost names the steps that were at work when the runner died.
 	Lost []string
+	// Unknown is the version that the caller had brought, if there was none of
+	// that name; the run is on record without one.
+	Unknown string
 }
 
 // Sync sends what dead runs and outages have left in a folder, the oldest run
@@ -72,8 +76,11 @@ func syncOne(ctx context.Context, path string, repository Repository) (s Synced,
 			continue
 		}
 		s.Run = *e.Run
-		if s.Run.Number, err = number(ctx, repository, s.Run.Service, e.Version, s.Run.Number); err != nil {
+		if s.Run.Number, err = number(ctx, repository, s.Run.Service, e.Version, s.Run.Number, s.Run.StartedAt); err != nil {
 			return s, err
+		}
+		if s.Unknown = ""; s.Run.Number == 0 {
+			s.Unknown = e.Version
 		}
 	}
 	return s, remove(path)
@@ -120,7 +127,7 @@ func obituary(entries []entry) (end []entry, lost []string) {
 	over := *run
 	over.Status, over.EndedAt, over.SeenAt, over.Message = builddata.Lost, last, last, "the runner died"
 	if len(lost) > 0 {
-		over.Message = fmt.Sprintf("the runner died at %s", lost[0])
+		over.Message = "the runner died at " + strings.Join(lost, ", ")
 	}
 	return append(end, entry{Version: version, Run: &over}), lost
 }
