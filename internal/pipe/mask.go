@@ -129,6 +129,9 @@ var jsonText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"\s*:?`)
 // JSON returns valid JSON with all secrets in its strings masked, but for keys.
 // Numbers stay what they are, so that what reads it goes on to understand it.
 func (m *Mask) JSON(text []byte) []byte {
+	if m.Text(string(text)) == string(text) {
+		return text
+	}
 	return jsonText.ReplaceAllFunc(text, func(literal []byte) []byte {
 		var s string
 		if json.Unmarshal(literal, &s) != nil { // a key
