@@ -141,7 +141,7 @@ func TestRun_BadInput(t *testing.T) {
 		"BadSet":         {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitUsage, []string{"write name=value"}},
 		"OwnValue":       {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitUsage, []string{"the value version cannot be put over it"}},
 		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitFailed, []string{"not found", "delivery version list"}},
-		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of strawberry"}},
+		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of the pipe app for strawberry"}},
 		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none: not found"}},
 		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitUsage, []string{"got 1 arguments"}},
 		"CommandMissing": {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitFailed, []string{"frobnicate: command not found: install it"}},

@@ -14,32 +14,29 @@ import (
 
 // settle completes what a run begins with by what the repository knows.
 func (p *Pipes) settle(ctx context.Context, store builddata.Store, project *Project, loaded *pipe.Pipe, o *RunOptions, run *builddata.Run, values pipe.Values) error {
+	var v builddata.Version
+	var err error
+	if o.Version != "" {
+		if v, err = store.Version(ctx, project.Service, o.Version); errors.Is(err, builddata.ErrNotFound) {
+			return fmt.Errorf("%w: \"delivery version list\" lists those of %s", err, project.Service)
+		}
+		if err == nil && o.Only == "" {
+			_, err = builddata.Usable(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if o.Only != "" {
-		earlier, err := earlierRun(ctx, store, project.Service, *o)
+		earlier, err := earlierRun(ctx, store, project.Service, loaded, *o, v)
 		if err != nil {
 			return err
 		}
-		events, err := allEvents(ctx, store, earlier.ID)
-		if err != nil {
+		if err := p.takeContext(ctx, store, project, loaded, *o, earlier, values); err != nil {
 			return err
 		}
-		for _, name := range slices.Sorted(maps.Keys(project.Values)) {
-			if was, ok := earlier.Context[name]; ok && was != project.Values[name] && o.Values[name] == "" && !slices.Contains(project.Secrets, name) && !strings.Contains(was, pipe.Masked) {
-				p.Warn("%s is %q in .delivery.yml by now, and was %q in the run whose context is taken, which counts; --set %s=… puts another over it", name, project.Values[name], was, name)
-			}
-		}
-		own := map[string]bool{pipe.ValueStatus: true, pipe.ValueFailedStep: true}
-		for name, value := range loaded.ContextAt(o.Only, earlier.Context, events) {
-			// A secret was not stored; what is configured now has to do.
-			if !own[name] && !strings.Contains(value, pipe.Masked) && !slices.Contains(project.Secrets, name) {
-				values[name] = value
-			}
-		}
-		maps.Copy(values, o.Values)
-		values[pipe.ValueStatus], values[pipe.ValueFailedStep] = string(earlier.State(p.Clock.Now())), ""
 		if o.Version == "" && earlier.Number != 0 {
-			v, err := versionOf(ctx, store, earlier)
-			if err != nil {
+			if v, err = versionOf(ctx, store, earlier); err != nil {
 				return err
 			}
 			o.Version = v.Name
@@ -47,16 +44,6 @@ func (p *Pipes) settle(ctx context.Context, store builddata.Store, project *Proj
 	}
 	if o.Version == "" {
 		return nil
-	}
-	v, err := store.Version(ctx, project.Service, o.Version)
-	if errors.Is(err, builddata.ErrNotFound) {
-		return fmt.Errorf("%w: \"delivery version list\" lists those of %s", err, project.Service)
-	}
-	if err == nil && o.Only == "" {
-		_, err = builddata.Usable(v)
-	}
-	if err != nil {
-		return err
 	}
 	if v.SourceRevision != "" && run.Revision != "" && v.SourceRevision != run.Revision {
 		p.Warn("version %s was made from revision %s, and this checkout is at %s", v.Name, short(v.SourceRevision), short(run.Revision))
@@ -66,21 +53,52 @@ func (p *Pipes) settle(ctx context.Context, store builddata.Store, project *Proj
 	return nil
 }
 
+// takeContext gives a single step the context that it had in an earlier run.
+func (p *Pipes) takeContext(ctx context.Context, store builddata.Events, project *Project, loaded *pipe.Pipe, o RunOptions, earlier builddata.Run, values pipe.Values) error {
+	events, err := allEvents(ctx, store, earlier.ID)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(project.Values)) {
+		if was, ok := earlier.Context[name]; ok && was != project.Values[name] && o.Values[name] == "" && !slices.Contains(project.Secrets, name) && !strings.Contains(was, pipe.Masked) {
+			p.Warn("%s is %q in .delivery.yml by now, and was %q in the run whose context is taken, which counts; --set %s=… puts another over it", name, project.Values[name], was, name)
+		}
+	}
+	own := map[string]bool{pipe.ValueStatus: true, pipe.ValueFailedStep: true}
+	for name, value := range loaded.ContextAt(o.Only, earlier.Context, events) {
+		// A secret was not stored; what is configured now has to do.
+		if !own[name] && !strings.Contains(value, pipe.Masked) && !slices.Contains(project.Secrets, name) {
+			values[name] = value
+		}
+	}
+	maps.Copy(values, o.Values)
+	values[pipe.ValueStatus], values[pipe.ValueFailedStep] = string(earlier.State(p.Clock.Now())), failedStep(events)
+	return nil
+}
+
+// failedStep is the first step in which a run failed, was interrupted or died;
+// empty if it did not.
+func failedStep(events []builddata.Event) string {
+	for _, e := range events {
+		if e.Status == builddata.Failed || e.Status == builddata.Interrupted || e.Status == builddata.Lost {
+			return e.Step
+		}
+	}
+	return ""
+}
+
 func short(revision string) string { return revision[:min(len(revision), 12)] }
 
-// earlierRun is the run whose context a single step takes.
-func earlierRun(ctx context.Context, store builddata.Store, service string, o RunOptions) (builddata.Run, error) {
+// earlierRun is the run whose context a single step takes: the one that was
+// named, or else the latest of the same pipe, and of the version if one was
+// brought. A run of all steps is preferred to one that ended at a step, since
+// it got further; what a single step had is not looked for.
+func earlierRun(ctx context.Context, store builddata.Runs, service string, loaded *pipe.Pipe, o RunOptions, v builddata.Version) (builddata.Run, error) {
 	if o.Of != "" {
-		return store.Run(ctx, o.Of)
+		return namedRun(ctx, store, service, o.Of, v)
 	}
-	q := builddata.RunQuery{Service: service}
-	if o.Version != "" {
-		v, err := store.Version(ctx, service, o.Version)
-		if err != nil {
-			return builddata.Run{}, err
-		}
-		q.Number = v.Number
-	}
+	var partial string
+	q := builddata.RunQuery{Service: service, Number: v.Number}
 	for {
 		page, err := store.Runs(ctx, q)
 		if err != nil {
@@ -88,14 +106,41 @@ func earlierRun(ctx context.Context, store builddata.Store, service string, o Ru
 		}
 		for _, r := range page {
 			q.Before = r.ID
-			if !strings.HasPrefix(r.Only, "task ") {
+			switch {
+			case r.Pipe != loaded.Name || strings.HasPrefix(r.Only, onlyTask):
+			case r.Only == "":
 				return store.Run(ctx, r.ID)
+			case partial == "":
+				partial = r.ID
 			}
 		}
 		if len(page) < builddata.DefaultPage {
-			return builddata.Run{}, fmt.Errorf("%w: there is no earlier run of %s whose context the step %q could take: run the pipe first; \"delivery runs\" lists the runs", builddata.ErrNotFound, service, o.Only)
+			break
 		}
 	}
+	if partial != "" {
+		return store.Run(ctx, partial)
+	}
+	what := fmt.Sprintf("the pipe %s for %s", loaded.Name, service)
+	if v.Name != "" {
+		what += " " + v.Name
+	}
+	return builddata.Run{}, fmt.Errorf("%w: there is no earlier run of %s whose context the step %q could take: run the pipe first; \"delivery runs\" lists the runs, and --of takes one of them", builddata.ErrNotFound, what, o.Only)
+}
+
+// namedRun is the run of an id, if it is one of the service, and of the version
+// that was brought.
+func namedRun(ctx context.Context, store builddata.Runs, service, id string, v builddata.Version) (builddata.Run, error) {
+	r, err := store.Run(ctx, id)
+	switch {
+	case err != nil:
+		return r, err
+	case r.Service != service:
+		return r, fmt.Errorf("run %s is one of %s, and this is %s: \"delivery runs --service %s\" lists its runs", id, r.Service, service, service)
+	case v.Number != 0 && r.Number != 0 && r.Number != v.Number:
+		return r, fmt.Errorf("run %s is of another version than %s: leave --version out to run the step for the run's version, or --of to take the latest run of %s", id, v.Name, v.Name)
+	}
+	return r, nil
 }
 
 // versionOf returns the version of a run.

@@ -38,6 +38,12 @@ type RunOptions struct {
 	Interrupt context.Context
 }
 
+// What the record of a run says of a part of the pipe begins with one of these.
+const (
+	onlyTo   = "to "
+	onlyTask = "task "
+)
+
 // UnavailableError says that a run cannot begin, because it needs the
 // repository to get its version. It matches builddata.ErrUnavailable.
 type UnavailableError struct{ Err error }
@@ -128,9 +134,9 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 		p.Warn("%v; what happens is kept on this machine and sent later", unreachable)
 	}
 	if o.To != "" {
-		run.Only = "to " + o.To
+		run.Only = onlyTo + o.To
 	} else if o.Only != "" {
-		run.Only = "task " + o.Only
+		run.Only = onlyTask + o.Only
 	}
 
 	if err := pipe.Check(loaded, library, values); err != nil {

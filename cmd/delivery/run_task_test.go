@@ -1,0 +1,118 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// parts is a pipe of which steps are run one by one. The file that it is about
+// is the text FILE.
+const parts = `
+first:
+  - {name: version, do: init.version}
+main:
+  - {name: build, do: build.command, command: "echo file=FILE >> $DELIVERY_OUTPUT", outputs: [file]}
+  - {name: check, do: build.command, command: "echo checking ${{ file }}"}
+  - {name: fragile, do: build.command, command: test ! -e ../broken}
+last:
+  - {name: tell, do: build.command, command: "echo ${{ status }} at ${{ failed_step }}", when: "${{ failed_step }}"}
+`
+
+func newParts(t *testing.T) *checkout {
+	t.Helper()
+	c := newCheckout(t, strings.ReplaceAll(parts, "FILE", "app.jar"))
+	c.write(t, "pipes/other.yml", strings.ReplaceAll(parts, "FILE", "other.jar"))
+	c.push(t)
+	return c
+}
+
+// printed is what the only step of a run printed.
+func printed(t *testing.T, s pipe.Summary) string {
+	t.Helper()
+	if len(s.Steps) != 1 {
+		t.Fatalf("ran %+v, want one step", s.Steps)
+	}
+	log, err := os.ReadFile(s.Steps[0].Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
+}
+
+// A single step takes the context of a run of its pipe that got to its values.
+func TestRunTask_Context(t *testing.T) {
+	c := newParts(t)
+	c.run(t, 0)
+	whole := c.run(t, 0, "--version", "1")
+	c.run(t, 0, "--run-to", "version", "--version", "1")
+	c.run(t, 0, "--run-task", "build", "--version", "1")
+	other := c.run(t, 0, "--pipe", "other", "--version", "1")
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"Latest":    {nil, "checking app.jar\n"},
+		"OfVersion": {[]string{"--version", "1"}, "checking app.jar\n"},
+		"OtherPipe": {[]string{"--version", "1", "--pipe", "other"}, "checking other.jar\n"},
+		"Of":        {[]string{"--of", whole.Run, "--version", "1"}, "checking app.jar\n"},
+		"OfOther":   {[]string{"--of", other.Run}, "checking other.jar\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.run(t, 0, append([]string{"--run-task", "check"}, tt.args...)...)
+			if got := printed(t, s); !strings.Contains(got, tt.want) || s.Version != "1" {
+				t.Errorf("got %q for version %q, want %q", got, s.Version, tt.want)
+			}
+		})
+	}
+}
+
+// Where no run was of all steps, one that ended at a step has to do.
+func TestRunTask_ContextOfPart(t *testing.T) {
+	c := newParts(t)
+	c.run(t, 0, "--pipe", "other")
+	code, _, said := c.delivery(t, "run", "--run-task", "check", "--version", "1")
+	if code != exitFailed {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, `there is no earlier run of the pipe app for strawberry 1 whose context the step "check" could take`)
+	c.run(t, 0, "--run-to", "build", "--version", "1")
+	if got := printed(t, c.run(t, 0, "--run-task", "check", "--version", "1")); !strings.Contains(got, "checking app.jar") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What --of names has to fit.
+func TestRunTask_OfAnother(t *testing.T) {
+	c := newParts(t)
+	one := c.run(t, 0)
+	c.run(t, 0)
+	code, _, said := c.delivery(t, "run", "--run-task", "check", "--of", one.Run, "--version", "2")
+	if code != exitFailed {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, "run "+one.Run+" is of another version than 2")
+	c.write(t, ".delivery.yml", "pipe: app\nservice: raspberry\n")
+	c.push(t)
+	code, _, said = c.delivery(t, "run", "--run-task", "check", "--of", one.Run)
+	if code != exitFailed {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, "run "+one.Run+" is one of strawberry, and this is raspberry")
+}
+
+// A step of last knows how the earlier run ended.
+func TestRunTask_StatusOfEarlier(t *testing.T) {
+	c := newParts(t)
+	broken := filepath.Join(c.folder, "..", "broken")
+	if err := os.WriteFile(broken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.run(t, exitFailed)
+	if got := printed(t, c.run(t, 0, "--run-task", "tell")); !strings.Contains(got, "failed at fragile") {
+		t.Errorf("got %q", got)
+	}
+}
