@@ -155,17 +155,20 @@ func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 	summary, err := pipes.Run(hard, project, o)
 	progress.close()
 	var unsent *spool.UnsentError
-	if err != nil && !errors.As(err, &unsent) {
+	var leftOut *app.LeftOutError
+	if err != nil && !errors.As(err, &unsent) && !errors.As(err, &leftOut) {
 		return err
 	}
 	if w.output == asJSON {
 		if err := w.printJSON(summary); err != nil {
 			return err
 		}
-	} else {
+	} else if leftOut == nil {
 		printSummary(w.out, summary, o)
 	}
 	switch {
+	case leftOut != nil:
+		return err
 	case summary.Status != builddata.Succeeded:
 		if err != nil {
 			w.warn("%v", err)

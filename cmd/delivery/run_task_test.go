@@ -116,3 +116,21 @@ func TestRunTask_StatusOfEarlier(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// A single step that is skipped has not done what was asked for.
+func TestRunTask_LeftOut(t *testing.T) {
+	c := newParts(t)
+	c.run(t, 0)
+	for name, args := range map[string][]string{"Run": {"--run-task", "tell"}} {
+		t.Run(name, func(t *testing.T) {
+			if s := c.run(t, exitFailed, args...); s.Status != pipe.Skipped {
+				t.Errorf("got status %s, want %s", s.Status, pipe.Skipped)
+			}
+			code, out, said := c.delivery(t, append([]string{"run"}, args...)...)
+			if code != exitFailed || out != "" {
+				t.Errorf("got exit code %d and %q", code, out)
+			}
+			contains(t, said, `Error: nothing was done: the step "tell" is the only one, and was skipped: left out by its when`)
+		})
+	}
+}

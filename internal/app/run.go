@@ -55,9 +55,18 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns why the repository could not be reached.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// LeftOutError says that the one step that was asked for was left out, so that
+// nothing was done.
+type LeftOutError struct{ Step, Why string }
+
+func (e *LeftOutError) Error() string {
+	return fmt.Sprintf("nothing was done: the step %q is the only one, and was skipped: %s", e.Step, e.Why)
+}
+
 // Run runs a pipe of the project. What became of it is in the summary; the
 // error says why it could not run, or, as an *spool.UnsentError, that the
-// repository does not know of it yet.
+// repository does not know of it yet, or, as a *LeftOutError, that the only
+// step was skipped.
 func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summary pipe.Summary, err error) {
 	environ, err := p.environ()
 	if err != nil {
@@ -166,7 +175,17 @@ func (p *Pipes) execute(ctx context.Context, project *Project, engine *pipe.Engi
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	engine.Clock, engine.NewID = p.Clock, func() string { return spool.NewID(p.Clock.Now()) }
 	engine.Folder, engine.Scratch, engine.Log = project.Root, scratch, project.State.Logs(req.Run.ID)
-	return engine.Run(ctx, req), nil
+	summary = engine.Run(ctx, req)
+	return summary, leftOut(&summary, req.Only)
+}
+
+// leftOut judges the run of a single step, which is no success if that was left out.
+func leftOut(s *pipe.Summary, only string) error {
+	if only == "" || len(s.Steps) != 1 || s.Steps[0].Status != pipe.Skipped {
+		return nil
+	}
+	s.Status = pipe.Skipped
+	return &LeftOutError{Step: only, Why: s.Steps[0].Message}
 }
 
 // mock runs the mocks, which touch nothing, so that nothing has to be asked or
@@ -198,10 +217,12 @@ func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *
 	engine := &pipe.Engine{
 		Library: task.New(task.Dependencies{}), Clock: p.Clock, Observer: o.Observer, Mask: mask, Folder: project.Root, Environ: environ,
 	}
-	return engine.Run(ctx, pipe.Request{
+	req := pipe.Request{
 		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: o.Version, Values: values, Secrets: project.Secrets,
 		To: o.To, Only: o.Only, Mock: true, Fail: o.Fail, Interrupt: o.Interrupt,
-	}), nil
+	}
+	summary := engine.Run(ctx, req)
+	return summary, leftOut(&summary, o.Only)
 }
 
 // Narrow judges the names of steps that options have.
