@@ -121,7 +121,7 @@ func TestRunTask_StatusOfEarlier(t *testing.T) {
 func TestRunTask_LeftOut(t *testing.T) {
 	c := newParts(t)
 	c.run(t, 0)
-	for name, args := range map[string][]string{"Run": {"--run-task", "tell"}} {
+	for name, args := range map[string][]string{"Run": {"--run-task", "tell"}, "Mock": {"--run-task", "tell", "--mock"}} {
 		t.Run(name, func(t *testing.T) {
 			if s := c.run(t, exitFailed, args...); s.Status != pipe.Skipped {
 				t.Errorf("got status %s, want %s", s.Status, pipe.Skipped)
@@ -132,5 +132,26 @@ func TestRunTask_LeftOut(t *testing.T) {
 			}
 			contains(t, said, `Error: nothing was done: the step "tell" is the only one, and was skipped: left out by its when`)
 		})
+	}
+}
+
+// The mock of one step has what the mocks of those before it set, secrets
+// included, and nobody sees them run.
+func TestRunTask_Mock(t *testing.T) {
+	c := newCheckout(t, `
+- {name: version, do: init.version}
+- {name: build, do: build.command, command: make, outputs: [file, NEXUS]}
+- parallel:
+    - - {name: own, do: mock.dummy, set: {colour: red}, outputs: [colour]}
+      - {name: paint, do: build.command, command: "paint ${{ file }} of ${{ version }} ${{ colour }} for ${{ NEXUS }}"}
+    - {name: other, do: mock.dummy, message: "${{ number }}"}
+`)
+	code, out, said := c.delivery(t, "run", "--mock", "--run-task", "paint")
+	if code != 0 {
+		t.Fatalf("got exit code %d: %s%s", code, out, said)
+	}
+	contains(t, said, "paint mock-file of 0-mock red for ***")
+	if strings.Contains(said, "build") {
+		t.Errorf("the steps before it are shown:\n%s", said)
 	}
 }

@@ -221,8 +221,27 @@ func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *
 		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: o.Version, Values: values, Secrets: project.Secrets,
 		To: o.To, Only: o.Only, Mock: true, Fail: o.Fail, Interrupt: o.Interrupt,
 	}
+	if o.Only != "" {
+		req.Values = mockedContext(ctx, *engine, req)
+	}
 	summary := engine.Run(ctx, req)
 	return summary, leftOut(&summary, o.Only)
+}
+
+// mockedContext is the context that a single step has after the mocks of those
+// before it, which nobody sees run.
+func mockedContext(ctx context.Context, engine pipe.Engine, req pipe.Request) pipe.Values {
+	step := req.Only
+	engine.Observer, engine.Mask = nil, &pipe.Mask{}
+	req.Only, req.Secrets = "", nil
+	s := engine.Run(ctx, req)
+	events := make([]builddata.Event, len(s.Steps))
+	for i, done := range s.Steps {
+		events[i] = builddata.Event{Step: done.Name, Status: done.Status, Outputs: done.Outputs}
+	}
+	values := req.Pipe.ContextAt(step, req.Values, events)
+	values[pipe.ValueStatus], values[pipe.ValueFailedStep] = string(s.Status), ""
+	return values
 }
 
 // Narrow judges the names of steps that options have.
