@@ -155,3 +155,33 @@ func TestRunTask_Mock(t *testing.T) {
 		t.Errorf("the steps before it are shown:\n%s", said)
 	}
 }
+
+// A promotion that is run alone says what it requires, or that it is nothing.
+func TestRunTask_Promote(t *testing.T) {
+	c := newCheckout(t, `
+first: [{name: version, do: init.version}]
+main:
+  - {name: unit tests, do: test.command, command: "false"}
+  - {name: unguarded, do: Release.Promote, stage: passed_test}
+  - {name: guarded, do: release.promote, stage: passed_test, requires: [unit tests]}
+  - {name: free, do: release.promote, stage: seen, requires: []}
+`)
+	c.run(t, exitFailed)
+	for name, tt := range map[string]struct {
+		step string
+		code int
+		want []string
+	}{
+		"NothingSaid":     {"unguarded", exitUsage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" cannot be run alone`, "add requires: [...]"}},
+		"NotMet":          {"guarded", exitFailed, []string{"cannot be promoted to passed_test"}},
+		"NothingRequired": {"free", 0, []string{"is at seen"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, said := c.delivery(t, "run", "--run-task", tt.step, "--version", "1")
+			if code != tt.code {
+				t.Errorf("got exit code %d, want %d", code, tt.code)
+			}
+			contains(t, said, tt.want...)
+		})
+	}
+}

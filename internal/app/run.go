@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -244,7 +245,8 @@ func mockedContext(ctx context.Context, engine pipe.Engine, req pipe.Request) pi
 	return values
 }
 
-// Narrow judges the names of steps that options have.
+// Narrow judges the names of steps that options have, and whether a step can
+// be run alone.
 func Narrow(p *pipe.Pipe, o RunOptions) error {
 	for _, name := range slices.Concat([]string{o.To, o.Only}, o.Fail) {
 		if name == "" {
@@ -256,6 +258,9 @@ func Narrow(p *pipe.Pipe, o RunOptions) error {
 		}
 		if section == pipe.Last && name == o.To {
 			return &pipe.Fault{At: step.At, Problem: fmt.Sprintf("the step %q is in the section last, which always runs: leave --run-to out", name)}
+		}
+		if _, ok := step.Args["requires"]; !ok && name == o.Only && strings.EqualFold(step.Task, "release.promote") {
+			return &pipe.Fault{At: step.At, Problem: fmt.Sprintf("the step %q cannot be run alone, because it does not say what it requires, so that nothing would keep a version that failed its tests from being promoted: add requires: [...], with the tasks or steps that must have succeeded; an empty list says that nothing is required", name)}
 		}
 	}
 	return nil
