@@ -170,10 +170,11 @@ func (p *progress) print(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// erase removes the steps at work from the terminal.
+// erase removes the steps at work from the terminal, with what it has shown of
+// a Ctrl-C in the line below.
 func (p *progress) erase() {
 	if p.drawn > 0 {
-		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
+		_, _ = fmt.Fprintf(p.out, "\r\x1b[%dA\x1b[J", p.drawn)
 		p.drawn = 0
 	}
 }
@@ -204,9 +205,6 @@ func (p *progress) draw() {
 
 // row draws a line that fits.
 func (p *progress) row(width int, text string) {
-	if runes := []rune(text); len(runes) >= width {
-		text = string(runes[:max(0, width-2)]) + "…"
-	}
-	_, _ = fmt.Fprintln(p.out, text)
+	_, _ = fmt.Fprintln(p.out, fitting(flat(text), width))
 	p.drawn++
 }
