@@ -58,10 +58,10 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &fault), errors.As(err, &noProject), errors.As(err, &noPipe):
 		return exitUsage
+	case errors.As(err, &failed) && failed.summary.Status != builddata.Interrupted:
+		return exitFailed // before anybody stopped it
 	case errors.Is(ctx.Err(), context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &failed):
-		return exitFailed
 	case busy(err), errors.As(err, &busyCheckout):
 		return exitBusy
 	case errors.As(err, &untraceable):

@@ -30,6 +30,7 @@ type progress struct {
 
 	mu      sync.Mutex
 	atWork  []*work
+	section pipe.Section
 	drawn   int
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -93,10 +94,26 @@ func (p *progress) warn(format string, args ...any) {
 	p.print("Warning: %s", fmt.Sprintf(format, args...))
 }
 
+// tell says what becomes of the run.
+func (p *progress) tell(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.print("%s  %s", p.now(), text)
+	p.draw()
+}
+
+// reached is the section in which the run is, empty if none has begun.
+func (p *progress) reached() pipe.Section {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.section
+}
+
 // StepBegan implements pipe.Observer.
 func (p *progress) StepBegan(s pipe.StepSummary) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.section = s.Section
 	p.atWork = append(p.atWork, &work{name: s.Name, start: p.clock.Now()})
 	if p.size == nil {
 		p.print("%s  %s …", p.now(), s.Name)
@@ -123,6 +140,7 @@ func (p *progress) StepPrinted(step, line string) {
 func (p *progress) StepEnded(s pipe.StepSummary) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.section = s.Section
 	p.atWork = slices.DeleteFunc(p.atWork, func(w *work) bool { return w.name == s.Name })
 	text := fmt.Sprintf("%s  %s %s", p.now(), s.Name, s.Status)
 	if s.Status != pipe.Skipped {

@@ -66,7 +66,7 @@ any CI node.
 All of the pipe's section first is run, then each step of main while all goes
 well, and at the end always the section last. Every step is on record in the build
 data repository. Ctrl-C ends the step that is running and goes on with last; a
-second Ctrl-C ends that, too.
+second Ctrl-C ends that, too. While last is at work, the first one changes nothing.
 
 A run is tied to a revision that the remote has, so that its version can be traced
 to what everybody can see.
@@ -141,17 +141,11 @@ func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 	// Whoever reads what is told may go first, as head does: the run goes on, and
 	// its section last comes. Were the signal ignored, the steps would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	defer context.AfterFunc(ctx, func() { again(hard, stop) })()
-	soft, interrupted := context.WithCancelCause(hard)
-	defer interrupted(nil)
-	defer context.AfterFunc(ctx, func() { interrupted(errors.New("somebody stopped the run")) })()
-	o.Interrupt = soft
-
 	progress := newProgress(w.common, verbose)
 	pipes.Warn = progress.warn
-	o.Observer = progress
+	hard, soft, release := stoppable(ctx, progress, o.Only != "")
+	defer release()
+	o.Observer, o.Interrupt = progress, soft
 	summary, err := pipes.Run(hard, project, o)
 	progress.close()
 	var unsent *spool.UnsentError
@@ -180,18 +174,6 @@ func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 	return nil
 }
 
-// again ends the run for good at the second Ctrl-C; the third one kills.
-func again(ctx context.Context, stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	select {
-	case <-signals:
-		stop()
-		signal.Reset()
-	case <-ctx.Done():
-	}
-}
-
 // printSummary says how a run ended, and of one that failed, what to look at
 // and how to run just the failed step again.
 func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
@@ -216,8 +198,12 @@ func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
 	}
 	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, s.Status, failed.Name, inWords(s.Elapsed), failed.Message)
 	for _, step := range s.Steps {
-		if step.Status == builddata.Failed && step.Name != failed.Name {
-			p("%q failed as well: %s\n", step.Name, step.Message)
+		switch {
+		case step.Name == failed.Name:
+		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
+			p("%q %s as well: %s\n", step.Name, step.Status, strings.TrimPrefix(step.Message, string(step.Status)+": "))
+		case step.Status == pipe.Skipped && strings.HasPrefix(step.Message, "not run: "):
+			p("%q was %s\n", step.Name, step.Message) // of last, which was stopped
 		}
 	}
 	if failed.Tail != "" {

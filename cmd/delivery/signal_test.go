@@ -144,7 +144,7 @@ func TestRun_Interrupted(t *testing.T) {
 			if code := p.wait(t); code != exitInterrupted {
 				t.Errorf("got exit code %d:\n%s", code, &p.all)
 			}
-			contains(t, p.all.String(), "work interrupted", "tidy | tidying after interrupted")
+			contains(t, p.all.String(), "Stopping; the section last still follows. A second Ctrl-C stops that, too.", "work interrupted", "tidy | tidying after interrupted")
 			contains(t, p.out.String(), `app of strawberry 1 interrupted at "work"`, "delivery run --run-task work --version 1")
 			c.gone(t)
 			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
@@ -155,18 +155,69 @@ func TestRun_Interrupted(t *testing.T) {
 	}
 }
 
-// A second Ctrl-C ends the section last as well.
+// A second Ctrl-C ends the section last as well, and the steps that it did not
+// come to are told.
 func TestRun_InterruptedTwice(t *testing.T) {
-	c := newCheckout(t, strings.Replace(patient, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1))
+	c := newCheckout(t, strings.Replace(patient, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1)+"  - {name: tell, do: mock.dummy}\n")
 	p := c.start(t, build(t), "run")
 	p.until(t, "work | working")
 	p.signal(t, os.Interrupt)
 	p.until(t, "tidy | tidying")
 	p.signal(t, os.Interrupt)
+	p.until(t, "Stopping for good.")
 	if code := p.wait(t); code != exitInterrupted {
 		t.Errorf("got exit code %d:\n%s", code, &p.all)
 	}
-	contains(t, p.all.String(), "tidy interrupted")
+	contains(t, p.all.String(), "tidy interrupted in ", ": somebody stopped the section last, too\n", "tell skipped: not run: somebody stopped the section last, too")
+	contains(t, p.out.String(), `"tidy" interrupted as well: somebody stopped the section last, too`, `"tell" was not run: somebody stopped the section last, too`)
+}
+
+// One Ctrl-C while the section last is at work interrupts nothing, and the run
+// ends as it would have.
+func TestRun_InterruptedInLast(t *testing.T) {
+	path := build(t)
+	for name, tt := range map[string]struct {
+		command string
+		code    int
+		status  builddata.Status
+	}{"Succeeded": {"true", 0, builddata.Succeeded}, "Failed": {"false", exitFailed, builddata.Failed}} {
+		t.Run(name, func(t *testing.T) {
+			c := newCheckout(t, `
+main: [{name: work, do: build.command, command: "`+tt.command+`"}]
+last: [{name: tidy, do: build.command, command: "echo tidying; while ! test -e ../go; do sleep 0.02; done"}]
+`)
+			p := c.start(t, path, "run", "-o", "json")
+			p.until(t, "tidy | tidying")
+			p.signal(t, os.Interrupt)
+			p.until(t, "The section last goes on to its end; a second Ctrl-C stops it.")
+			if err := os.WriteFile(filepath.Join(c.folder, "..", "go"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if code := p.wait(t); code != tt.code {
+				t.Errorf("got exit code %d, want %d:\n%s", code, tt.code, &p.all)
+			}
+			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
+			if err != nil || len(runs) != 1 || runs[0].Status != tt.status {
+				t.Errorf("got %+v and %v", runs, err)
+			}
+		})
+	}
+}
+
+// A step of last that runs alone is interrupted like any other.
+func TestRun_InterruptedAlone(t *testing.T) {
+	path := build(t)
+	c := newCheckout(t, strings.Replace(patient, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working", 1))
+	c.run(t, 0)
+	c.write(t, "pipes/app.yml", strings.Replace(patient, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1))
+	c.push(t)
+	p := c.start(t, path, "run", "--run-task", "tidy")
+	p.until(t, "tidy | tidying")
+	p.signal(t, os.Interrupt)
+	p.until(t, "Stopping.")
+	if code := p.wait(t); code != exitInterrupted {
+		t.Errorf("got exit code %d:\n%s", code, &p.all)
+	}
 }
 
 // A step that ignores every signal but the last is made to end.
