@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
@@ -30,7 +31,7 @@ func TestReadyMade(t *testing.T) {
 				b.WriteString("$ delivery pipe test " + name)
 				if fail != "" {
 					args = append(args, "--fail", fail)
-					b.WriteString(" --fail " + quoted(fail))
+					b.WriteString(" --fail " + app.Quoted(fail))
 				}
 				code, out, said := c.delivery(t, args...)
 				if code != 0 {

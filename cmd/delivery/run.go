@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -218,7 +217,7 @@ func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
 	if o.Mock {
 		return
 	}
-	again := fmt.Sprintf("delivery run --run-task %s", quoted(failed.Name))
+	again := fmt.Sprintf("delivery run --run-task %s", app.Quoted(failed.Name))
 	switch {
 	case s.Version != "" && o.Of == "":
 		again += " --version " + s.Version
@@ -228,23 +227,12 @@ func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
 		again += " --of " + s.Run
 	}
 	if o.Pipe != "" {
-		again += " --pipe " + quoted(o.Pipe)
+		again += " --pipe " + app.Quoted(o.Pipe)
 	}
 	if s.Untraceable != "" {
 		again += " --allow-unpushed"
 	}
 	p("\nRun just that step again:\n  %s\n", again)
-}
-
-// plainWord is one that no shell takes for anything else.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9._/:-]+$`)
-
-// quoted is a word for the shell.
-func quoted(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // inWords is a duration as people write it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 	var tidy []string
 	for section, step := range definition.Tasks() {
 		if section == pipe.Last && strings.EqualFold(step.Task, "provision.destroy") {
-			command := fmt.Sprintf("\n  delivery run --of %s --run-task %q --pipe %q", s.Run.ID, step.Name, calledBy(definition))
+			command := fmt.Sprintf("\n  delivery run --of %s --run-task %s --pipe %s", s.Run.ID, Quoted(step.Name), Quoted(calledBy(definition)))
 			if s.Run.Untraceable != "" {
 				command += " --allow-unpushed"
 			}
@@ -89,9 +90,16 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 // calledBy is the name under which a pipe is found again: what it calls itself
 // may be another one.
 func calledBy(p *pipe.Pipe) string {
-	name, readyMade := strings.CutPrefix(p.At.File, "ready-made pipe ")
-	if readyMade || !strings.Contains(name, ": ") {
+	file := p.At.File
+	if name, ok := strings.CutPrefix(file, "ready-made pipe "); ok {
 		return name
 	}
-	return p.Name // of a library
+	colon := strings.LastIndex(file, ": ")
+	if !strings.HasPrefix(file, "library ") || colon < 0 {
+		return file
+	}
+	// "library shared: pipes/build/nightly.yml" is found by build.nightly.
+	file = file[colon+len(": "):]
+	name := strings.TrimPrefix(strings.TrimSuffix(file, path.Ext(file)), "pipes/")
+	return strings.ReplaceAll(name, "/", ".")
 }

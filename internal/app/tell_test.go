@@ -29,15 +29,18 @@ func TestTell(t *testing.T) {
 	for _, tt := range []struct {
 		name, file, untraceable, want string
 	}{
-		{"ReadyMade", "ready-made pipe cd", "", ` --pipe "cd"`},
-		{"Repository", "pipes/nightly.yml", "", ` --pipe "pipes/nightly.yml"`},
-		{"Library", "library shared: pipes/nightly.yml", "", ` --pipe "Nightly"`},
-		{"Untraceable", "ready-made pipe cd", "it differs", ` --pipe "cd" --allow-unpushed`},
+		{"ReadyMade", "ready-made pipe cd", "", " --pipe cd"},
+		{"Repository", "pipes/nightly.yml", "", " --pipe pipes/nightly.yml"},
+		{"Unusual", "pipes/a: $b.yml", "", " --pipe 'pipes/a: $b.yml'"},
+		{"Library", "library shared: pipes/nightly.yml", "", " --pipe nightly"},
+		{"LibraryFolder", "library shared: pipes/build/deployable.yaml", "", " --pipe build.deployable"},
+		{"LibraryTop", "library shared: build/deployable.yml", "", " --pipe build.deployable"},
+		{"Untraceable", "ready-made pipe cd", "it differs", " --pipe cd --allow-unpushed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			definition, err := json.Marshal(&pipe.Pipe{
 				Name: "Nightly", At: pipe.Position{File: tt.file, Line: 1, Column: 1},
-				Last: []pipe.Step{{Name: "tear down", Task: "Provision.Destroy"}, {Name: "tell", Task: "notify.slack"}},
+				Last: []pipe.Step{{Name: "tear $HOME down", Task: "Provision.Destroy"}, {Name: "tell", Task: "notify.slack"}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -47,7 +50,7 @@ func TestTell(t *testing.T) {
 				Untraceable: tt.untraceable, Context: map[string]string{pipe.ValueEnvironment: "run-bcdfghjk"}, StartedAt: time.Unix(0, 0).UTC(), Holder: "ada@ci-7",
 			}})
 			want := `strawberry 1, run R (Nightly, begun at 1970-01-01T00:00:00Z by ada@ci-7) is lost: the runner died at build; what it may have made, in the environment run-bcdfghjk, is removed by
-  delivery run --of R --run-task "tear down"` + tt.want
+  delivery run --of R --run-task 'tear $HOME down'` + tt.want
 			if text != want {
 				t.Errorf("got\n%s\nwant\n%s", text, strings.TrimSpace(want))
 			}

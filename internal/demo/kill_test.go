@@ -66,7 +66,7 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 				t.Errorf("got %+v and %v, want an event that %q is lost", events, err, at.step)
 			}
 			// What it says to do removes all that there may be.
-			command := regexp.MustCompile(`delivery (run --of \S+ --run-task) "(destroy test environment)"`).FindStringSubmatch(told.String())
+			command := regexp.MustCompile(`delivery (run --of \S+ --run-task) '(destroy test environment)'`).FindStringSubmatch(told.String())
 			if (command == nil) != (run.Number == 0) {
 				t.Fatalf("told\n%s\nwant how to remove the environment, unless there was no version to make it of", told)
 			}
