@@ -286,9 +286,15 @@ func TestRun_Killed(t *testing.T) {
 	}
 	// Nobody can end them when their runner has been killed.
 	_ = syscall.Kill(-atoi(strings.TrimSpace(string(text))), syscall.SIGKILL)
+	if left := c.scratch(t); len(left) != 1 {
+		t.Errorf("got the folders %v of runs, want the dead one's", left)
+	}
 	code, _, said := c.delivery(t, "run", "--run-to", "version")
 	if code != 0 {
 		t.Fatal(said)
+	}
+	if left := c.scratch(t); len(left) != 0 {
+		t.Errorf("%v are left", left)
 	}
 	lost := regexp.MustCompile(`strawberry 1, run (\w+) \(app, begun at .* by .*, delivery, process \d+\) is lost: the runner died at work`).FindStringSubmatch(said)
 	if lost == nil {
@@ -304,6 +310,16 @@ func TestRun_Killed(t *testing.T) {
 	if err != nil || !strings.Contains(string(log), "tidying after lost") || s.Version != "1" {
 		t.Errorf("got %s and %v", log, err)
 	}
+}
+
+// scratch lists the folders that runs have for files that nobody else may read.
+func (c *checkout) scratch(t *testing.T) []string {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(c.state, "delivery", "scratch", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folders
 }
 
 func atoi(s string) (n int) {

@@ -21,16 +21,12 @@ func (p *Pipes) catchUp(ctx context.Context, project *Project, r *repository) (u
 	if err != nil {
 		return err
 	}
-	journals, err := p.journals(project.State)
-	if err != nil {
-		return err
-	}
-	synced, err := spool.Sync(ctx, journals, store)
-	for _, s := range synced {
-		p.Warn("%s", Tell(ctx, store, s))
+	told, _, err := p.send(ctx, project.State, store)
+	for _, text := range told {
+		p.Warn("%s", text)
 	}
 	if err != nil {
-		p.Warn("what earlier runs left on this machine could not all be sent: %v", err)
+		p.Warn("what earlier runs left on this machine is not all sent and removed: %v", err)
 	}
 	return nil
 }
@@ -41,18 +37,25 @@ func (p *Pipes) Sync(ctx context.Context) (told []string, all []spool.Synced, er
 	if err != nil {
 		return nil, nil, err
 	}
-	journals, err := p.journals(state)
-	if err != nil {
-		return nil, nil, err
-	}
 	store, err := OpenRepository(ctx, p.Repository, p.Clock)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	return p.send(ctx, state, store)
+}
+
+// send sends what earlier runs on this machine have left, says what became of
+// each, and removes what else they could not any more.
+func (p *Pipes) send(ctx context.Context, state State, store builddata.Store) (told []string, all []spool.Synced, err error) {
+	journals, err := p.journals(state)
+	if err != nil {
+		return nil, nil, err
+	}
 	all, err = spool.Sync(ctx, journals, store)
 	for _, s := range all {
 		told = append(told, Tell(ctx, store, s))
+		err = errors.Join(err, state.RemoveScratch(s.Run.ID))
 	}
 	return told, all, err
 }

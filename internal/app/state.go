@@ -82,6 +82,18 @@ func (s State) Scratch(run string) (folder string, err error) {
 	return folder, nil
 }
 
+// RemoveScratch removes the folder of a run that is over. There may be secrets
+// in it, which a runner that was killed has left.
+func (s State) RemoveScratch(run string) error {
+	if run == "" {
+		return nil // a journal that names none; this would be the folder of all
+	}
+	if err := os.RemoveAll(filepath.Join(s.folder, "scratch", run)); err != nil {
+		return fmt.Errorf("remove what run %s has left on this machine: %w", run, err)
+	}
+	return nil
+}
+
 // prune removes all but the latest logs. What cannot be removed is only in the
 // way of nobody.
 func (s State) prune(folder string) {

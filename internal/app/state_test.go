@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
@@ -18,5 +19,31 @@ func TestState_Journals(t *testing.T) {
 	}
 	if one, same := s.Journals("/a/delivery.db"), s.Journals("/a/./delivery.db"); one != same {
 		t.Errorf("one repository has the folders %s and %s", one, same)
+	}
+}
+
+// What one run has left goes without that of another.
+func TestState_RemoveScratch(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	s, err := app.OpenState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folders [2]string
+	for i, run := range []string{"one", "other"} {
+		if folders[i], err = s.Scratch(run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, run := range []string{"", "one", "one"} {
+		if err := s.RemoveScratch(run); err != nil {
+			t.Errorf("run %q: %v", run, err)
+		}
+	}
+	if _, err := os.Stat(folders[0]); !os.IsNotExist(err) {
+		t.Errorf("got %v, want that %s is gone", err, folders[0])
+	}
+	if _, err := os.Stat(folders[1]); err != nil {
+		t.Error(err)
 	}
 }
