@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -157,7 +155,7 @@ func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 			return err
 		}
 	} else if leftOut == nil {
-		printSummary(w.out, summary, o)
+		w.printSummary(project, summary, o)
 	}
 	switch {
 	case leftOut != nil:
@@ -171,77 +169,4 @@ func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 		w.warn("%v", err) // the pipe did what it should; the repository will know
 	}
 	return nil
-}
-
-// printSummary says how a run ended, and of one that failed, what to look at
-// and how to run just the failed step again.
-func printSummary(out io.Writer, s pipe.Summary, o app.RunOptions) {
-	what := s.Service
-	if s.Version != "" {
-		what += " " + s.Version
-	}
-	p := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }
-	for _, step := range s.Steps {
-		for _, warning := range step.Warnings {
-			p("Warning: %s: %s\n", step.Name, warning)
-		}
-	}
-	failed := s.Failed()
-	if failed == nil {
-		p("%s of %s %s in %s", s.Pipe, what, s.Status, inWords(s.Elapsed))
-		if !o.Mock {
-			p(" (run %s)", s.Run)
-		}
-		p("\n")
-		return
-	}
-	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, s.Status, failed.Name, inWords(s.Elapsed), failed.Message)
-	for _, step := range s.Steps {
-		switch {
-		case step.Name == failed.Name:
-		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
-			p("%q %s as well: %s\n", step.Name, step.Status, strings.TrimPrefix(step.Message, string(step.Status)+": "))
-		case step.Status == pipe.Skipped && strings.HasPrefix(step.Message, "not run: "):
-			p("%q was %s\n", step.Name, step.Message) // of last, which was stopped
-		}
-	}
-	if failed.Tail != "" {
-		p("\nThe end of its output:\n\n")
-		for line := range strings.Lines(failed.Tail) {
-			p("  %s\n", strings.TrimRight(line, "\n"))
-		}
-	}
-	if failed.Log != "" {
-		p("\nAll of it: %s\n", failed.Log)
-	}
-	if o.Mock {
-		return
-	}
-	again := fmt.Sprintf("delivery run --run-task %s", app.Quoted(failed.Name))
-	switch {
-	case s.Version != "" && o.Of == "":
-		again += " --version " + s.Version
-	case o.Of != "":
-		again += " --of " + o.Of
-	default:
-		again += " --of " + s.Run
-	}
-	if o.Pipe != "" {
-		again += " --pipe " + app.Quoted(o.Pipe)
-	}
-	if s.Untraceable != "" {
-		again += " --allow-unpushed"
-	}
-	p("\nRun just that step again:\n  %s\n", again)
-}
-
-// inWords is a duration as people write it.
-func inWords(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.0fs", d.Seconds())
-	}
-	return d.Round(time.Second).String()
 }

@@ -64,6 +64,17 @@ func (e *LeftOutError) Error() string {
 	return fmt.Sprintf("nothing was done: the step %q is the only one, and was skipped: %s", e.Step, e.Why)
 }
 
+// Mask hides what is known to be secret before a run begins: variables of the
+// environment, values of the project, and those that are put over them.
+func (p *Project) Mask(environ []string, more pipe.Values) *pipe.Mask {
+	mask := pipe.NewMask(environ, p.Secrets)
+	for _, name := range p.Secrets {
+		mask.Add(p.Values[name])
+		mask.Add(more[name])
+	}
+	return mask
+}
+
 // Run runs a pipe of the project. What became of it is in the summary; the
 // error says why it could not run, or, as an *spool.UnsentError, that the
 // repository does not know of it yet, or, as a *LeftOutError, that the only
@@ -73,11 +84,7 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	if err != nil {
 		return summary, err
 	}
-	mask := pipe.NewMask(environ, project.Secrets)
-	for _, name := range project.Secrets {
-		mask.Add(project.Values[name])
-		mask.Add(o.Values[name])
-	}
+	mask := project.Mask(environ, o.Values)
 	if o.Mock {
 		return p.mock(ctx, project, o, mask, environ)
 	}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+)
+
+// printSummary says how a run ended, and of one that failed, what to look at
+// and how to run just the failed step again.
+func (w *wheel) printSummary(project *app.Project, s pipe.Summary, o app.RunOptions) {
+	what := s.Service
+	if s.Version != "" {
+		what += " " + s.Version
+	}
+	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format, args...) }
+	for _, step := range s.Steps {
+		for _, warning := range step.Warnings {
+			p("Warning: %s: %s\n", step.Name, warning)
+		}
+	}
+	failed := s.Failed()
+	if failed == nil {
+		p("%s of %s %s in %s", s.Pipe, what, s.Status, inWords(s.Elapsed))
+		if !o.Mock {
+			p(" (run %s)", s.Run)
+		}
+		p("\n")
+		return
+	}
+	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, s.Status, failed.Name, inWords(s.Elapsed), failed.Message)
+	for _, step := range s.Steps {
+		switch {
+		case step.Name == failed.Name:
+		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
+			p("%q %s as well: %s\n", step.Name, step.Status, strings.TrimPrefix(step.Message, string(step.Status)+": "))
+		case step.Status == pipe.Skipped && strings.HasPrefix(step.Message, "not run: "):
+			p("%q was %s\n", step.Name, step.Message) // of last, which was stopped
+		}
+	}
+	if failed.Tail != "" {
+		p("\nThe end of its output:\n\n")
+		for line := range strings.Lines(failed.Tail) {
+			p("  %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	if failed.Log != "" {
+		p("\nAll of it: %s\n", failed.Log)
+	}
+	if o.Mock {
+		return
+	}
+	command, secrets := w.again(project, s, failed.Name, o)
+	p("\nRun just that step again")
+	if len(secrets) > 0 {
+		p(", with --set for %s as before", strings.Join(secrets, ", "))
+	}
+	p(":\n  %s\n", command)
+}
+
+// again is the command that runs a step of a run again, as the run was started,
+// and the values that it does not show, because they are secrets.
+func (w *wheel) again(project *app.Project, s pipe.Summary, step string, o app.RunOptions) (command string, secrets []string) {
+	words := []string{"delivery", "run", "--run-task", step}
+	switch {
+	case o.Of != "":
+		words = append(words, "--of", o.Of)
+	case s.Version != "" && o.To == "":
+		words = append(words, "--version", s.Version)
+	default:
+		words = append(words, "--of", s.Run)
+	}
+	folder := w.folder
+	if folder == "." {
+		folder = ""
+	}
+	for _, flag := range [][2]string{
+		{"--pipe", o.Pipe}, {"-C", folder}, {"--repository", w.repository}, {"--profile", w.profile}, {"--region", w.region},
+	} {
+		if flag[1] != "" {
+			words = append(words, flag[0], flag[1])
+		}
+	}
+	if s.Untraceable != "" {
+		words = append(words, "--allow-unpushed")
+	}
+	mask := project.Mask(os.Environ(), o.Values)
+	for _, name := range slices.Sorted(maps.Keys(o.Values)) {
+		value := o.Values[name]
+		if slices.Contains(project.Secrets, name) || mask.Text(value) != value {
+			secrets = append(secrets, name)
+			continue
+		}
+		words = append(words, "--set", name+"="+value)
+	}
+	for i, word := range words {
+		words[i] = app.Quoted(word)
+	}
+	return strings.Join(words, " "), secrets
+}
+
+// inWords is a duration as people write it.
+func inWords(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The command that runs a failed step again has the flags of the run, but for
+// secrets.
+func TestRun_AgainAsBefore(t *testing.T) {
+	c := newCheckout(t, `
+- {name: version, do: init.version}
+- {name: "it's broken", do: build.command, command: "echo ${{ greeting }} $DELIVERY_REPOSITORY; false"}
+`)
+	t.Setenv("API_TOKEN", "tok-0123456789")
+	elsewhere := c.repository() + "2"
+	given := []string{"-C", c.folder, "--repository", elsewhere, "--region", "eu-north-1", "--profile", "acme", "--set", "greeting=hello you", "--set", "a.b=1"}
+	secret := []string{"--set", "code=abc", "--set", "header=Bearer tok-0123456789"}
+	again := regexp.MustCompile(`Run just that step again, with --set for code, header as before:\n  (.*)\n`)
+	for name, args := range map[string][]string{"All": nil, "To": {"--run-to", "it's broken"}} {
+		t.Run(name, func(t *testing.T) {
+			code, out, said := c.delivery(t, append(append(append([]string{"run"}, args...), given...), secret...)...)
+			if code != exitFailed {
+				t.Fatalf("got exit code %d: %s", code, said)
+			}
+			m := again.FindStringSubmatch(out)
+			if m == nil {
+				t.Fatal(out)
+			}
+			which := "--version 1"
+			if args != nil {
+				which = "--of " + regexp.MustCompile(`/logs/(\w+)/`).FindStringSubmatch(out)[1]
+			}
+			want := `delivery run --run-task 'it'\''s broken' ` + which + ` -C ` + c.folder + ` --repository ` + elsewhere +
+				` --profile acme --region eu-north-1 --set a.b=1 --set 'greeting=hello you'`
+			if m[1] != want {
+				t.Errorf("got\n%s\nwant\n%s", m[1], want)
+			}
+			if strings.Contains(out, os.Getenv("API_TOKEN")) {
+				t.Errorf("it holds a secret:\n%s", out)
+			}
+		})
+	}
+}
