@@ -14,18 +14,13 @@ import (
 )
 
 // printSummary says how a run ended, and of one that failed, what to look at
-// and how to run just the failed step again.
+// and how to run just the failed step again. Warnings have been shown.
 func (w *wheel) printSummary(project *app.Project, s pipe.Summary, o app.RunOptions) {
 	what := s.Service
 	if s.Version != "" {
 		what += " " + s.Version
 	}
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format, args...) }
-	for _, step := range s.Steps {
-		for _, warning := range step.Warnings {
-			p("Warning: %s: %s\n", step.Name, warning)
-		}
-	}
 	failed := s.Failed()
 	if failed == nil {
 		p("%s of %s %s in %s", s.Pipe, what, s.Status, inWords(s.Elapsed))

@@ -44,3 +44,15 @@ func TestRun_AgainAsBefore(t *testing.T) {
 		})
 	}
 }
+
+// A warning is told once, where it comes up.
+func TestRun_WarnsOnce(t *testing.T) {
+	c := newCheckout(t, "- {name: work, do: build.command, command: \"sleep 600 & echo done\"}")
+	code, out, said := c.delivery(t, "run")
+	if code != 0 {
+		t.Fatal(said)
+	}
+	if n := strings.Count(out+said, "still at work"); n != 1 || strings.Contains(out, "arning") {
+		t.Errorf("got the warning %d times:\n%s%s", n, said, out)
+	}
+}
