@@ -219,16 +219,6 @@ func first(args []string) string {
 	return args[0]
 }
 
-// atMostOne takes one argument or none.
-func atMostOne(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return exactly(what)(cmd, args)
-		}
-		return nil
-	}
-}
-
 // complete has the shell complete a flag's value.
 func complete(cmd *cobra.Command, flag string, values func(ctx context.Context) []string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {

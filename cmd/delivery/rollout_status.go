@@ -24,12 +24,7 @@ func newRolloutStatus(c *common) *cobra.Command {
 steps it has taken and which are still to come. Without a cluster, list those that
 the repository knows, a line for each. Asks nothing of AWS.`,
 		Example: "  delivery rollout status\n  delivery rollout status strawberry/prod\n  delivery rollout status --output json",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exactly("[SERVICE/ENVIRONMENT]")(cmd, args)
-			}
-			return nil
-		},
+		Args:    atMostOne("SERVICE/ENVIRONMENT"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ctx := cmd.Context()
 			store, err := c.open(ctx)

@@ -115,8 +115,41 @@ func group(cmd *cobra.Command) *cobra.Command {
 func exactly(what ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(what) {
-			return &usageError{fmt.Errorf("%q takes %v, got %d arguments\nSee \"%s --help\"", cmd.CommandPath(), what, len(args), cmd.CommandPath())}
+			return unexpected(cmd, args, what...)
 		}
 		return nil
 	}
+}
+
+// atMostOne takes one argument or none.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return unexpected(cmd, args, "one "+what+" or none")
+		}
+		return nil
+	}
+}
+
+// unexpected says which arguments a command takes, and which it got.
+func unexpected(cmd *cobra.Command, args []string, takes ...string) error {
+	got := "none"
+	if len(args) > 0 {
+		got = fmt.Sprintf("%q", strings.Join(args, " "))
+	}
+	if len(takes) == 0 {
+		takes = []string{"no arguments"}
+	}
+	return &usageError{fmt.Errorf("%q takes %s, and got %s\nSee \"%s --help\"", cmd.CommandPath(), strings.Join(takes, " "), got, cmd.CommandPath())}
+}
+
+// notEmpty refuses flags that were given without a value, as by a variable that
+// is not set: it would count as left out, which means something else.
+func notEmpty(cmd *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		if f := cmd.Flags().Lookup(name); f.Changed && strings.TrimSpace(f.Value.String()) == "" {
+			return &usageError{fmt.Errorf("--%s is empty: give it a value, or leave it out; is a variable not set?", name)}
+		}
+	}
+	return nil
 }

@@ -77,7 +77,10 @@ wrong, 3 somebody else is at work, 4 the build data repository cannot be reached
   delivery run --pipe cd --mock`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
+			err := notEmpty(cmd, "pipe", "version", "run-to", "run-task", "of")
+			if err != nil {
+				return err
+			}
 			if o.Values, err = assignments(values); err != nil {
 				return err
 			}

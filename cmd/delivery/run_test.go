@@ -143,7 +143,12 @@ func TestRun_BadInput(t *testing.T) {
 		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitFailed, []string{"not found", "delivery version list"}},
 		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of the pipe app for strawberry"}},
 		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none: not found"}},
-		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitUsage, []string{"got 1 arguments"}},
+		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitUsage, []string{`"delivery run" takes no arguments, and got "again"`}},
+		"EmptyVersion":   {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitUsage, []string{"--version is empty: give it a value, or leave it out"}},
+		"EmptyTask":      {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitUsage, []string{"--run-task is empty"}},
+		"EmptyTo":        {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitUsage, []string{"--run-to is empty"}},
+		"EmptyOf":        {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitUsage, []string{"--of is empty"}},
+		"EmptyPipe":      {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitUsage, []string{"--pipe is empty"}},
 		"CommandMissing": {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitFailed, []string{"frobnicate: command not found: install it"}},
 		"ShellMissing":   {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitFailed, []string{"exit code 127: command not found"}},
 	} {
