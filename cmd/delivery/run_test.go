@@ -389,6 +389,11 @@ func TestVersion(t *testing.T) {
 	if code != exitUsage {
 		t.Errorf("got exit code %d: %s", code, said)
 	}
+	code, _, said = c.delivery(t, "version", "next", "--bump", "minor")
+	if code != exitUsage {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, said, "--bump is for versions of scheme semver, and this is sequence", "add --scheme semver")
 	if code, _, said := c.delivery(t, "version", "revoke", "1"); code != exitUsage {
 		t.Errorf("got exit code %d: %s", code, said)
 	}
@@ -417,6 +422,8 @@ func TestVersion(t *testing.T) {
 			t.Errorf("version list %s: got %q, want %q", test.args, got, test.want)
 		}
 	}
+	_, out, _ = c.delivery(t, "version", "list", "--revision", "ab")
+	contains(t, out, "no versions of strawberry at revision ab: give the whole revision")
 	code, _, said = c.delivery(t, "run", "--version", "1")
 	if code != exitFailed {
 		t.Errorf("got exit code %d", code)

@@ -104,6 +104,9 @@ out again. With a key, asking again gives the same version.`,
 			if a.Scheme, err = builddata.ParseScheme(scheme); err == nil && a.Scheme == builddata.Semver {
 				a.Bump, err = builddata.ParseBump(bump)
 			}
+			if err == nil && a.Scheme != builddata.Semver && cmd.Flags().Changed("bump") {
+				err = fmt.Errorf("--bump is for versions of scheme %s, and this is %s: add --scheme %s, or leave --bump out", builddata.Semver, a.Scheme, builddata.Semver)
+			}
 			if err != nil {
 				return &usageError{err}
 			}
@@ -161,7 +164,11 @@ func newVersionList(c *common) *cobra.Command {
 					return s.printJSON(views)
 				}
 				if len(views) == 0 {
-					_, err := fmt.Fprintf(s.out, "The repository knows no versions of %s.\n", service)
+					text := "The repository knows no versions of " + service
+					if q.SourceRevision != "" {
+						text += fmt.Sprintf(" at revision %s: give the whole revision, as \"--output json\" shows it", q.SourceRevision)
+					}
+					_, err := fmt.Fprintf(s.out, "%s.\n", text)
 					return err
 				}
 				rows := [][]string{{"VERSION", "CREATED", "REVISION", "STAGES", ""}}
@@ -179,7 +186,7 @@ func newVersionList(c *common) *cobra.Command {
 	s.addTo(cmd)
 	cmd.Flags().IntVar(&q.Limit, "limit", 20, "how many to list at most")
 	cmd.Flags().Int64Var(&q.Before, "before", 0, "continue behind the version of this number")
-	cmd.Flags().StringVar(&q.SourceRevision, "revision", "", "only those of this SCM revision")
+	cmd.Flags().StringVar(&q.SourceRevision, "revision", "", "only those of this SCM revision, which has to be whole")
 	cmd.Flags().BoolVar(&q.IncludeRevoked, "revoked", false, "list those that were revoked, too")
 	return cmd
 }
