@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 type runView struct {
 	Run         string            `json:"run"`
 	Service     string            `json:"service"`
+	Version     string            `json:"version,omitempty"`
 	Number      int64             `json:"number,omitempty"`
 	Pipe        string            `json:"pipe"`
 	Only        string            `json:"only,omitempty"`
@@ -90,9 +92,14 @@ func (c *common) listRuns(ctx context.Context, store builddata.Store, q builddat
 	if err != nil {
 		return err
 	}
+	versions, err := versionNames(ctx, store, all)
+	if err != nil {
+		return err
+	}
 	views := make([]runView, len(all))
 	for i, r := range all {
 		views[i] = c.viewRun(r)
+		views[i].Version = versions[numbered{r.Service, r.Number}]
 	}
 	if c.output == asJSON {
 		return c.printJSON(views)
@@ -101,18 +108,40 @@ func (c *common) listRuns(ctx context.Context, store builddata.Store, q builddat
 		_, err := fmt.Fprintln(c.out, "The repository knows no such runs.")
 		return err
 	}
-	rows := [][]string{{"RUN", "SERVICE", "NUMBER", "PIPE", "STARTED", "STATUS", ""}}
+	rows := [][]string{{"RUN", "SERVICE", "VERSION", "PIPE", "STARTED", "STATUS", ""}}
 	for _, v := range views {
-		number, what := "", v.Pipe
-		if v.Number > 0 {
-			number = fmt.Sprint(v.Number)
-		}
+		what := v.Pipe
 		if v.Only != "" {
 			what += ", " + v.Only
 		}
-		rows = append(rows, []string{v.Run, v.Service, number, what, moment(v.StartedAt), string(v.Status), v.Message})
+		rows = append(rows, []string{v.Run, v.Service, v.Version, what, moment(v.StartedAt), string(v.Status), v.Message})
 	}
 	return table(c.out, rows)
+}
+
+// numbered is a version by its number.
+type numbered struct {
+	service string
+	number  int64
+}
+
+// versionNames looks up the names of the versions of runs, the newest first.
+// Their numbers lie close together, so that one page has those of most.
+func versionNames(ctx context.Context, store builddata.Versions, runs []builddata.Run) (map[numbered]string, error) {
+	names := map[numbered]string{}
+	for _, r := range runs {
+		if _, ok := names[numbered{r.Service, r.Number}]; ok || r.Number == 0 {
+			continue
+		}
+		page, err := store.Versions(ctx, builddata.VersionQuery{Service: r.Service, IncludeRevoked: true, Before: r.Number + 1, Limit: len(runs)})
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range page {
+			names[numbered{v.Service, v.Number}] = v.Name
+		}
+	}
+	return names, nil
 }
 
 func (c *common) showRun(ctx context.Context, store builddata.Store, id string) error {
@@ -124,12 +153,17 @@ func (c *common) showRun(ctx context.Context, store builddata.Store, id string) 
 	if err != nil {
 		return err
 	}
+	versions, err := versionNames(ctx, store, []builddata.Run{r})
+	if err != nil {
+		return err
+	}
 	v := c.viewRun(r)
+	v.Version = versions[numbered{r.Service, r.Number}]
 	if c.output == asJSON {
 		v.Events = viewEvents(events)
 		return c.printJSON(v)
 	}
-	text := fmt.Sprintf("Run %s of %s, pipe %s", v.Run, v.Service, v.Pipe)
+	text := fmt.Sprintf("Run %s of %s, pipe %s", v.Run, strings.TrimSpace(v.Service+" "+v.Version), v.Pipe)
 	if v.Only != "" {
 		text += ", " + v.Only
 	}

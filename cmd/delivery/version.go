@@ -274,10 +274,14 @@ cluster takes it. What runs goes on running. The history stays.`,
 				if err != nil {
 					return err
 				}
-				if s.output == asJSON {
-					return s.printJSON(viewVersion(v))
+				view, err := staged(cmd.Context(), store, v)
+				if err != nil {
+					return err
 				}
-				return printVersion(s.out, viewVersion(v))
+				if s.output == asJSON {
+					return s.printJSON(view)
+				}
+				return printVersion(s.out, view)
 			})
 		},
 	}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+// A list of runs names their versions, as version show does; of one that was
+// revoked, too.
+func TestRuns_Versions(t *testing.T) {
+	c := newApplication(t)
+	for range 3 {
+		c.run(t, 0)
+	}
+	c.run(t, 0, "--version", "0.1.0", "--run-to", "build")
+	_, out, _ := c.delivery(t, "version", "revoke", "0.2.0", "--reason", "slow", "-o", "json")
+	var revoked versionView
+	if err := json.Unmarshal([]byte(out), &revoked); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(revoked.Stages, []string{"passed_test"}) {
+		t.Errorf("got the stages %v", revoked.Stages)
+	}
+	_, out, _ = c.delivery(t, "runs", "-o", "json")
+	var runs []runView
+	if err := json.Unmarshal([]byte(out), &runs); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range runs {
+		got = append(got, r.Version)
+	}
+	if want := []string{"0.1.0", "0.3.0", "0.2.0", "0.1.0"}; !slices.Equal(got, want) {
+		t.Errorf("got the versions %v, want %v", got, want)
+	}
+	_, out, _ = c.delivery(t, "runs", "--limit", "1")
+	if !regexp.MustCompile(`^RUN +SERVICE +VERSION +PIPE .*\n\S+ +strawberry +0\.1\.0 +app, to build `).MatchString(out) {
+		t.Error(out)
+	}
+	_, out, _ = c.delivery(t, "runs", runs[1].Run)
+	contains(t, out, " of strawberry 0.3.0, pipe app: succeeded")
+}
+
+// A run that has no version yet is listed without one.
+func TestRuns_NoVersion(t *testing.T) {
+	c := newCheckout(t, "- {name: work, do: mock.dummy}")
+	s := c.run(t, 0)
+	_, out, _ := c.delivery(t, "runs", s.Run)
+	contains(t, out, "Run "+s.Run+" of strawberry, pipe app: succeeded")
+	names, err := versionNames(t.Context(), c.store(t), []builddata.Run{{Service: "strawberry"}})
+	if err != nil || len(names) != 0 {
+		t.Errorf("got %v and %v", names, err)
+	}
+}
