@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ func printEvents(out io.Writer, all []builddata.Event) error {
 	}
 	rows := [][]string{{"AT", "WHAT", "STEP", "STATUS", "MESSAGE"}}
 	for _, e := range all {
-		rows = append(rows, []string{moment(e.At), e.What, e.Step, string(e.Status), strings.ReplaceAll(e.Message, "\n", " ")})
+		rows = append(rows, []string{moment(e.At), e.What, e.Step, string(e.Status), e.Message})
 	}
 	return table(out, rows)
 }

@@ -5,24 +5,25 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
-// table prints rows in columns, the first row as their titles.
+// table prints rows in columns, the first row as their titles. Each row is one
+// line, whatever is in its cells.
 func table(out io.Writer, rows [][]string) error {
 	var widths []int
 	for _, row := range rows {
-		for i, cell := range row {
+		for i := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			row[i] = flat(row[i])
+			widths[i] = max(widths[i], cells(row[i]))
 		}
 	}
 	for _, row := range rows {
 		var b strings.Builder
 		for i, cell := range row {
-			b.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			b.WriteString(cell + strings.Repeat(" ", widths[i]-cells(cell)+2))
 		}
 		if _, err := fmt.Fprintln(out, strings.TrimRight(b.String(), " ")); err != nil {
 			return err

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// A row is a line, and its columns stand below their titles.
+func TestTable(t *testing.T) {
+	var out strings.Builder
+	if err := table(&out, [][]string{
+		{"PIPE", "STATUS", ""},
+		{"建造", "failed", "line one\nline two\ttab\r"},
+		{"ci", "succeeded", ""},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := `PIPE  STATUS
+建造  failed     line one line two tab
+ci    succeeded
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &out, want)
+	}
+}
