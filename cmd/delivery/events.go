@@ -55,7 +55,7 @@ func newEvents(c *common) *cobra.Command {
 recorded. With --output json, each event has its report, and its id, from which
 --after continues.`,
 		Example: `  delivery events --version 17
-  delivery events --run 01KB3ZJ8T0 --output json`,
+  delivery events --run 01KB3ZJ8T0QW4E5R6T7Y8U9I0P --output json`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (version == "") == (run == "") {

@@ -68,7 +68,7 @@ func newRuns(c *common) *cobra.Command {
 A run that went on, but has given no sign of life for two minutes, is lost: its
 machine died. With --output json, one run is shown with its whole pipe as it ran.`,
 		Example: `  delivery runs --service strawberry
-  delivery runs 01KB3ZJ8T0`,
+  delivery runs 01KB3ZJ8T0QW4E5R6T7Y8U9I0P`,
 		Args: atMostOne("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.reading(cmd.Context(), func(store builddata.Store) error {

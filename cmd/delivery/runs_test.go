@@ -5,8 +5,12 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
 )
 
 // A list of runs names their versions, as version show does; of one that was
@@ -55,4 +59,20 @@ func TestRuns_NoVersion(t *testing.T) {
 	if err != nil || len(names) != 0 {
 		t.Errorf("got %v and %v", names, err)
 	}
+}
+
+// What the examples say can be typed: ids are whole.
+func TestExamples_IDs(t *testing.T) {
+	var look func(cmd *cobra.Command)
+	look = func(cmd *cobra.Command) {
+		for _, id := range regexp.MustCompile(`\b01[0-9A-Z]+`).FindAllString(cmd.Example, -1) {
+			if want := len(spool.NewID(time.Unix(0, 0))); len(id) != want {
+				t.Errorf("%s: %q has %d characters, want %d", cmd.CommandPath(), id, len(id), want)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			look(sub)
+		}
+	}
+	look(newRoot(streams{}))
 }
