@@ -96,5 +96,7 @@ recorded. With --output json, each event has its report, and its id, from which
 	flags.StringVar(&run, "run", "", "id of the run")
 	flags.StringVar(&after, "after", "", "continue behind the event of this id")
 	flags.IntVar(&limit, "limit", 1000, "how many to list at most")
+	complete(cmd, "version", s.versionNames)
+	complete(cmd, "run", c.runIDs)
 	return cmd
 }

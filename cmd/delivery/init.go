@@ -52,6 +52,7 @@ needs to know. A file that is there is left as it is.`,
 		},
 	}
 	cmd.Flags().StringVarP(&folder, "chdir", "C", ".", "folder of the repository")
+	completeFolder(cmd, "chdir")
 	cmd.Flags().StringVar(&service, "service", "", "what is built (default: the folder's name)")
 	cmd.Flags().StringVar(&pipe, "pipe", "ci", "which pipe: ci, cd, cd-parallel, or one of your own")
 	return cmd

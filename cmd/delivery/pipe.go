@@ -98,6 +98,7 @@ func newPipeShow(c *common) *cobra.Command {
 		},
 	}
 	w.addTo(cmd)
+	completeArgument(cmd, w.pipeNames)
 	return cmd
 }
 
@@ -174,9 +175,12 @@ of a pipe; with --update, the file is written instead.`,
 		},
 	}
 	w.addTo(cmd)
+	completeArgument(cmd, w.pipeNames)
 	cmd.Flags().StringArrayVar(&fail, "fail", nil, "step whose mock fails; may be repeated")
 	cmd.Flags().StringVar(&expect, "expect", "", "file that holds what has to be printed")
 	cmd.Flags().BoolVar(&update, "update", false, "write that file")
+	complete(cmd, "fail", func(ctx context.Context, args []string) []string { return w.stepNames(ctx, first(args)) })
+	completeFile(cmd, "expect")
 	return cmd
 }
 
@@ -217,46 +221,4 @@ func first(args []string) string {
 		return ""
 	}
 	return args[0]
-}
-
-// complete has the shell complete a flag's value.
-func complete(cmd *cobra.Command, flag string, values func(ctx context.Context) []string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return values(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil {
-		panic(err) // the flag does not exist: a mistake in this program
-	}
-}
-
-// stepNames are the steps of the checkout's pipe. What cannot be loaded has none.
-func (w *wheel) stepNames(ctx context.Context) (names []string) {
-	pipes := w.pipes()
-	project, err := pipes.Project()
-	if err != nil {
-		return nil
-	}
-	p, err := pipes.Pipe(ctx, project, "", project.Values)
-	if err != nil {
-		return nil
-	}
-	for _, step := range p.Tasks() {
-		names = append(names, step.Name)
-	}
-	return names
-}
-
-func (w *wheel) pipeNames(ctx context.Context) (names []string) {
-	project, err := w.pipes().Project()
-	if err != nil {
-		return nil
-	}
-	all, err := project.List(ctx)
-	if err != nil {
-		return nil
-	}
-	for _, l := range all {
-		names = append(names, l.Name)
-	}
-	return names
 }

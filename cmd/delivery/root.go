@@ -65,6 +65,8 @@ func newRoot(std streams) *cobra.Command {
 	flags.StringVar(&c.region, "region", "", "AWS region of the cluster (default: where the repository knows it)")
 	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration; it has to lead to the cluster's account")
 	flags.StringVarP(&c.output, "output", "o", asText, "text or json")
+	complete(root, "output", oneOf(asText, asJSON))
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -35,6 +35,7 @@ type wheel struct {
 
 func (w *wheel) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&w.folder, "chdir", "C", ".", "folder in the checkout")
+	completeFolder(cmd, "chdir")
 }
 
 func (w *wheel) pipes() *app.Pipes {
@@ -102,9 +103,13 @@ wrong, 3 somebody else is at work, 4 the build data repository cannot be reached
 	flags.StringArrayVar(&values, "set", nil, "name=value to put on the context, over .delivery.yml; may be repeated")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "print all output of the steps, also on a terminal")
 	for _, flag := range []string{"run-to", "run-task"} {
-		complete(cmd, flag, w.stepNames)
+		complete(cmd, flag, func(ctx context.Context, _ []string) []string { return w.stepNames(ctx, o.Pipe) })
 	}
 	complete(cmd, "pipe", w.pipeNames)
+	complete(cmd, "of", c.runIDs)
+	complete(cmd, "version", func(ctx context.Context, args []string) []string {
+		return (&ofService{wheel: *w}).versionNames(ctx, args)
+	})
 	return cmd
 }
 

@@ -435,13 +435,3 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got exit code %d", code)
 	}
 }
-
-func TestCompletion(t *testing.T) {
-	c := newApplication(t)
-	_, out, _ := c.delivery(t, "__complete", "run", "--run-to", "")
-	contains(t, out, "functional tests", "promote")
-	_, out, _ = c.delivery(t, "__complete", "run", "--pipe", "")
-	contains(t, out, "app", "cd-parallel")
-	_, out, _ = c.delivery(t, "completion", "bash")
-	contains(t, out, "bash completion")
-}

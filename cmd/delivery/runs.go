@@ -84,6 +84,8 @@ machine died. With --output json, one run is shown with its whole pipe as it ran
 	flags.BoolVar(&q.Open, "open", false, "only those that are not at their end, lost ones included")
 	flags.StringVar(&q.Before, "before", "", "continue behind the run of this id")
 	flags.IntVar(&q.Limit, "limit", 20, "how many to list at most")
+	completeArgument(cmd, c.runIDs)
+	complete(cmd, "before", c.runIDs)
 	return cmd
 }
 

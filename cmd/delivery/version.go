@@ -136,6 +136,8 @@ out again. With a key, asking again gives the same version.`,
 	flags.StringVar(&a.Key, "key", "", "what the version stands for: the same key gives the same version")
 	flags.StringVar(&a.SourceRevision, "revision", "", "the SCM revision that is built")
 	flags.StringArrayVar(&labels, "set", nil, "name=value to keep with the version; may be repeated")
+	complete(cmd, "scheme", oneOf(builddata.Schemes...))
+	complete(cmd, "bump", oneOf(builddata.Bumps...))
 	return cmd
 }
 
@@ -237,6 +239,7 @@ func newVersionShow(c *common) *cobra.Command {
 		},
 	}
 	s.addTo(cmd)
+	completeArgument(cmd, s.versionNames)
 	return cmd
 }
 
@@ -286,6 +289,7 @@ cluster takes it. What runs goes on running. The history stays.`,
 		},
 	}
 	s.addTo(cmd)
+	completeArgument(cmd, s.versionNames)
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
 	return cmd
 }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What the shell completes, and that it offers files only where one is wanted.
+func TestCompletion(t *testing.T) {
+	c := newApplication(t)
+	c.write(t, "pipes/small.yml", "- {name: one, do: mock.dummy}\n- {name: two, do: mock.dummy}")
+	c.push(t)
+	complete := func(args ...string) (words []string, directive string) {
+		t.Helper()
+		_, out, _ := c.delivery(t, append([]string{"__complete"}, args...)...)
+		for line := range strings.Lines(out) {
+			line = strings.TrimSpace(line)
+			if number, ok := strings.CutPrefix(line, ":"); ok {
+				return words, number
+			}
+			word, _, _ := strings.Cut(line, "\t")
+			words = append(words, word)
+		}
+		t.Fatalf("completed %q", out)
+		return nil, ""
+	}
+	if words, _ := complete("runs", ""); words != nil {
+		t.Errorf("got runs %q of no repository", words)
+	}
+	if _, err := os.Stat(c.data); err == nil {
+		t.Error("completing has made a repository")
+	}
+	s := c.run(t, 0)
+	const files, nothing, folders = "0", "4", "16"
+	pipes := []string{"app", "bake", "build", "cd", "cd-parallel", "ci", "clean", "create-test-environment", "destroy-test-environment",
+		"functional-tests", "load-tests", "notify", "promote", "small", "unit-tests", "version"}
+	steps := []string{"version", "build", "functional tests", "load tests", "promote", "tidy"}
+	for line, want := range map[string][]string{
+		"run --run-to |":                     steps,
+		"run --pipe small --run-to |":        {"one", "two"},
+		"run --pipe small --run-task |":      {"one", "two"},
+		"run --pipe |":                       pipes,
+		"run --version |":                    {"0.1.0"},
+		"run --of |":                         {s.Run},
+		"run --set |":                        nil,
+		"run |":                              nil,
+		"run --output |":                     {"text", "json"},
+		"pipe show |":                        pipes,
+		"pipe test |":                        pipes,
+		"pipe test cd |":                     nil,
+		"pipe test --fail |":                 steps,
+		"pipe test small --fail |":           {"one", "two"},
+		"runs |":                             {s.Run},
+		"runs --before |":                    {s.Run},
+		"events --run |":                     {s.Run},
+		"events --version |":                 {"0.1.0"},
+		"version show |":                     {"0.1.0"},
+		"version show --service raspberry |": nil,
+		"version next --scheme |":            {"sequence", "semver", "calver"},
+		"version next --bump |":              {"patch", "minor", "major"},
+		"rollout undo |":                     nil,
+	} {
+		words, directive := complete(strings.Split(strings.ReplaceAll(line, "|", ""), " ")...)
+		if diff := cmp.Diff(words, want); diff != "" || directive != nothing {
+			t.Errorf("%s: directive %s, got (-) differs from want (+):\n%s", line, directive, diff)
+		}
+	}
+	for line, want := range map[string]string{"pipe test --expect |": files, "run -C |": folders, "init -C |": folders} {
+		if words, directive := complete(strings.Split(strings.ReplaceAll(line, "|", ""), " ")...); words != nil || directive != want {
+			t.Errorf("%s: got %q and directive %s, want %s", line, words, directive, want)
+		}
+	}
+	_, out, _ := c.delivery(t, "completion", "bash")
+	contains(t, out, "bash completion")
+}
