@@ -130,7 +130,8 @@ func (e *CheckoutBusyError) Error() string {
 }
 
 // LockCheckout keeps other runs of this user out of a checkout until release
-// is called, or this process dies.
+// is called, or this process dies. The root is the folder of its .delivery.yml,
+// not git's: services that share a repository do not change each other's files.
 func (s State) LockCheckout(root, holder string) (release func() error, err error) {
 	path, err := filepath.EvalSymlinks(root)
 	if err != nil {
