@@ -42,7 +42,7 @@ func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, 
 var errStopped = errors.New("somebody stopped Terraform")
 
 func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn func(format string, args ...any)) (pipe.Summary, error) {
-	if err := p.known("repository", "region", "profile"); err != nil {
+	if err := p.known("repository", "region", "profile", "assume_role", "endpoints"); err != nil {
 		return pipe.Summary{}, err
 	}
 	pipes := p.pipes
@@ -62,7 +62,7 @@ func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn fun
 	defer interrupt(nil)
 	defer context.AfterFunc(ctx, func() { interrupt(cause(ctx)) })()
 	summary, err := pipes.Run(hard, project, app.RunOptions{
-		Pipe: o.Pipe, Version: o.Version, To: o.To, Mock: o.Mock, AllowUnpushed: o.AllowUnpushed, Values: o.Values,
+		Pipe: o.Pipe, Version: o.Version, To: o.To, Mock: o.Mock, AllowUnpushed: o.AllowUnpushed, Values: o.Values, Secrets: o.Secrets,
 		Observer: observer(tell), Interrupt: soft,
 	})
 	if err != nil && summary.Status != "" {

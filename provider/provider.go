@@ -130,7 +130,7 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 			},
 			"endpoints": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Addresses that replace those of single AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `sts`. `AWS_ENDPOINT_URL` replaces them all.",
+				MarkdownDescription: "Addresses that replace those of single AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. `AWS_ENDPOINT_URL` replaces them all.",
 				Validators:          []validator.Map{mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
 			},
 			"default_tags": schema.MapAttribute{
@@ -229,7 +229,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			return awscloud.Region(ctx, cloudConfig)
 		},
 		Pipes: &pipes{known: m.known, pipes: app.Pipes{
-			Repository: address, Profile: cloudConfig.Profile, Region: cloudConfig.Region, Holder: app.Holder("terraform"), Clock: p.clock,
+			Repository: address, AWS: cloudConfig, Holder: app.Holder("terraform"), Clock: p.clock,
 		}},
 		DefaultTags:        defaultTags,
 		DefaultTagsUnknown: !isKnown(m.DefaultTags),

@@ -55,8 +55,10 @@ type PipeOptions struct {
 	Folder, Pipe string
 	// Version is one to run it for, To the step to run to; both may be empty.
 	Version, To string
-	// Values are put on the context.
+	// Values are put on the context; those under the names Secrets are never
+	// shown or stored.
 	Values              map[string]string
+	Secrets             []string
 	Mock, AllowUnpushed bool
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
@@ -40,7 +41,7 @@ func (w *wheel) addTo(cmd *cobra.Command) {
 
 func (w *wheel) pipes() *app.Pipes {
 	return &app.Pipes{
-		Folder: w.folder, Repository: w.repository, Profile: w.profile, Region: w.region, Holder: app.Holder("delivery"), Clock: w.clock,
+		Folder: w.folder, Repository: w.repository, AWS: awscloud.Config{Profile: w.profile, Region: w.region}, Holder: app.Holder("delivery"), Clock: w.clock,
 		Warn: func(format string, args ...any) { w.warn(format, args...) },
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -123,8 +124,8 @@ func TestRunTask_LeftOut(t *testing.T) {
 	c.run(t, 0)
 	for name, args := range map[string][]string{"Run": {"--run-task", "tell"}, "Mock": {"--run-task", "tell", "--mock"}} {
 		t.Run(name, func(t *testing.T) {
-			if s := c.run(t, exitFailed, args...); s.Status != pipe.Skipped {
-				t.Errorf("got status %s, want %s", s.Status, pipe.Skipped)
+			if s := c.run(t, exitFailed, args...); s.Status != builddata.Failed {
+				t.Errorf("got status %s, want %s", s.Status, builddata.Failed)
 			}
 			code, out, said := c.delivery(t, append([]string{"run"}, args...)...)
 			if code != exitFailed || out != "" {

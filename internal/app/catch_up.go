@@ -66,6 +66,9 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 	if v, err := versionOf(ctx, store, s.Run); err == nil {
 		what = fmt.Sprintf("%s %s, run %s", s.Run.Service, v.Name, s.Run.ID)
 	}
+	if s.Unknown != "" {
+		what += fmt.Sprintf(" (for version %s, which did not exist, so that it is on record without one)", s.Unknown)
+	}
 	if s.Run.Status != builddata.Lost {
 		return fmt.Sprintf("%s (%s, %s): %d records that were kept on this machine are now in the repository", what, s.Run.Pipe, s.Run.Status, s.Entries)
 	}

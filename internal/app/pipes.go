@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -24,8 +25,9 @@ type Pipes struct {
 	Folder string
 	// Repository is the URL of the build data repository; see OpenRepository.
 	Repository string
-	// Profile and Region are those of AWS; empty takes them from the environment.
-	Profile, Region string
+	// AWS says how to reach AWS. Programs that a run starts get its profile and
+	// region.
+	AWS awscloud.Config
 	// Holder says who is at work.
 	Holder string
 	Clock  clock.Clock
@@ -156,11 +158,11 @@ func (p *Pipes) environ() ([]string, error) {
 		return slices.Contains(pluginVariables, name)
 	})
 	environ = append(environ, RepositoryVariable+"=sqlite://"+filepath.ToSlash(path))
-	if p.Profile != "" {
-		environ = append(environ, "AWS_PROFILE="+p.Profile)
+	if p.AWS.Profile != "" {
+		environ = append(environ, "AWS_PROFILE="+p.AWS.Profile)
 	}
-	if p.Region != "" {
-		environ = append(environ, "AWS_REGION="+p.Region)
+	if p.AWS.Region != "" {
+		environ = append(environ, "AWS_REGION="+p.AWS.Region)
 	}
 	return environ, nil
 }

@@ -44,7 +44,7 @@ func (p *Pipes) remove(ctx context.Context, store builddata.Store, service, envi
 			continue
 		}
 		progress("cluster %s in %s is in no Terraform state; removing it by its record", id, r.Region)
-		cloud, err := awscloud.Open(ctx, awscloud.Config{Profile: p.Profile, Region: r.Region, Clock: p.Clock})
+		cloud, err := awscloud.Open(ctx, p.cloudIn(r.Region))
 		if err != nil {
 			return err
 		}

@@ -31,8 +31,10 @@ type RunOptions struct {
 	Fail []string
 	// AllowUnpushed runs it from a checkout that cannot be traced.
 	AllowUnpushed bool
-	// Values are put on the context, over those of .delivery.yml.
-	Values pipe.Values
+	// Values are put on the context, over those of .delivery.yml; those under the
+	// names Secrets are never shown or stored.
+	Values  pipe.Values
+	Secrets []string
 
 	Observer pipe.Observer
 	// Interrupt ends the run as Ctrl-C does: its section last still runs.
@@ -85,8 +87,12 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 		return summary, err
 	}
 	mask := project.Mask(environ, o.Values)
+	for _, name := range o.Secrets {
+		mask.Add(o.Values[name])
+	}
+	secrets := slices.Concat(project.Secrets, o.Secrets)
 	if o.Mock {
-		return p.mock(ctx, project, o, mask, environ)
+		return p.mock(ctx, project, o, mask, environ, secrets)
 	}
 	// Until the pipe runs, an interrupt ends everything.
 	before := ctx
@@ -169,7 +175,7 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 		return summary, err
 	}
 	summary, err = p.execute(ctx, project, &pipe.Engine{Library: library, Recorder: journal, Observer: o.Observer, Mask: mask, Environ: environ}, pipe.Request{
-		Pipe: loaded, Run: run, Version: o.Version, Values: values, Secrets: project.Secrets, To: o.To, Only: o.Only, Interrupt: o.Interrupt,
+		Pipe: loaded, Run: run, Version: o.Version, Values: values, Secrets: secrets, To: o.To, Only: o.Only, Interrupt: o.Interrupt,
 	})
 	return summary, errors.Join(err, journal.Close(context.WithoutCancel(ctx)))
 }
@@ -184,21 +190,20 @@ func (p *Pipes) execute(ctx context.Context, project *Project, engine *pipe.Engi
 	engine.Clock, engine.NewID = p.Clock, func() string { return spool.NewID(p.Clock.Now()) }
 	engine.Folder, engine.Scratch, engine.Log = project.Root, scratch, project.State.Logs(req.Run.ID)
 	summary = engine.Run(ctx, req)
-	return summary, leftOut(&summary, req.Only)
+	return summary, leftOut(summary, req.Only)
 }
 
-// leftOut judges the run of a single step, which is no success if that was left out.
-func leftOut(s *pipe.Summary, only string) error {
+// leftOut is why the run of a single step has failed if that was left out.
+func leftOut(s pipe.Summary, only string) error {
 	if only == "" || len(s.Steps) != 1 || s.Steps[0].Status != pipe.Skipped {
 		return nil
 	}
-	s.Status = pipe.Skipped
 	return &LeftOutError{Step: only, Why: s.Steps[0].Message}
 }
 
 // mock runs the mocks, which touch nothing, so that nothing has to be asked or
 // recorded.
-func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *pipe.Mask, environ []string) (pipe.Summary, error) {
+func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *pipe.Mask, environ, secrets []string) (pipe.Summary, error) {
 	values, err := project.Begin(o.Values, o.Version)
 	if err != nil {
 		return pipe.Summary{}, err
@@ -226,14 +231,14 @@ func (p *Pipes) mock(ctx context.Context, project *Project, o RunOptions, mask *
 		Library: task.New(task.Dependencies{}), Clock: p.Clock, Observer: o.Observer, Mask: mask, Folder: project.Root, Environ: environ,
 	}
 	req := pipe.Request{
-		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: o.Version, Values: values, Secrets: project.Secrets,
+		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: o.Version, Values: values, Secrets: secrets,
 		To: o.To, Only: o.Only, Mock: true, Fail: o.Fail, Interrupt: o.Interrupt,
 	}
 	if o.Only != "" {
 		req.Values = mockedContext(ctx, *engine, req)
 	}
 	summary := engine.Run(ctx, req)
-	return summary, leftOut(&summary, o.Only)
+	return summary, leftOut(summary, o.Only)
 }
 
 // mockedContext is the context that a single step has after the mocks of those

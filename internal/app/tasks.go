@@ -8,14 +8,23 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
+// cloudIn says how to reach AWS in a region; empty is the usual one.
+func (p *Pipes) cloudIn(region string) awscloud.Config {
+	config := p.AWS
+	config.Clock = p.Clock
+	if region != "" {
+		config.Region = region
+	}
+	return config
+}
+
 // dependencies are what the tasks of a run need of the outside.
 func (p *Pipes) dependencies(r *repository, values pipe.Values) task.Dependencies {
-	config := awscloud.Config{Profile: p.Profile, Region: p.Region, Clock: p.Clock}
 	return task.Dependencies{
 		Clock: p.Clock,
 		Store: func(ctx context.Context) (task.Repository, error) { return r.store(ctx) },
 		Alarms: func(ctx context.Context) (task.Alarms, error) {
-			return awscloud.Open(ctx, config)
+			return awscloud.Open(ctx, p.cloudIn(""))
 		},
 		Remove: func(ctx context.Context, service, environment string, progress func(format string, args ...any)) error {
 			store, err := r.store(ctx)
@@ -25,11 +34,7 @@ func (p *Pipes) dependencies(r *repository, values pipe.Values) task.Dependencie
 			return p.remove(ctx, store, service, environment, values, progress)
 		},
 		Files: func(ctx context.Context, region string) (task.Files, error) {
-			config := config
-			if region != "" {
-				config.Region = region
-			}
-			return awscloud.OpenFiles(ctx, config)
+			return awscloud.OpenFiles(ctx, p.cloudIn(region))
 		},
 	}
 }

@@ -50,11 +50,12 @@ const (
 	endpointAutoScaling = "autoscaling"
 	endpointCloudWatch  = "cloudwatch"
 	endpointELB         = "elasticloadbalancing"
+	endpointS3          = "s3"
 	endpointSTS         = "sts"
 )
 
 // EndpointNames are the services whose address Config.Endpoints may replace.
-var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC2, endpointELB, endpointSTS}
+var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC2, endpointELB, endpointS3, endpointSTS}
 
 // attempts is how often a call is tried, all in all, when AWS throttles it or
 // answers with a server error; the SDK waits up to 20 s in between, so a call

@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	endpointS3 = "s3"
 	// bucketRegion is the header by which S3 says where a bucket is, whoever asks.
 	bucketRegion = "X-Amz-Bucket-Region"
 

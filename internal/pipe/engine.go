@@ -191,8 +191,11 @@ func (r *run) judge(ctx context.Context) {
 			s.Status, s.FailedStep = status, s.Steps[i].Name
 		}
 	}
-	if stopped && s.Status != builddata.Interrupted {
+	switch {
+	case stopped && s.Status != builddata.Interrupted:
 		s.Status, s.FailedStep = builddata.Interrupted, "" // between two steps
+	case r.Only != "" && len(s.Steps) == 1 && s.Steps[0].Status == Skipped:
+		s.Status = builddata.Failed // nothing of what was asked for was done
 	}
 }
 
@@ -205,10 +208,13 @@ func (r *run) end(ctx context.Context) Summary {
 	record := &r.Request.Run
 	record.Status, record.EndedAt = r.summary.Status, r.Clock.Now().UTC().Truncate(time.Microsecond)
 	record.SeenAt = record.EndedAt
-	if step := r.summary.Failed(); step != nil {
+	switch step := r.summary.Failed(); {
+	case step != nil:
 		record.Message = fmt.Sprintf("%s at %s: %s", record.Status, step.Name, strings.TrimPrefix(step.Message, string(record.Status)+": "))
-	} else if record.Status == builddata.Interrupted {
+	case record.Status == builddata.Interrupted:
 		record.Message = "interrupted between two steps"
+	case record.Status == builddata.Failed:
+		record.Message = fmt.Sprintf("nothing was done: %s was skipped: %s", r.Only, r.steps[0].Message)
 	}
 	return r.summary
 }

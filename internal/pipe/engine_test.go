@@ -278,6 +278,17 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// One step that was asked for, and was left out, is no success.
+func TestEngine_OnlyLeftOut(t *testing.T) {
+	s := newStage()
+	p := &pipe.Pipe{Name: "p", Main: steps("a", "b")}
+	p.Main[1].When = pipe.Value{Data: "false"}
+	summary := s.run(t, pipe.Request{Pipe: p, Only: "b"})
+	if last := s.runs[len(s.runs)-1]; summary.Status != builddata.Failed || last.Status != builddata.Failed || last.Message != "nothing was done: b was skipped: left out by its when" || len(s.events) > 0 {
+		t.Errorf("got %+v, and %+v on record", summary, last)
+	}
+}
+
 func TestEngine_TimeoutAndRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()

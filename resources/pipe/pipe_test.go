@@ -390,12 +390,13 @@ main:
     do: build.command
     command: |
       echo "session=of ${{ token }}" >> "$DELIVERY_OUTPUT"
-      echo "with ${{ token }} and $NEXUS_PASSWORD"
+      echo "with ${{ token }} and $NEXUS_PASSWORD and ${{ licence }}"
+      test "${{ licence }}" = "$(echo lic-top-se)cret-42"
       test -z "${{ fails ?? '' }}"
 `)
-	w := acctest.NewWorkspace(t, "variable \"fails\" { default = \"\" }\n"+e.Provider()+c.run(`values = { fails = var.fails }`))
-	const password = "correct-horse-battery"
-	w.Environ = []string{"XDG_STATE_HOME=" + t.TempDir(), "NEXUS_PASSWORD=" + password, "TF_LOG_PROVIDER=INFO"}
+	w := acctest.NewWorkspace(t, "variable \"fails\" { default = \"\" }\nvariable \"licence\" {\n  sensitive = true\n  ephemeral = true\n}\n"+e.Provider()+c.run("values = { fails = var.fails }\n  sensitive_values = { licence = var.licence }"))
+	const password, licence = "correct-horse-battery", "lic-top-secret-42"
+	w.Environ = []string{"XDG_STATE_HOME=" + t.TempDir(), "NEXUS_PASSWORD=" + password, "TF_VAR_licence=" + licence, "TF_LOG_PROVIDER=INFO"}
 	out, err := w.Run(t.Context(), "apply", "-auto-approve", "-no-color")
 	fatal(t, err)
 	state, err := os.ReadFile(filepath.Join(w.Folder(), "terraform.tfstate"))
@@ -405,7 +406,7 @@ main:
 	}
 	bad, err := w.Run(t.Context(), "apply", "-auto-approve", "-no-color", "-var", "fails=1")
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || !says("with *** and ***").MatchString(bad) {
+	if !errors.As(err, &exit) || !says("with *** and *** and ***").MatchString(bad) {
 		t.Errorf("got %v, want the step's output without secrets\n%s", err, bad)
 	}
 	all := runs(t, e)
@@ -413,9 +414,11 @@ main:
 	for _, r := range all {
 		events, err := e.Store.Events(t.Context(), builddata.EventQuery{Run: r.ID, Limit: 100})
 		fatal(t, err)
-		shown += fmt.Sprint(events)
+		r, err = e.Store.Run(t.Context(), r.ID)
+		fatal(t, err)
+		shown += fmt.Sprintf("%v %+v %s", events, r, r.Definition)
 	}
-	for _, secret := range []string{password, "tok-" + all[0].ID + "-en", "tok-" + all[1].ID + "-en"} {
+	for _, secret := range []string{password, licence, "tok-" + all[0].ID + "-en", "tok-" + all[1].ID + "-en"} {
 		if strings.Contains(shown, secret) {
 			t.Errorf("the secret %s is in\n%s", secret, shown)
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ type model struct {
 	Mock          types.Bool   `tfsdk:"mock"`
 	AllowUnpushed types.Bool   `tfsdk:"allow_unpushed"`
 	Values        types.Map    `tfsdk:"values"`
+	Secrets       types.Map    `tfsdk:"sensitive_values"`
 	Triggers      types.Map    `tfsdk:"triggers"`
 
 	Timeouts timeouts.Value `tfsdk:"timeouts"`
@@ -89,7 +91,8 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 		MarkdownDescription: "Runs a pipe of a checkout when the resource is created, by the same engine as `delivery run`, and records each step in the build data repository. " +
 			"A pipe that fails fails the apply, with the step and the end of its output, and leaves nothing in the state: the next apply runs it again. The guide \"Pipes\" says what a pipe is.\n\n" +
 			"A change of an argument, other than `timeouts`, runs the pipe again. Destroying the resource only forgets the run in Terraform's state: what the pipe made stays, and so does the history. " +
-			"The checkout has to be pushed, so keep Terraform's own files out of it, or have git ignore them. One checkout takes one run at a time; several resources take turns. " +
+			"The checkout has to be pushed, so keep Terraform's own files out of it, or have git ignore them. One folder with a `.delivery.yml` takes one run at a time; several resources take turns. " +
+			"Tasks that ask AWS do so as the provider does; programs that the steps start get its region and profile, but not its role. " +
 			"Ctrl-C ends the step that is running, and the section `last` of the pipe still runs. `TF_LOG_PROVIDER=INFO` shows what an apply is doing.",
 		Attributes: map[string]schema.Attribute{
 			"id": schema.StringAttribute{
@@ -122,7 +125,11 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 			},
 			"values": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, PlanModifiers: table,
-				MarkdownDescription: "Values for the context, over those of `.delivery.yml`. They are kept in Terraform's state; a pipe reads secrets from environment variables, as `${{ env.NAME }}`.",
+				MarkdownDescription: "Values for the context, over those of `.delivery.yml`. They are kept in Terraform's state, and shown: for secrets there is `sensitive_values`.",
+			},
+			"sensitive_values": schema.MapAttribute{
+				Optional: true, Sensitive: true, WriteOnly: true, ElementType: types.StringType,
+				MarkdownDescription: "More values for the context, which are masked in all that is shown, and stored neither in the build data repository nor in Terraform's state. So a change does not run the pipe again, unless `triggers` says so.",
 			},
 			"triggers": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, PlanModifiers: table,
@@ -161,7 +168,8 @@ func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	}
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() || m.Folder.IsUnknown() || m.Pipe.IsUnknown() || m.ForVersion.IsUnknown() || m.Values.IsUnknown() {
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...) // which no plan holds
+	if resp.Diagnostics.HasError() || m.Folder.IsUnknown() || m.Pipe.IsUnknown() || m.ForVersion.IsUnknown() || m.Values.IsUnknown() || m.Secrets.IsUnknown() {
 		return
 	}
 	if _, err := r.Pipes.Load(ctx, m.options()); err != nil {
@@ -183,9 +191,11 @@ func fail(diags *diag.Diagnostics, doing string, err error) {
 }
 
 func (m *model) options() resources.PipeOptions {
+	values, secrets := texts(m.Values), texts(m.Secrets)
+	maps.Copy(values, secrets)
 	return resources.PipeOptions{
 		Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Version: m.ForVersion.ValueString(), To: m.RunTo.ValueString(),
-		Values: texts(m.Values), Mock: m.Mock.ValueBool(), AllowUnpushed: m.AllowUnpushed.ValueBool(),
+		Values: values, Secrets: slices.Sorted(maps.Keys(secrets)), Mock: m.Mock.ValueBool(), AllowUnpushed: m.AllowUnpushed.ValueBool(),
 	}
 }
 
@@ -205,6 +215,7 @@ func texts(m types.Map) map[string]string {
 func (r *runResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...)
 	within, diags := m.Timeouts.Create(ctx, 0)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
@@ -235,8 +246,12 @@ func (r *runResource) Create(ctx context.Context, req resource.CreateRequest, re
 		return
 	}
 	m.encode(summary)
+	m.Secrets = types.MapNull(types.StringType)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
+
+// secretsPath leads to the attribute that is in the configuration only.
+var secretsPath = path.Root("sensitive_values")
 
 // describe says why a pipe did not succeed.
 func (m *model) describe(s pipe.Summary) (title, detail string) {
