@@ -15,7 +15,7 @@ func (l *Library) build(name, preset string) pipe.Definition {
 		Type: name, Summary: "Runs a command, which fails the step by a non-zero exit code.",
 		Arguments: []pipe.Argument{
 			{Name: "command", Kind: pipe.Command, Required: preset == "", Summary: "The command: a text for the shell, or a list of a program and its arguments."},
-			folderArgument, envArgument,
+			folderArgument, envArgument, graceArgument,
 		},
 	}
 	if preset != "" {

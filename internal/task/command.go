@@ -20,6 +20,7 @@ import (
 var (
 	folderArgument = pipe.Argument{Name: "folder", Kind: pipe.Text, Summary: "The folder to run in, from the root of the checkout, which is the default."}
 	envArgument    = pipe.Argument{Name: "env", Kind: pipe.Table, Summary: "Variables to add to the environment."}
+	graceArgument  = pipe.Argument{Name: "grace", Kind: pipe.Duration, Summary: "How long it has to end after it was interrupted, by default 10s; more for one that has to save something first, such as Terraform."}
 )
 
 // folder returns the folder to run in, which has to be there.
@@ -106,5 +107,5 @@ func (l *Library) script(ctx context.Context, c *pipe.Call, s pipe.Script, dir s
 	for text := range strings.Lines(strings.TrimRight(s.Text, "\n")) {
 		say(c, "$ %s", strings.TrimRight(text, "\r\n"))
 	}
-	return l.start(ctx, c, command{args: s.Args, dir: dir, environ: environ(c, s.Environ...)})
+	return l.start(ctx, c, command{args: s.Args, dir: dir, environ: environ(c, s.Environ...), grace: c.Args.Duration(graceArgument.Name)})
 }

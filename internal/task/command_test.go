@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -86,20 +87,25 @@ func TestCommand(t *testing.T) {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
-	t.Run("Interrupted", func(t *testing.T) {
-		ctx, stop := context.WithCancelCause(t.Context())
-		c := b.call(pipe.Args{"command": sh("mkfifo ready; echo > ready; sleep 100")})
-		go func() {
-			for { // until the command is there
-				if _, err := os.ReadFile(filepath.Join(b.folder, "ready")); err == nil {
-					break
+	for name, grace := range map[string]time.Duration{"Interrupted": time.Minute, "InterruptedWithoutGrace": time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancelCause(t.Context())
+			c := b.call(pipe.Args{"command": sh("trap 'sleep 0.5; echo tidied; exit 1' INT; mkfifo " + name + "; echo > " + name + "; sleep 100"), "grace": grace})
+			go func() {
+				for { // until the command is there
+					if _, err := os.ReadFile(filepath.Join(b.folder, name)); err == nil {
+						break
+					}
 				}
+				stop(errors.New("Ctrl-C"))
+			}()
+			_, err := b.do(t, ctx, "build.command", c)
+			wantError(t, err, "Ctrl-C")
+			if tidied := strings.HasSuffix(c.out.String(), "tidied\n"); tidied != (grace == time.Minute) {
+				t.Errorf("printed %q", c.out)
 			}
-			stop(errors.New("Ctrl-C"))
-		}()
-		_, err := b.do(t, ctx, "build.command", c)
-		wantError(t, err, "Ctrl-C")
-	})
+		})
+	}
 }
 
 func TestBuild_Presets(t *testing.T) {

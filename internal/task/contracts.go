@@ -26,7 +26,7 @@ func (l *Library) contracts() pipe.Definition {
 		Arguments: []pipe.Argument{
 			{Name: "contracts", Kind: pipe.Text, Summary: "The folder that holds a folder per consumer, each with an executable named contract; by default contracts."},
 			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that the contracts write, from the consumer's folder."},
-			folderArgument, envArgument,
+			folderArgument, envArgument, graceArgument,
 		},
 		Run: l.runContracts,
 		Mock: mock(nil, func(c *pipe.Call) string {
@@ -100,7 +100,7 @@ func (l *Library) runContract(ctx context.Context, c *pipe.Call, dir string) (pi
 		return pipe.Result{}, testReport{}, err
 	}
 	say(c, "$ %s", program)
-	result, failed := l.start(ctx, c, command{args: []string{program}, dir: dir, environ: environ(c)})
+	result, failed := l.start(ctx, c, command{args: []string{program}, dir: dir, environ: environ(c), grace: c.Args.Duration(graceArgument.Name)})
 	if len(expected.patterns) == 0 || ctx.Err() != nil {
 		return result, testReport{}, failed
 	}

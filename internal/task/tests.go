@@ -15,7 +15,7 @@ func (l *Library) tests() pipe.Definition {
 		Arguments: []pipe.Argument{
 			{Name: "command", Kind: pipe.Command, Required: true, Summary: "The command that runs the tests: a text for the shell, or a list of a program and its arguments."},
 			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that it writes, from its folder: build/**/*.xml. Without them only its exit code counts."},
-			folderArgument, envArgument,
+			folderArgument, envArgument, graceArgument,
 		},
 		Run: l.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
