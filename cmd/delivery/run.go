@@ -23,9 +23,9 @@ type failedError struct{ summary pipe.Summary }
 
 func (e *failedError) Error() string {
 	if step := e.summary.Failed(); step != nil {
-		return fmt.Sprintf("the pipe %s %s at %q", e.summary.Pipe, e.summary.Status, step.Name)
+		return fmt.Sprintf("the pipe %s %s at %q", e.summary.Pipe, ended(e.summary.Status), step.Name)
 	}
-	return fmt.Sprintf("the pipe %s %s", e.summary.Pipe, e.summary.Status)
+	return fmt.Sprintf("the pipe %s %s", e.summary.Pipe, ended(e.summary.Status))
 }
 
 // wheel is where the commands about pipes look.

@@ -145,7 +145,7 @@ func TestRun_Interrupted(t *testing.T) {
 				t.Errorf("got exit code %d:\n%s", code, &p.all)
 			}
 			contains(t, p.all.String(), "Stopping; the section last still follows. A second Ctrl-C stops that, too.", "work interrupted", "tidy | tidying after interrupted")
-			contains(t, p.out.String(), `app of strawberry 1 interrupted at "work"`, "delivery run --run-task work --version 1")
+			contains(t, p.out.String(), `app of strawberry 1 was interrupted at "work"`, "delivery run --run-task work --version 1")
 			c.gone(t)
 			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
 			if err != nil || len(runs) != 1 || runs[0].Status != builddata.Interrupted {
@@ -169,7 +169,7 @@ func TestRun_InterruptedTwice(t *testing.T) {
 		t.Errorf("got exit code %d:\n%s", code, &p.all)
 	}
 	contains(t, p.all.String(), "tidy interrupted in ", ": somebody stopped the section last, too\n", "tell skipped: not run: somebody stopped the section last, too")
-	contains(t, p.out.String(), `"tidy" interrupted as well: somebody stopped the section last, too`, `"tell" was not run: somebody stopped the section last, too`)
+	contains(t, p.out.String(), `"tidy" was interrupted as well: somebody stopped the section last, too`, `"tell" was not run: somebody stopped the section last, too`)
 }
 
 // One Ctrl-C while the section last is at work interrupts nothing, and the run

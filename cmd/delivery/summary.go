@@ -23,19 +23,19 @@ func (w *wheel) printSummary(project *app.Project, s pipe.Summary, o app.RunOpti
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format, args...) }
 	failed := s.Failed()
 	if failed == nil {
-		p("%s of %s %s in %s", s.Pipe, what, s.Status, inWords(s.Elapsed))
+		p("%s of %s %s in %s", s.Pipe, what, ended(s.Status), inWords(s.Elapsed))
 		if !o.Mock {
 			p(" (run %s)", s.Run)
 		}
 		p("\n")
 		return
 	}
-	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, s.Status, failed.Name, inWords(s.Elapsed), failed.Message)
+	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, ended(s.Status), failed.Name, inWords(s.Elapsed), strings.TrimPrefix(failed.Message, string(s.Status)+": "))
 	for _, step := range s.Steps {
 		switch {
 		case step.Name == failed.Name:
 		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
-			p("%q %s as well: %s\n", step.Name, step.Status, strings.TrimPrefix(step.Message, string(step.Status)+": "))
+			p("%q %s as well: %s\n", step.Name, ended(step.Status), strings.TrimPrefix(step.Message, string(step.Status)+": "))
 		case step.Status == pipe.Skipped && strings.HasPrefix(step.Message, "not run: "):
 			p("%q was %s\n", step.Name, step.Message) // of last, which was stopped
 		}
@@ -99,6 +99,14 @@ func (w *wheel) again(project *app.Project, s pipe.Summary, step string, o app.R
 		words[i] = app.Quoted(word)
 	}
 	return strings.Join(words, " "), secrets
+}
+
+// ended is how something ended, as a part of a sentence.
+func ended(status builddata.Status) string {
+	if status == builddata.Interrupted {
+		return "was interrupted"
+	}
+	return string(status)
 }
 
 // inWords is a duration as people write it.
