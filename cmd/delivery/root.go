@@ -47,8 +47,13 @@ const (
 func newRoot(std streams) *cobra.Command {
 	c := &common{streams: std, clock: clock.System{}, entropy: rand.Reader}
 	root := group(&cobra.Command{
-		Use:           "delivery",
-		Short:         "Continuous delivery on AWS: pipes, versions, clusters and their rollouts",
+		Use:   "delivery",
+		Short: "Continuous delivery on AWS: pipes, versions, clusters and their rollouts",
+		Example: `  delivery init --service strawberry
+  delivery pipe test
+  delivery run
+  delivery version show 17
+  delivery rollout status strawberry/prod`,
 		Version:       version.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -62,8 +67,8 @@ func newRoot(std streams) *cobra.Command {
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+app.RepositoryVariable+", or a file in your data directory)")
-	flags.StringVar(&c.region, "region", "", "AWS region of the cluster (default: where the repository knows it)")
-	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration; it has to lead to the cluster's account")
+	flags.StringVar(&c.region, "region", "", "AWS region, also of what a run starts (default: the environment's; of a cluster, where the repository knows it)")
+	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration, also of what a run starts (default: the environment's); for a cluster it has to lead to its account")
 	flags.StringVarP(&c.output, "output", "o", asText, "text or json")
 	complete(root, "output", oneOf(asText, asJSON))
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
