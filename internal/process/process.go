@@ -150,11 +150,22 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	case err != nil:
 		return Ended{}, fmt.Errorf("%s: %w", cmd.Args[0], err)
 	}
+	session, over := c.Process.Pid, make(chan struct{})
+	var ended Ended
+	stopped := make(chan struct{})
+	running := context.AfterFunc(ctx, func() {
+		ended.Forced = stop(session, cmp.Or(cmd.Grace, DefaultGrace), over)
+		close(stopped)
+	})
 	outputs.copy()
-
-	exited := make(chan error, 1)
-	go func() { exited <- c.Wait() }()
-	ended, err := await(ctx, cmd, c.Process.Pid, exited)
+	err = c.Wait()
+	close(over)
+	if !running() {
+		<-stopped
+	} else if alive(session) && !gone(session, straggling) {
+		ended.LeftBehind = true
+		end(session)
+	}
 	outputs.drain()
 	if cause := context.Cause(ctx); cause != nil {
 		return ended, cause
@@ -169,47 +180,37 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	return ended, err
 }
 
-// await waits for the program, ending its session when ctx does, and then for
-// whoever it has left there.
-func await(ctx context.Context, cmd Command, session int, exited <-chan error) (ended Ended, err error) {
-	select {
-	case err = <-exited:
-		if alive(session) && !gone(session, straggling) {
-			ended.LeftBehind = true
-			end(session)
-		}
-		return ended, err
-	case <-ctx.Done():
-	}
+// stop ends a program, which is over when the channel is closed, and all in its
+// session. It reports whether it had to be killed.
+func stop(session int, grace time.Duration, over <-chan struct{}) (forced bool) {
 	interrupt(session)
-	if left := wait(exited, &err, cmp.Or(cmd.Grace, DefaultGrace)); left >= 0 {
+	if left := wait(over, grace); left >= 0 {
 		// Whoever the program started has the rest of the time to tidy up.
 		terminateDeaf(session)
 		if !gone(session, left) {
 			end(session)
 		}
-		return ended, err
+		return false
 	}
 	terminate(session)
-	if left := wait(exited, &err, untilKilled); left >= 0 {
+	if wait(over, untilKilled) >= 0 {
 		end(session)
-		return ended, err
+		return false
 	}
-	ended.Forced = true
 	kill(session)
-	err = <-exited
+	<-over
 	gone(session, untilKilled)
-	return ended, err
+	return true
 }
 
-// wait waits until the program has ended, and returns how much is left of
-// within, or less than 0 if it has not.
-func wait(exited <-chan error, err *error, within time.Duration) (left time.Duration) {
+// wait waits until a program is over, and returns how much is left of within,
+// or less than 0 if it is not.
+func wait(over <-chan struct{}, within time.Duration) (left time.Duration) {
 	begin := clock.System{}.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	select {
-	case *err = <-exited:
+	case <-over:
 		return max(0, within-clock.System{}.Now().Sub(begin))
 	case <-ctx.Done():
 		return -1
@@ -310,6 +311,7 @@ func (o *outputs) copy() {
 	}
 }
 
+// copy copies until the end, or until it is woken, and then what is left.
 func (o *output) copy() {
 	buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // it holds nothing else
 	defer buffers.Put(buffer)
