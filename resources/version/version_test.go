@@ -174,7 +174,7 @@ func TestAccVersion_BadInput(t *testing.T) {
 		"CorruptRepository":  {repository("sqlite://"+corrupt) + web, "the file is damaged or no SQLite database"},
 		"UnwritablePath":     {repository("sqlite://"+corrupt+"/delivery.db") + web, "not a directory"},
 		"BadDefaultTags":     {"provider \"delivery\" { default_tags = { \"aws:x\" = \"y\" } }\n" + web, "reserved by AWS"},
-		"UnknownEndpoint":    {"provider \"delivery\" { endpoints = { s3 = \"y\" } }\n" + web, "value must be one of"},
+		"UnknownEndpoint":    {"provider \"delivery\" { endpoints = { route53 = \"y\" } }\n" + web, "value must be one of"},
 		"SessionTooLong":     {"provider \"delivery\" { assume_role = { role_arn = \"x\", duration = \"13h\" } }\n" + web, "AWS takes 15m to 12h"},
 		"DataUnknownVersion": {e.Provider() + "data \"delivery_version\" \"x\" {\n  service = \"web\"\n  version = \"99\"\n}\n", "not found in the build data repository"},
 		"DataNoSelector":     {e.Provider() + "data \"delivery_version\" \"x\" {\n  service = \"web\"\n}\n", "Exactly one of these attributes must be configured"},
