@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -152,6 +153,9 @@ func TestRun_Interrupted(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if tt.name == "GroupOfItsOwn" {
+				onLinux(t)
+			}
 			out := newBuffer()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			because := errors.New("enough")
@@ -173,6 +177,7 @@ func TestRun_Interrupted(t *testing.T) {
 // Those that the program has started may go on tidying up when it has ended. (A
 // shell has what it starts in the background ignore interrupts.)
 func TestRun_ChildrenTidyUp(t *testing.T) {
+	onLinux(t)
 	out := newBuffer()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -185,6 +190,14 @@ func TestRun_ChildrenTidyUp(t *testing.T) {
 		t.Errorf("got %+v, %v and %q, want that the child has tidied up", ended, err, out)
 	}
 	noneLeft(t, cmd.Dir)
+}
+
+// onLinux skips what is known of sessions on Linux only.
+func onLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("who is in a session is known on Linux only")
+	}
 }
 
 // noneLeft checks that nobody of the group is left whose number is in the file pid.
