@@ -90,7 +90,7 @@ func TestCommand(t *testing.T) {
 	for name, grace := range map[string]time.Duration{"Interrupted": time.Minute, "InterruptedWithoutGrace": time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			ctx, stop := context.WithCancelCause(t.Context())
-			c := b.call(pipe.Args{"command": sh("trap 'sleep 0.5; echo tidied; exit 1' INT; mkfifo " + name + "; echo > " + name + "; sleep 100"), "grace": grace})
+			c := b.call(pipe.Args{"command": sh("trap 'sleep 0.5; echo tidied; exit 1' INT; mkfifo " + name + "; echo > " + name + "; while :; do sleep 0.1; done"), "grace": grace})
 			go func() {
 				for { // until the command is there
 					if _, err := os.ReadFile(filepath.Join(b.folder, name)); err == nil {
