@@ -29,7 +29,7 @@ func TestRun_AgainAsBefore(t *testing.T) {
 			if m == nil {
 				t.Fatal(out)
 			}
-			which := "--version 1"
+			which := "--version " + regexp.MustCompile(`strawberry (\d+) failed`).FindStringSubmatch(out)[1]
 			if args != nil {
 				which = "--of " + regexp.MustCompile(`/logs/(\w+)/`).FindStringSubmatch(out)[1]
 			}
