@@ -13,6 +13,7 @@ const internal = "github.com/pipes-as-code/terraform-provider-delivery/internal/
 // domain is what the project knows without Terraform, Packer, AWS or SQL.
 var domain = []string{
 	internal + "builddata",
+	internal + "catalog",
 	internal + "clock",
 	internal + "cluster",
 	internal + "pipe",

@@ -77,7 +77,7 @@ data "delivery-version" "strawberry" {
 	}
 	events := b.events(t)
 	want := []builddata.Event{{
-		Service: "strawberry", Number: 1, Run: "run-7", What: "bake", Where: home + "," + abroad, Status: builddata.Succeeded,
+		Service: "strawberry", Number: 1, Run: "run-7", Type: "bake", Location: home + "," + abroad, Status: builddata.Succeeded,
 		Message: "images " + home + ":" + b.baked(t, home)[0] + ", " + abroad + ":" + b.baked(t, abroad)[0],
 	}}
 	if diff := cmp.Diff(events, want, cmpopts.IgnoreFields(builddata.Event{}, "ID", "At")); diff != "" {

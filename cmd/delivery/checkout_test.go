@@ -115,7 +115,7 @@ func (c *checkout) store(t *testing.T) builddata.Store {
 // events lists what happened in a run: "build succeeded".
 func (c *checkout) events(t *testing.T, run string) []string {
 	t.Helper()
-	all, err := c.store(t).Events(t.Context(), builddata.EventQuery{Run: run})
+	all, err := c.store(t).Events(t.Context(), builddata.EventQuery{Service: "strawberry", Run: run})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func oneOf[T ~string](words ...T) candidates {
 }
 
 // stepNames are the steps of a pipe; an empty name is the checkout's own.
-func (w *wheel) stepNames(ctx context.Context, name string) (names []string) {
+func (w *projectFlags) stepNames(ctx context.Context, name string) (names []string) {
 	pipes := w.pipes()
 	project, err := pipes.Project()
 	if err != nil {
@@ -79,7 +79,7 @@ func (w *wheel) stepNames(ctx context.Context, name string) (names []string) {
 	return names
 }
 
-func (w *wheel) pipeNames(ctx context.Context, _ []string) (names []string) {
+func (w *projectFlags) pipeNames(ctx context.Context, _ []string) (names []string) {
 	project, err := w.pipes().Project()
 	if err != nil {
 		return nil
@@ -96,12 +96,12 @@ func (w *wheel) pipeNames(ctx context.Context, _ []string) (names []string) {
 
 // versionNames are the latest versions of the service, those included that
 // were revoked.
-func (s *ofService) versionNames(ctx context.Context, _ []string) (names []string) {
+func (s *serviceFlags) versionNames(ctx context.Context, _ []string) (names []string) {
 	service, err := s.name()
 	if err != nil {
 		return nil
 	}
-	s.looking(ctx, func(store builddata.Store) {
+	s.peek(ctx, func(store builddata.Store) {
 		all, err := store.Versions(ctx, builddata.VersionQuery{Service: service, IncludeRevoked: true})
 		if err != nil {
 			return
@@ -115,21 +115,21 @@ func (s *ofService) versionNames(ctx context.Context, _ []string) (names []strin
 
 // runIDs are the latest runs.
 func (c *common) runIDs(ctx context.Context, _ []string) (ids []string) {
-	c.looking(ctx, func(store builddata.Store) {
-		all, err := store.Runs(ctx, builddata.RunQuery{})
+	c.peek(ctx, func(store builddata.Store) {
+		all, err := c.catalog(store).Runs(ctx, builddata.RunQuery{})
 		if err != nil {
 			return
 		}
 		for _, r := range all {
-			ids = append(ids, cobra.CompletionWithDesc(r.ID, r.Service+", "+r.Pipe+", "+moment(r.StartedAt)))
+			ids = append(ids, cobra.CompletionWithDesc(r.Run, r.Service+", "+r.Pipe+", "+moment(r.StartedAt)))
 		}
 	})
 	return ids
 }
 
-// looking calls f with the repository, if there is one: a word to complete is
+// peek calls f with the repository, if there is one: a word to complete is
 // no reason to make it.
-func (c *common) looking(ctx context.Context, f func(store builddata.Store)) {
+func (c *common) peek(ctx context.Context, f func(store builddata.Store)) {
 	path, err := app.ResolveRepository(c.repository)
 	if err != nil {
 		return

@@ -27,7 +27,7 @@ func TestCompletion(t *testing.T) {
 		t.Fatalf("completed %q", out)
 		return nil, ""
 	}
-	if words, _ := complete("runs", ""); words != nil {
+	if words, _ := complete("run", "show", ""); words != nil {
 		t.Errorf("got runs %q of no repository", words)
 	}
 	if _, err := os.Stat(c.data); err == nil {
@@ -46,17 +46,18 @@ func TestCompletion(t *testing.T) {
 		"run --version |":                    {"0.1.0"},
 		"run --of |":                         {s.Run},
 		"run --set |":                        nil,
-		"run |":                              nil,
+		"run |":                              {"list", "show"},
 		"run --output |":                     {"text", "json"},
 		"pipe show |":                        pipes,
 		"pipe test |":                        pipes,
 		"pipe test cd |":                     nil,
 		"pipe test --fail |":                 steps,
 		"pipe test small --fail |":           {"one", "two"},
-		"runs |":                             {s.Run},
-		"runs --before |":                    {s.Run},
-		"events --run |":                     {s.Run},
-		"events --version |":                 {"0.1.0"},
+		"run show |":                         {s.Run},
+		"run list --service |":              {"strawberry"},
+		"run list --before |":               {s.Run},
+		"event list --run |":                {s.Run},
+		"event list --version |":            {"0.1.0"},
 		"version show |":                     {"0.1.0"},
 		"version show --service raspberry |": nil,
 		"version next --scheme |":            {"sequence", "semver", "calver"},

@@ -3,82 +3,71 @@ package main
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 )
 
-// eventView is an event for machines.
-type eventView struct {
-	ID      string            `json:"id"`
-	At      time.Time         `json:"at"`
-	Run     string            `json:"run,omitempty"`
-	Step    string            `json:"step,omitempty"`
-	What    string            `json:"what"`
-	Where   string            `json:"where,omitempty"`
-	Status  builddata.Status  `json:"status"`
-	Message string            `json:"message,omitempty"`
-	Report  string            `json:"report,omitempty"`
-	Outputs map[string]string `json:"outputs,omitempty"`
-}
-
-func viewEvents(all []builddata.Event) []eventView {
-	views := make([]eventView, len(all))
-	for i, e := range all {
-		views[i] = eventView{ID: e.ID, At: e.At, Run: e.Run, Step: e.Step, What: e.What, Where: e.Where, Status: e.Status, Message: e.Message, Report: e.Report, Outputs: e.Outputs}
-	}
-	return views
-}
-
-func printEvents(out io.Writer, all []builddata.Event) error {
+func printEvents(out io.Writer, all []catalog.Event) error {
 	if len(all) == 0 {
-		_, err := fmt.Fprintln(out, "Nothing has happened to it.")
+		_, err := fmt.Fprintln(out, "No events.")
 		return err
 	}
-	rows := [][]string{{"AT", "WHAT", "STEP", "STATUS", "MESSAGE"}}
+	rows := [][]string{{"AT", "TYPE", "STEP", "STATUS", "MESSAGE"}}
 	for _, e := range all {
-		rows = append(rows, []string{moment(e.At), e.What, e.Step, string(e.Status), e.Message})
+		rows = append(rows, []string{moment(e.At), e.Type, e.Step, string(e.Status), e.Message})
 	}
 	return table(out, rows)
 }
 
-func newEvents(c *common) *cobra.Command {
-	s := &ofService{wheel: wheel{common: c}}
-	var version, run, after string
-	var limit int
+func newEvent(c *common) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:                        "event",
+		Short:                      "List what happened to versions",
+		SuggestionsMinimumDistance: 2,
+	})
+	cmd.AddCommand(newEventList(c))
+	return cmd
+}
+
+func newEventList(c *common) *cobra.Command {
+	s := newServiceFlags(c)
+	var version, run string
+	var q builddata.EventQuery
 	cmd := &cobra.Command{
-		Use:   "events",
+		Use:   "list",
 		Short: "List what happened to a version, or in a run",
 		Long: `List what happened to a version, or in a run, in the order in which it was
 recorded. With --output json, each event has its report, and its id, from which
 --after continues.`,
-		Example: `  delivery events --version 17
-  delivery events --run 01KB3ZJ8T0QW4E5R6T7Y8U9I0P --output json`,
+		Example: `  delivery event list --version 17
+  delivery event list --run 01KB3ZJ8T0QW4E5R6T7Y8U9I0P --output json`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (version == "") == (run == "") {
 				return &usageError{fmt.Errorf("choose one of --version and --run\nSee \"%s --help\"", cmd.CommandPath())}
 			}
 			ctx := cmd.Context()
-			list := func(store builddata.Store, q builddata.EventQuery) error {
-				q.After, q.Limit = after, limit
+			list := func(store builddata.Store) error {
 				all, err := store.Events(ctx, q)
 				if err != nil {
 					return err
 				}
 				if s.output == asJSON {
-					return s.printJSON(viewEvents(all))
+					return s.printJSON(catalog.Events(all))
 				}
-				return printEvents(s.out, all)
+				return printEvents(s.out, catalog.Events(all))
 			}
 			if run != "" {
-				return s.reading(ctx, func(store builddata.Store) error {
-					if _, err := store.Run(ctx, run); err != nil {
+				return s.read(ctx, func(cat *catalog.Catalog) error {
+					r, err := cat.FindRun(ctx, s.service, run)
+					if err != nil {
 						return err
 					}
-					return list(store, builddata.EventQuery{Run: run})
+					q.Service, q.Run = r.Service, run
+					return list(cat.Store)
 				})
 			}
 			return s.with(ctx, func(store builddata.Store, service string) error {
@@ -86,7 +75,8 @@ recorded. With --output json, each event has its report, and its id, from which
 				if err != nil {
 					return err
 				}
-				return list(store, builddata.EventQuery{Service: service, Number: v.Number})
+				q.Service, q.Number = service, v.Number
+				return list(store)
 			})
 		},
 	}
@@ -94,8 +84,8 @@ recorded. With --output json, each event has its report, and its id, from which
 	flags := cmd.Flags()
 	flags.StringVar(&version, "version", "", "the version")
 	flags.StringVar(&run, "run", "", "id of the run")
-	flags.StringVar(&after, "after", "", "continue behind the event of this id")
-	flags.IntVar(&limit, "limit", 1000, "how many to list at most")
+	flags.StringVar(&q.After, "after", "", "continue after the event of this id")
+	flags.IntVar(&q.Limit, "limit", 1000, "how many to list at most")
 	complete(cmd, "version", s.versionNames)
 	complete(cmd, "run", c.runIDs)
 	return cmd

@@ -26,7 +26,7 @@ func newPipe(c *common) *cobra.Command {
 }
 
 func newPipeList(c *common) *cobra.Command {
-	w := &wheel{common: c}
+	w := newProjectFlags(c)
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the pipes that this checkout can run",
@@ -68,7 +68,7 @@ names. Files that others include are left out, unless the output is json.`,
 }
 
 func newPipeShow(c *common) *cobra.Command {
-	w := &wheel{common: c}
+	w := newProjectFlags(c)
 	cmd := &cobra.Command{
 		Use:     "show [PIPE]",
 		Short:   "Show the steps of a pipe, with all refs resolved",
@@ -121,7 +121,7 @@ func printSteps(out io.Writer, steps []pipe.Step, indent string) {
 }
 
 func newPipeTest(c *common) *cobra.Command {
-	w := &wheel{common: c}
+	w := newProjectFlags(c)
 	var fail []string
 	var expect string
 	var update bool

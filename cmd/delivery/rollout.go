@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -111,11 +110,11 @@ func (c *common) manager(store builddata.Store, region string) *rollout.Manager 
 
 // regions are those in which the repository knows a cluster, or the one that
 // was given.
-func (c *common) regions(ctx context.Context, store builddata.Rollouts, id cluster.ID) ([]string, error) {
+func (c *common) regions(ctx context.Context, store builddata.Store, id cluster.ID) ([]string, error) {
 	if c.region != "" {
 		return []string{c.region}, nil
 	}
-	clusters, err := c.clusters(ctx, store, builddata.RolloutQuery{Service: id.Service, Environment: id.Environment})
+	clusters, err := c.clusters(ctx, store, builddata.ClusterQuery{Service: id.Service, Environment: id.Environment, IncludeGone: true})
 	if err != nil {
 		return nil, err
 	}
@@ -129,28 +128,21 @@ func (c *common) regions(ctx context.Context, store builddata.Rollouts, id clust
 	return regions, nil
 }
 
-// clusters are the latest rollouts of each cluster, by name.
-func (c *common) clusters(ctx context.Context, store builddata.Rollouts, q builddata.RolloutQuery) ([]builddata.Rollout, error) {
-	latest := map[string]builddata.Rollout{}
-	for {
-		page, err := store.Rollouts(ctx, q)
+// clusters are the latest rollouts of each cluster, by service, environment and
+// region. An empty service stands for all.
+func (c *common) clusters(ctx context.Context, store builddata.Store, q builddata.ClusterQuery) (all []builddata.Rollout, err error) {
+	services := []string{q.Service}
+	if q.Service == "" {
+		if services, err = store.Services(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, q.Service = range services {
+		latest, err := store.LatestRollouts(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range page {
-			q.Before = r.ID
-			key := strings.Join([]string{r.Service, r.Environment, r.Region}, " ")
-			if _, ok := latest[key]; !ok {
-				latest[key] = r
-			}
-		}
-		if len(page) < builddata.DefaultPage {
-			break
-		}
+		all = append(all, latest...)
 	}
-	var all []builddata.Rollout
-	for _, key := range slices.Sorted(maps.Keys(latest)) {
-		all = append(all, latest[key])
-	}
-	return all, nil
+	return slices.DeleteFunc(all, func(r builddata.Rollout) bool { return c.region != "" && r.Region != c.region }), nil
 }

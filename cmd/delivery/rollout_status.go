@@ -43,7 +43,7 @@ the repository knows, a line for each. Asks nothing of AWS.`,
 				}
 				return c.printStatus(ctx, store, id, regions)
 			}
-			latest, err := c.clusters(ctx, store, builddata.RolloutQuery{Region: c.region})
+			latest, err := c.clusters(ctx, store, builddata.ClusterQuery{IncludeGone: gone})
 			if err != nil {
 				return err
 			}
@@ -53,9 +53,7 @@ the repository knows, a line for each. Asks nothing of AWS.`,
 				if err != nil {
 					return err
 				}
-				if gone || s.there() {
-					all = append(all, s)
-				}
+				all = append(all, s)
 			}
 			if c.output == asJSON {
 				return c.show(all)
@@ -65,11 +63,6 @@ the repository knows, a line for each. Asks nothing of AWS.`,
 	}
 	cmd.Flags().BoolVar(&gone, "all", false, "list clusters of which nothing is there any more, too")
 	return cmd
-}
-
-// there reports whether there is something of a cluster, or may be.
-func (s status) there() bool {
-	return s.Serving != nil || s.Previous != nil || len(s.Left) > 0 || s.Rollout != nil && s.Rollout.EndedAt == nil
 }
 
 // list prints a line for each cluster.
@@ -141,7 +134,7 @@ func (c *common) status(ctx context.Context, store builddata.Store, id cluster.I
 	for _, left := range p.Left {
 		s.Left = append(s.Left, left.Name)
 	}
-	last, err := store.Rollout(ctx, p.Last.ID)
+	last, err := store.Rollout(ctx, id.Service, p.Last.ID)
 	if err != nil {
 		return s, err
 	}

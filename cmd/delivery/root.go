@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/version"
 )
@@ -77,13 +79,28 @@ func newRoot(std streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w\nSee \"%s --help\"", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newInit(c), newRun(c), newPipe(c), newVersion(c), newRuns(c), newEvents(c), newRollout(c), newSync(c))
+	root.AddCommand(newInit(c), newRun(c), newPipe(c), newVersion(c), newEvent(c), newRollout(c), newSync(c))
 	return root
 }
 
 // open opens the repository; the caller closes it.
 func (c *common) open(ctx context.Context) (builddata.Store, error) {
 	return app.OpenRepository(ctx, c.repository, c.clock)
+}
+
+// catalog answers questions about what the repository holds.
+func (c *common) catalog(store builddata.Store) *catalog.Catalog {
+	return &catalog.Catalog{Store: store, Clock: c.clock}
+}
+
+// read calls f with the catalog of the repository.
+func (c *common) read(ctx context.Context, f func(cat *catalog.Catalog) error) (err error) {
+	store, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return f(c.catalog(store))
 }
 
 func (c *common) cloud(ctx context.Context, region string) (*awscloud.Cloud, error) {

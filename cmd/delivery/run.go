@@ -28,18 +28,20 @@ func (e *failedError) Error() string {
 	return fmt.Sprintf("the pipe %s %s", e.summary.Pipe, ended(e.summary.Status))
 }
 
-// wheel is where the commands about pipes look.
-type wheel struct {
+// projectFlags are the flags of commands about a checkout and its pipes.
+type projectFlags struct {
 	*common
 	folder string
 }
 
-func (w *wheel) addTo(cmd *cobra.Command) {
+func newProjectFlags(c *common) *projectFlags { return &projectFlags{common: c} }
+
+func (w *projectFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&w.folder, "chdir", "C", ".", "folder in the checkout")
 	completeFolder(cmd, "chdir")
 }
 
-func (w *wheel) pipes() *app.Pipes {
+func (w *projectFlags) pipes() *app.Pipes {
 	return &app.Pipes{
 		Folder: w.folder, Repository: w.repository, AWS: awscloud.Config{Profile: w.profile, Region: w.region}, Holder: app.Holder("delivery"), Clock: w.clock,
 		Warn: func(format string, args ...any) { w.warn(format, args...) },
@@ -52,7 +54,7 @@ func (c *common) warn(format string, args ...any) {
 }
 
 func newRun(c *common) *cobra.Command {
-	w := &wheel{common: c}
+	w := newProjectFlags(c)
 	var o app.RunOptions
 	var values []string
 	var verbose bool
@@ -108,14 +110,15 @@ wrong, 3 somebody else is at work, 4 the build data repository cannot be reached
 	}
 	complete(cmd, "pipe", w.pipeNames)
 	complete(cmd, "of", c.runIDs)
+	cmd.AddCommand(newRunList(c), newRunShow(c))
 	complete(cmd, "version", func(ctx context.Context, args []string) []string {
-		return (&ofService{wheel: *w}).versionNames(ctx, args)
+		return (&serviceFlags{projectFlags: *w}).versionNames(ctx, args)
 	})
 	return cmd
 }
 
 // fit judges options that do not go together.
-func (w *wheel) fit(o app.RunOptions) error {
+func (w *projectFlags) fit(o app.RunOptions) error {
 	switch {
 	case o.To != "" && o.Only != "":
 		return &usageError{errors.New("--run-to and --run-task: choose one")}
@@ -138,7 +141,7 @@ func assignments(texts []string) (pipe.Values, error) {
 	return values, nil
 }
 
-func (w *wheel) run(ctx context.Context, o app.RunOptions, verbose bool) error {
+func (w *projectFlags) run(ctx context.Context, o app.RunOptions, verbose bool) error {
 	pipes := w.pipes()
 	project, err := pipes.Project()
 	if err != nil {

@@ -102,7 +102,7 @@ func TestRunTask_OfAnother(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "run "+one.Run+" is one of strawberry, and this is raspberry")
+	contains(t, said, "run "+one.Run+" of raspberry: not found in the build data repository: \"delivery run show "+one.Run+"\" shows which service it belongs to")
 }
 
 // A step of last knows how the earlier run ended.

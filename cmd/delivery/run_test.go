@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 )
 
 const application = `
@@ -46,8 +47,8 @@ func TestRun(t *testing.T) {
 	}
 	_, out, _ := c.delivery(t, "version", "show", "0.1.0")
 	contains(t, out, "strawberry 0.1.0, number 1", "Promoted to passed_test", "for revision "+s.Revision)
-	_, out, _ = c.delivery(t, "runs", s.Run, "-o", "json")
-	var r runView
+	_, out, _ = c.delivery(t, "run", "show", s.Run, "-o", "json")
+	var r catalog.Run
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +89,8 @@ func TestRun_FailsAndOneStepAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	contains(t, string(log), "looking at strawberry-0.1.0.jar")
-	_, listed, _ := c.delivery(t, "runs")
-	contains(t, listed, "app, task functional tests", "failed at functional tests: exit code 7")
+	_, listed, _ := c.delivery(t, "run", "list")
+	contains(t, listed, "app, run-task functional tests", "failed at functional tests: exit code 7")
 }
 
 func TestRun_Parts(t *testing.T) {
@@ -142,7 +143,7 @@ func TestRun_BadInput(t *testing.T) {
 		"OwnValue":       {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitUsage, []string{"the value version cannot be put over it"}},
 		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitFailed, []string{"not found", "delivery version list"}},
 		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of the pipe app for strawberry"}},
-		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none: not found"}},
+		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none of strawberry: not found"}},
 		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitUsage, []string{`"delivery run" takes no arguments, and got "again"`}},
 		"EmptyVersion":   {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitUsage, []string{"--version is empty: give it a value, or leave it out"}},
 		"EmptyTask":      {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitUsage, []string{"--run-task is empty"}},
@@ -203,7 +204,7 @@ func TestRun_Unpushed(t *testing.T) {
 	if s.Untraceable == "" || failed == nil || failed.Name != "promote" || !strings.Contains(failed.Message, "notes.txt") {
 		t.Errorf("got %+v", s)
 	}
-	_, out, _ := c.delivery(t, "runs", s.Run)
+	_, out, _ := c.delivery(t, "run", "show", s.Run)
 	contains(t, out, "Untraceable  it differs from its revision")
 }
 
@@ -232,7 +233,7 @@ func TestRun_Secrets(t *testing.T) {
 	if code != exitFailed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
-	_, shown, _ := c.delivery(t, "runs", regexp.MustCompile(`logs/(\w+)/`).FindStringSubmatch(out)[1], "-o", "json")
+	_, shown, _ := c.delivery(t, "run", "show", regexp.MustCompile(`logs/(\w+)/`).FindStringSubmatch(out)[1], "-o", "json")
 	contains(t, said, "the password is ***, the token ***, the code ***", "in two ***")
 	texts := map[string]string{"stdout": out, "stderr": said, "runs": shown}
 	for _, folder := range []string{c.data, c.state} {
@@ -346,7 +347,7 @@ func TestRun_Outage(t *testing.T) {
 	if diff := cmp.Diff(c.events(t, run), []string{"version started", "version succeeded", "build started", "build succeeded"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
-	v, err := c.store(t).Run(t.Context(), run)
+	v, err := c.store(t).Run(t.Context(), "strawberry", run)
 	if err != nil || v.Number != 1 {
 		t.Errorf("got %+v and %v, want the version's number", v, err)
 	}
@@ -429,9 +430,9 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "was revoked")
-	_, out, _ = c.delivery(t, "events", "--version", "1")
-	contains(t, out, "Nothing has happened to it.")
-	if code, _, _ := c.delivery(t, "events"); code != exitUsage {
+	_, out, _ = c.delivery(t, "event", "list", "--version", "1")
+	contains(t, out, "No events.")
+	if code, _, _ := c.delivery(t, "event", "list"); code != exitUsage {
 		t.Errorf("got exit code %d", code)
 	}
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 )
 
 // A list of runs names their versions, as version show does; of one that was
@@ -22,15 +22,15 @@ func TestRuns_Versions(t *testing.T) {
 	}
 	c.run(t, 0, "--version", "0.1.0", "--run-to", "build")
 	_, out, _ := c.delivery(t, "version", "revoke", "0.2.0", "--reason", "slow", "-o", "json")
-	var revoked versionView
+	var revoked catalog.Version
 	if err := json.Unmarshal([]byte(out), &revoked); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(revoked.Stages, []string{"passed_test"}) {
 		t.Errorf("got the stages %v", revoked.Stages)
 	}
-	_, out, _ = c.delivery(t, "runs", "-o", "json")
-	var runs []runView
+	_, out, _ = c.delivery(t, "run", "list", "-o", "json")
+	var runs []catalog.Run
 	if err := json.Unmarshal([]byte(out), &runs); err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +41,11 @@ func TestRuns_Versions(t *testing.T) {
 	if want := []string{"0.1.0", "0.3.0", "0.2.0", "0.1.0"}; !slices.Equal(got, want) {
 		t.Errorf("got the versions %v, want %v", got, want)
 	}
-	_, out, _ = c.delivery(t, "runs", "--limit", "1")
-	if !regexp.MustCompile(`^RUN +SERVICE +VERSION +PIPE .*\n\S+ +strawberry +0\.1\.0 +app, to build `).MatchString(out) {
+	_, out, _ = c.delivery(t, "run", "list", "--limit", "1")
+	if !regexp.MustCompile(`^RUN +SERVICE +VERSION +PIPE .*\n\S+ +strawberry +0\.1\.0 +app, run-to build `).MatchString(out) {
 		t.Error(out)
 	}
-	_, out, _ = c.delivery(t, "runs", runs[1].Run)
+	_, out, _ = c.delivery(t, "run", "show", runs[1].Run)
 	contains(t, out, " of strawberry 0.3.0, pipe app: succeeded")
 }
 
@@ -53,21 +53,17 @@ func TestRuns_Versions(t *testing.T) {
 func TestRuns_NoVersion(t *testing.T) {
 	c := newCheckout(t, "- {name: work, do: mock.dummy}")
 	s := c.run(t, 0)
-	_, out, _ := c.delivery(t, "runs", s.Run)
+	_, out, _ := c.delivery(t, "run", "show", s.Run)
 	contains(t, out, "Run "+s.Run+" of strawberry, pipe app: succeeded")
-	names, err := versionNames(t.Context(), c.store(t), []builddata.Run{{Service: "strawberry"}})
-	if err != nil || len(names) != 0 {
-		t.Errorf("got %v and %v", names, err)
-	}
 }
 
 // What the examples say can be typed: ids are whole.
 func TestExamples_IDs(t *testing.T) {
 	var look func(cmd *cobra.Command)
 	look = func(cmd *cobra.Command) {
-		for _, id := range regexp.MustCompile(`\b01[0-9A-Z]+`).FindAllString(cmd.Example, -1) {
-			if want := len(spool.NewID(time.Unix(0, 0))); len(id) != want {
-				t.Errorf("%s: %q has %d characters, want %d", cmd.CommandPath(), id, len(id), want)
+		for _, whole := range regexp.MustCompile(`\b01[0-9A-Z]+`).FindAllString(cmd.Example, -1) {
+			if want := len(id.New(time.Unix(0, 0))); len(whole) != want {
+				t.Errorf("%s: %q has %d characters, want %d", cmd.CommandPath(), whole, len(whole), want)
 			}
 		}
 		for _, sub := range cmd.Commands() {

@@ -147,7 +147,7 @@ func TestRun_Interrupted(t *testing.T) {
 			contains(t, p.all.String(), "Stopping; the section last still follows. A second Ctrl-C stops that, too.", "work interrupted", "tidy | tidying after interrupted")
 			contains(t, p.out.String(), `app of strawberry 1 was interrupted at "work"`, "delivery run --run-task work --version 1")
 			c.gone(t)
-			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
+			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
 			if err != nil || len(runs) != 1 || runs[0].Status != builddata.Interrupted {
 				t.Errorf("got %+v and %v", runs, err)
 			}
@@ -196,7 +196,7 @@ last: [{name: tidy, do: build.command, command: "echo tidying; while ! test -e .
 			if code := p.wait(t); code != tt.code {
 				t.Errorf("got exit code %d, want %d:\n%s", code, tt.code, &p.all)
 			}
-			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
+			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
 			if err != nil || len(runs) != 1 || runs[0].Status != tt.status {
 				t.Errorf("got %+v and %v", runs, err)
 			}
@@ -266,7 +266,7 @@ func TestRun_NobodyListens(t *testing.T) {
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("got %v", err)
 	}
-	runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{})
+	runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
 	if err != nil || len(runs) != 1 || runs[0].Status != builddata.Succeeded {
 		t.Errorf("got %+v and %v", runs, err)
 	}
@@ -303,7 +303,7 @@ func TestRun_Killed(t *testing.T) {
 	if diff := cmp.Diff(c.events(t, lost[1]), []string{"version started", "version succeeded", "work started", "work lost"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
-	_, out, _ := c.delivery(t, "runs", lost[1])
+	_, out, _ := c.delivery(t, "run", "show", lost[1])
 	contains(t, out, ": lost\n", "the runner died at work")
 	s := c.run(t, 0, "--run-task", "tidy", "--of", lost[1])
 	log, err := os.ReadFile(s.Steps[0].Log)

@@ -15,7 +15,7 @@ import (
 
 // printSummary says how a run ended, and of one that failed, what to look at
 // and how to run just the failed step again. Warnings have been shown.
-func (w *wheel) printSummary(project *app.Project, s pipe.Summary, o app.RunOptions) {
+func (w *projectFlags) printSummary(project *app.Project, s pipe.Summary, o app.RunOptions) {
 	what := s.Service
 	if s.Version != "" {
 		what += " " + s.Version
@@ -62,7 +62,7 @@ func (w *wheel) printSummary(project *app.Project, s pipe.Summary, o app.RunOpti
 
 // again is the command that runs a step of a run again, as the run was started,
 // and the values that it does not show, because they are secrets.
-func (w *wheel) again(project *app.Project, s pipe.Summary, step string, o app.RunOptions) (command string, secrets []string) {
+func (w *projectFlags) again(project *app.Project, s pipe.Summary, step string, o app.RunOptions) (command string, secrets []string) {
 	words := []string{"delivery", "run", "--run-task", step}
 	switch {
 	case o.Of != "":

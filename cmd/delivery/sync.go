@@ -4,10 +4,12 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 )
 
 func newSync(c *common) *cobra.Command {
-	w := &wheel{common: c}
+	w := newProjectFlags(c)
 	return &cobra.Command{
 		Use:   "sync",
 		Short: "Send to the repository what runs on this machine could not",
@@ -20,14 +22,13 @@ run does so by itself when it begins; this is for when no run follows.`,
 			told, all, err := w.pipes().Sync(cmd.Context())
 			if w.output == asJSON {
 				type synced struct {
-					runView
+					catalog.Run
 					Records   int      `json:"records"`
 					LostSteps []string `json:"lost_steps,omitempty"`
 				}
 				views := make([]synced, len(all))
 				for i, s := range all {
-					views[i] = synced{w.viewRun(s.Run), s.Entries, s.Lost}
-					views[i].Definition, views[i].Context = nil, nil
+					views[i] = synced{catalog.NewRun(s.Run, w.clock.Now()), s.Records, s.LostSteps}
 				}
 				if printErr := w.printJSON(views); err == nil {
 					err = printErr

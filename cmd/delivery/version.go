@@ -6,52 +6,30 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 )
 
-// versionView is a version for machines.
-type versionView struct {
-	Service        string            `json:"service"`
-	Version        string            `json:"version"`
-	Number         int64             `json:"number"`
-	Scheme         builddata.Scheme  `json:"scheme"`
-	Key            string            `json:"key,omitempty"`
-	SourceRevision string            `json:"source_revision,omitempty"`
-	Labels         map[string]string `json:"labels,omitempty"`
-	CreatedAt      time.Time         `json:"created_at"`
-	RevokedAt      *time.Time        `json:"revoked_at,omitempty"`
-	RevokedReason  string            `json:"revoked_reason,omitempty"`
-	// Stages are those that it was promoted to, the latest first.
-	Stages []string `json:"stages,omitempty"`
-}
-
-func viewVersion(v builddata.Version) versionView {
-	view := versionView{
-		Service: v.Service, Version: v.Name, Number: v.Number, Scheme: v.Scheme, Key: v.Key, SourceRevision: v.SourceRevision, Labels: v.Labels, CreatedAt: v.CreatedAt,
-	}
-	if v.Revocation != nil {
-		view.RevokedAt, view.RevokedReason = &v.Revocation.At, v.Revocation.Reason
-	}
-	return view
-}
-
-// ofService is what commands about a service take.
-type ofService struct {
-	wheel
+// serviceFlags are the flags of commands about a service.
+type serviceFlags struct {
+	projectFlags
 	service string
 }
 
-func (s *ofService) addTo(cmd *cobra.Command) {
-	s.wheel.addTo(cmd)
+func newServiceFlags(c *common) *serviceFlags {
+	return &serviceFlags{projectFlags: projectFlags{common: c}}
+}
+
+func (s *serviceFlags) addTo(cmd *cobra.Command) {
+	s.projectFlags.addTo(cmd)
 	cmd.Flags().StringVar(&s.service, "service", "", "the service (default: that of .delivery.yml)")
 }
 
 // name is the service that is meant.
-func (s *ofService) name() (string, error) {
+func (s *serviceFlags) name() (string, error) {
 	if s.service != "" {
 		return s.service, nil
 	}
@@ -62,8 +40,8 @@ func (s *ofService) name() (string, error) {
 	return project.Service, nil
 }
 
-// with calls f with the service and the repository.
-func (s *ofService) with(ctx context.Context, f func(store builddata.Store, service string) error) (err error) {
+// with calls f with the repository and the service.
+func (s *serviceFlags) with(ctx context.Context, f func(store builddata.Store, service string) error) (err error) {
 	service, err := s.name()
 	if err != nil {
 		return err
@@ -87,7 +65,7 @@ func newVersion(c *common) *cobra.Command {
 }
 
 func newVersionNext(c *common) *cobra.Command {
-	s := &ofService{wheel: wheel{common: c}}
+	s := newServiceFlags(c)
 	var a builddata.Allocation
 	var scheme, bump string
 	var labels []string
@@ -122,7 +100,11 @@ out again. With a key, asking again gives the same version.`,
 					return err
 				}
 				if s.output == asJSON {
-					return s.printJSON(viewVersion(v))
+					view, err := s.catalog(store).Staged(cmd.Context(), v)
+					if err != nil {
+						return err
+					}
+					return s.printJSON(view)
 				}
 				_, err = fmt.Fprintln(s.out, v.Name)
 				return err
@@ -142,7 +124,7 @@ out again. With a key, asking again gives the same version.`,
 }
 
 func newVersionList(c *common) *cobra.Command {
-	s := &ofService{wheel: wheel{common: c}}
+	s := newServiceFlags(c)
 	q := builddata.VersionQuery{}
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -152,15 +134,9 @@ func newVersionList(c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
 				q.Service = service
-				all, err := store.Versions(cmd.Context(), q)
+				views, err := s.catalog(store).Versions(cmd.Context(), q)
 				if err != nil {
 					return err
-				}
-				views := make([]versionView, len(all))
-				for i, v := range all {
-					if views[i], err = staged(cmd.Context(), store, v); err != nil {
-						return err
-					}
 				}
 				if s.output == asJSON {
 					return s.printJSON(views)
@@ -193,18 +169,8 @@ func newVersionList(c *common) *cobra.Command {
 	return cmd
 }
 
-// staged adds the stages that a version was promoted to.
-func staged(ctx context.Context, store builddata.Promotions, v builddata.Version) (versionView, error) {
-	view := viewVersion(v)
-	promotions, err := store.Promotions(ctx, builddata.PromotionQuery{Service: v.Service, Number: v.Number})
-	for _, p := range promotions {
-		view.Stages = append(view.Stages, p.Stage)
-	}
-	return view, err
-}
-
 func newVersionShow(c *common) *cobra.Command {
-	s := &ofService{wheel: wheel{common: c}}
+	s := newServiceFlags(c)
 	cmd := &cobra.Command{
 		Use:     "show VERSION",
 		Short:   "Show a version and what happened to it",
@@ -213,28 +179,17 @@ func newVersionShow(c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return s.with(ctx, func(store builddata.Store, service string) error {
-				v, err := store.Version(ctx, service, args[0])
-				if err != nil {
-					return err
-				}
-				view, err := staged(ctx, store, v)
-				if err != nil {
-					return err
-				}
-				events, err := store.Events(ctx, builddata.EventQuery{Service: service, Number: v.Number, Limit: 1000})
+				history, err := s.catalog(store).History(ctx, service, args[0])
 				if err != nil {
 					return err
 				}
 				if s.output == asJSON {
-					return s.printJSON(struct {
-						versionView
-						Events []eventView `json:"events"`
-					}{view, viewEvents(events)})
+					return s.printJSON(history)
 				}
-				if err := printVersion(s.out, view); err != nil {
+				if err := printVersion(s.out, history.Version); err != nil {
 					return err
 				}
-				return printEvents(s.out, events)
+				return printEvents(s.out, history.Events)
 			})
 		},
 	}
@@ -243,7 +198,7 @@ func newVersionShow(c *common) *cobra.Command {
 	return cmd
 }
 
-func printVersion(out io.Writer, v versionView) error {
+func printVersion(out io.Writer, v catalog.Version) error {
 	text := fmt.Sprintf("%s %s, number %d, allocated at %s", v.Service, v.Version, v.Number, moment(v.CreatedAt))
 	if v.SourceRevision != "" {
 		text += " for revision " + v.SourceRevision
@@ -259,7 +214,7 @@ func printVersion(out io.Writer, v versionView) error {
 }
 
 func newVersionRevoke(c *common) *cobra.Command {
-	s := &ofService{wheel: wheel{common: c}}
+	s := newServiceFlags(c)
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "revoke VERSION",
@@ -277,7 +232,7 @@ cluster takes it. What runs goes on running. The history stays.`,
 				if err != nil {
 					return err
 				}
-				view, err := staged(cmd.Context(), store, v)
+				view, err := s.catalog(store).Staged(cmd.Context(), v)
 				if err != nil {
 					return err
 				}

@@ -66,11 +66,11 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 	if v, err := versionOf(ctx, store, s.Run); err == nil {
 		what = fmt.Sprintf("%s %s, run %s", s.Run.Service, v.Name, s.Run.ID)
 	}
-	if s.Unknown != "" {
-		what += fmt.Sprintf(" (for version %s, which did not exist, so that it is on record without one)", s.Unknown)
+	if s.UnknownVersion != "" {
+		what += fmt.Sprintf(" (for version %s, which did not exist, so that it is on record without one)", s.UnknownVersion)
 	}
 	if s.Run.Status != builddata.Lost {
-		return fmt.Sprintf("%s (%s, %s): %d records that were kept on this machine are now in the repository", what, s.Run.Pipe, s.Run.Status, s.Entries)
+		return fmt.Sprintf("%s (%s, %s): %d records that were kept on this machine are now in the repository", what, s.Run.Pipe, s.Run.Status, s.Records)
 	}
 	text := fmt.Sprintf("%s (%s, begun at %s by %s) is lost: %s", what, s.Run.Pipe, s.Run.StartedAt.Format(time.RFC3339), s.Run.Holder, s.Run.Message)
 	definition, err := pipe.Decode(s.Run.Definition)

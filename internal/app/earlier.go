@@ -55,7 +55,7 @@ func (p *Pipes) settle(ctx context.Context, store builddata.Store, project *Proj
 
 // takeContext gives a single step the context that it had in an earlier run.
 func (p *Pipes) takeContext(ctx context.Context, store builddata.Events, project *Project, loaded *pipe.Pipe, o RunOptions, earlier builddata.Run, values pipe.Values) error {
-	events, err := allEvents(ctx, store, earlier.ID)
+	events, err := builddata.Collect(builddata.AllEvents(ctx, store, builddata.EventQuery{Service: project.Service, Run: earlier.ID}))
 	if err != nil {
 		return err
 	}
@@ -107,9 +107,9 @@ func earlierRun(ctx context.Context, store builddata.Runs, service string, loade
 		for _, r := range page {
 			q.Before = r.ID
 			switch {
-			case r.Pipe != loaded.Name || strings.HasPrefix(r.Only, onlyTask):
-			case r.Only == "":
-				return store.Run(ctx, r.ID)
+			case r.Pipe != loaded.Name || r.Only != "":
+			case r.To == "":
+				return store.Run(ctx, service, r.ID)
 			case partial == "":
 				partial = r.ID
 			}
@@ -119,24 +119,24 @@ func earlierRun(ctx context.Context, store builddata.Runs, service string, loade
 		}
 	}
 	if partial != "" {
-		return store.Run(ctx, partial)
+		return store.Run(ctx, service, partial)
 	}
 	what := fmt.Sprintf("the pipe %s for %s", loaded.Name, service)
 	if v.Name != "" {
 		what += " " + v.Name
 	}
-	return builddata.Run{}, fmt.Errorf("%w: there is no earlier run of %s whose context the step %q could take: run the pipe first; \"delivery runs\" lists the runs, and --of takes one of them", builddata.ErrNotFound, what, o.Only)
+	return builddata.Run{}, fmt.Errorf("%w: there is no earlier run of %s whose context the step %q could take: run the pipe first; \"delivery run list\" lists the runs, and --of takes one of them", builddata.ErrNotFound, what, o.Only)
 }
 
 // namedRun is the run of an id, if it is one of the service, and of the version
 // that was brought.
 func namedRun(ctx context.Context, store builddata.Runs, service, id string, v builddata.Version) (builddata.Run, error) {
-	r, err := store.Run(ctx, id)
+	r, err := store.Run(ctx, service, id)
 	switch {
+	case errors.Is(err, builddata.ErrNotFound):
+		return r, fmt.Errorf("%w: \"delivery run show %s\" shows which service it belongs to", err, id)
 	case err != nil:
 		return r, err
-	case r.Service != service:
-		return r, fmt.Errorf("run %s is one of %s, and this is %s: \"delivery runs --service %s\" lists its runs", id, r.Service, service, service)
 	case v.Number != 0 && r.Number != 0 && r.Number != v.Number:
 		return r, fmt.Errorf("run %s is of another version than %s: leave --version out to run the step for the run's version, or --of to take the latest run of %s", id, v.Name, v.Name)
 	}
@@ -145,28 +145,5 @@ func namedRun(ctx context.Context, store builddata.Runs, service, id string, v b
 
 // versionOf returns the version of a run.
 func versionOf(ctx context.Context, store builddata.Versions, r builddata.Run) (builddata.Version, error) {
-	all, err := store.Versions(ctx, builddata.VersionQuery{Service: r.Service, IncludeRevoked: true, Before: r.Number + 1, Limit: 1})
-	if err != nil {
-		return builddata.Version{}, err
-	}
-	if len(all) == 0 || all[0].Number != r.Number {
-		return builddata.Version{}, fmt.Errorf("number %d of %s: %w", r.Number, r.Service, builddata.ErrNotFound)
-	}
-	return all[0], nil
-}
-
-// allEvents reads all events of a run.
-func allEvents(ctx context.Context, store builddata.Events, run string) (all []builddata.Event, err error) {
-	q := builddata.EventQuery{Run: run, Limit: 1000}
-	for {
-		page, err := store.Events(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		if len(page) < q.Limit {
-			return all, nil
-		}
-		q.After = page[len(page)-1].ID
-	}
+	return store.VersionByNumber(ctx, r.Service, r.Number)
 }

@@ -29,20 +29,11 @@ func (p *Pipes) remove(ctx context.Context, store builddata.Store, service, envi
 		return nil
 	}
 	id := cluster.ID{Service: service, Environment: environment}
-	rollouts, err := store.Rollouts(ctx, builddata.RolloutQuery{Service: service, Environment: environment})
+	clusters, err := store.LatestRollouts(ctx, builddata.ClusterQuery{Service: service, Environment: environment})
 	if err != nil {
 		return err
 	}
-	done := map[string]bool{}
-	for _, r := range rollouts {
-		gone := r.ToVersion == "" && r.Status == builddata.Succeeded || r.FromVersion == "" && r.Status == builddata.Failed
-		if done[r.Region] {
-			continue
-		}
-		done[r.Region] = true
-		if gone {
-			continue
-		}
+	for _, r := range clusters {
 		progress("cluster %s in %s is in no Terraform state; removing it by its record", id, r.Region)
 		cloud, err := awscloud.Open(ctx, p.cloudIn(r.Region))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
@@ -40,12 +41,6 @@ type RunOptions struct {
 	// Interrupt ends the run as Ctrl-C does: its section last still runs.
 	Interrupt context.Context
 }
-
-// What the record of a run says of a part of the pipe begins with one of these.
-const (
-	onlyTo   = "to "
-	onlyTask = "task "
-)
 
 // UnavailableError says that a run cannot begin, because it needs the
 // repository to get its version. It matches builddata.ErrUnavailable.
@@ -131,7 +126,7 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	}
 
 	run := builddata.Run{
-		ID: spool.NewID(p.Clock.Now()), Service: project.Service, Revision: checkout.Revision, Untraceable: checkout.Untraceable, Holder: p.Holder,
+		ID: id.New(p.Clock.Now()), Service: project.Service, Revision: checkout.Revision, Untraceable: checkout.Untraceable, Holder: p.Holder,
 	}
 	if values[pipe.ValueEnvironment] == "" {
 		if values[pipe.ValueEnvironment], err = newEnvironment(); err != nil {
@@ -156,11 +151,7 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 	default:
 		p.Warn("%v; what happens is kept on this machine and sent later", unreachable)
 	}
-	if o.To != "" {
-		run.Only = onlyTo + o.To
-	} else if o.Only != "" {
-		run.Only = onlyTask + o.Only
-	}
+	run.To, run.Only = o.To, o.Only
 
 	if err := pipe.Check(loaded, library, values); err != nil {
 		return summary, err
@@ -170,7 +161,7 @@ func (p *Pipes) Run(ctx context.Context, project *Project, o RunOptions) (summar
 		return summary, err
 	}
 	connect := func(ctx context.Context) (spool.Repository, error) { return repository.store(ctx) }
-	journal, err := spool.Begin(ctx, journals, run.ID, o.Version, connect, p.Clock)
+	journal, err := spool.Create(ctx, journals, run.ID, o.Version, connect, p.Clock)
 	if err != nil {
 		return summary, err
 	}
@@ -187,7 +178,7 @@ func (p *Pipes) execute(ctx context.Context, project *Project, engine *pipe.Engi
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	engine.Clock, engine.NewID = p.Clock, func() string { return spool.NewID(p.Clock.Now()) }
+	engine.Clock, engine.NewID = p.Clock, func() string { return id.New(p.Clock.Now()) }
 	engine.Folder, engine.Scratch, engine.Log = project.Root, scratch, project.State.Logs(req.Run.ID)
 	summary = engine.Run(ctx, req)
 	return summary, leftOut(summary, req.Only)

@@ -11,10 +11,10 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
@@ -142,7 +142,7 @@ func unrecorded(b *testing.B, folder string) time.Duration {
 	}
 	engine := &pipe.Engine{
 		Library: library, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil), Folder: folder, Scratch: b.TempDir(), Environ: os.Environ(),
-		NewID: func() string { return spool.NewID(time.Now()) },
+		NewID: func() string { return id.New(time.Now()) },
 	}
 	if s := engine.Run(b.Context(), pipe.Request{Pipe: p, Run: builddata.Run{ID: "r", Service: "web"}}); s.Status != builddata.Succeeded || len(s.Steps) != manySteps {
 		b.Fatalf("got %s after %d steps", s.Status, len(s.Steps))

@@ -6,29 +6,30 @@ import (
 	"time"
 )
 
-// What callers of a Store branch on.
+// The errors that callers of a Store branch on.
 var (
-	// ErrNotFound: the version, or its service, is not in the repository.
+	// ErrNotFound: the repository has no such version, run or rollout, or no
+	// such service.
 	ErrNotFound = errors.New("not found in the build data repository")
 	// ErrConflict: the repository holds something that contradicts the request.
 	ErrConflict = errors.New("contradicts the build data repository")
-	// ErrUnavailable: the repository cannot be reached, or not be written, now.
+	// ErrUnavailable: the repository cannot be reached, or cannot be written, now.
 	ErrUnavailable = errors.New("the build data repository cannot be reached")
-	// ErrCorrupt: what is there is damaged, or no build data repository.
+	// ErrCorrupt: what is there is damaged, or is not a build data repository.
 	ErrCorrupt = errors.New("not a usable build data repository")
 )
 
-// KeyError says that an idempotency key already stands for something else. It
-// matches ErrConflict.
+// KeyError says that an idempotency key already stands for a different
+// version. It matches ErrConflict.
 type KeyError struct {
 	Key    string
 	Holder Version
-	// Conflict is what differs: "it has scheme semver, not calver".
+	// Conflict is the difference: "it has scheme semver, not calver".
 	Conflict string
 }
 
 func (e *KeyError) Error() string {
-	return fmt.Sprintf("key %q already stands for version %s of service %s, but %s; nothing was allocated: use another key, for example one that includes the service and the run",
+	return fmt.Sprintf("key %q already stands for version %s of service %s, but %s; nothing was allocated: use another key, for example one that includes the run",
 		e.Key, e.Holder.Name, e.Holder.Service, e.Conflict)
 }
 
@@ -41,12 +42,4 @@ type RevokedError struct{ Version Version }
 func (e *RevokedError) Error() string {
 	return fmt.Sprintf("version %s of service %s was revoked at %s: %s",
 		e.Version.Name, e.Version.Service, e.Version.Revocation.At.Format(time.RFC3339), e.Version.Revocation.Reason)
-}
-
-// Usable returns v, or a *RevokedError.
-func Usable(v Version) (Version, error) {
-	if v.Revocation != nil {
-		return v, &RevokedError{Version: v}
-	}
-	return v, nil
 }

@@ -1,42 +1,56 @@
 package builddata
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
+
+// Events remembers what happened.
+type Events interface {
+	// Append stores all the events or none of them. An event of a version
+	// that does not exist is ErrNotFound.
+	Append(ctx context.Context, events ...Event) error
+	// Events lists events in the order they were appended.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
+}
 
 // Event is something that happened to a version.
 type Event struct {
 	// ID is unique in the repository. Appending an event whose ID is already
 	// there changes nothing, so a report may be sent again. A store gives an
 	// ID to an event that has none.
-	ID      string
-	Service string
-	// Number is the version's. In a run it may be 0: then it happened before the
-	// run had a version.
-	Number int64
+	ID      string `json:"id"`
+	Service string `json:"service"`
+	// Number is the version's. In a run it may be 0: the event happened before
+	// the run had a version.
+	Number int64 `json:"number,omitempty"`
 	// Run is the pipe run it happened in; empty outside of one. Step is the
 	// name of the step.
-	Run  string
-	Step string
-
-	// What happened: "bake", "deploy"; of a step, its task: "test.command".
-	What string
-	// Where it happened: a region, an environment or a machine.
-	Where  string
-	Status Status
+	Run  string `json:"run,omitempty"`
+	Step string `json:"step,omitempty"`
+	// Type says what happened: "bake", "deploy"; of a step, its task: "test.command".
+	Type string `json:"type"`
+	// Location is where it happened: a region, an environment or a machine.
+	Location string `json:"location,omitempty"`
+	Status   Status `json:"status"`
+	// Reason is a short code that says why the event has its status, where
+	// callers branch on that; usually empty.
+	Reason string `json:"reason,omitempty"`
 	// Message is one line for people.
-	Message string
+	Message string `json:"message,omitempty"`
 	// Report is the full report, or links to it, or names its file.
-	Report string
-	// Outputs are the values that a step gave to the run, but for secrets.
-	Outputs map[string]string
-
-	// At has microsecond precision and is in UTC. A store sets it where it is zero.
-	At time.Time
+	Report string `json:"report,omitempty"`
+	// Outputs are the values that a step gave to the run, without secrets.
+	Outputs map[string]string `json:"outputs,omitempty"`
+	// At is a Timestamp. A store sets it where it is zero.
+	At time.Time `json:"at"`
 }
 
-// Status is how far an event has come.
+// Status is how far an event, a run or a rollout has come.
 type Status string
 
 // The statuses. All but Started are final.
@@ -45,7 +59,7 @@ const (
 	Succeeded   Status = "succeeded"
 	Failed      Status = "failed"
 	Interrupted Status = "interrupted"
-	// Lost: whoever was at it died without saying so.
+	// Lost: the process died before it could record how it ended.
 	Lost Status = "lost"
 )
 
@@ -58,26 +72,70 @@ func (e Event) Validate() error {
 		return err
 	}
 	if e.Number < 0 || e.Number == 0 && e.Run == "" {
-		return fmt.Errorf("event %q of service %s names no version", e.What, e.Service)
+		return fmt.Errorf("event %q of service %s names neither a version nor a run", e.Type, e.Service)
 	}
-	if e.What == "" {
-		return fmt.Errorf("an event of service %s does not say what happened", e.Service)
+	if e.Type == "" {
+		return fmt.Errorf("an event of service %s has no type", e.Service)
 	}
 	_, err := parse("status", string(e.Status), Statuses)
 	return err
 }
 
-// EventQuery selects the events of one version or of one run, in the order
-// they were appended.
+// Complete returns the event with the ID and the time that it lacks.
+func (e Event) Complete(newID func(now time.Time) string, now time.Time) Event {
+	if e.ID == "" {
+		e.ID = newID(now)
+	}
+	e.At = Timestamp(cmp.Or(e.At, now))
+	return e
+}
+
+// Latest returns the latest event of each type and step, in the order of the
+// events, which is the order in which they were appended.
+func Latest(events []Event) []Event {
+	type key struct{ eventType, step string }
+	seen := map[key]bool{}
+	var latest []Event
+	for _, e := range slices.Backward(events) {
+		if k := (key{e.Type, e.Step}); !seen[k] {
+			seen[k] = true
+			latest = append(latest, e)
+		}
+	}
+	slices.Reverse(latest)
+	return latest
+}
+
+// fulfills reports whether the event is one that a requirement names: by its
+// type in any letter case, by the first words of its type up to a dot, or by
+// its step.
+func (e Event) fulfills(requirement string) bool {
+	wanted := strings.ToLower(requirement)
+	return e.Step == requirement || e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")
+}
+
+// EventQuery selects the events of one version or of one run of a service, in
+// the order they were appended.
 type EventQuery struct {
-	// Service and Number select a version. With a Run they may be left out.
 	Service string
-	Number  int64
-	// Run, when set, leaves out the events of other runs.
-	Run string
-	// After continues behind the event with this ID; behind one that does not
+	// Number selects the events of a version, Run those of a run; with both,
+	// an event has to match both. One of them is required.
+	Number int64
+	Run    string
+	// After continues after the event with this ID. After an ID that does not
 	// exist there is nothing.
 	After string
 	// Limit bounds the page; 0 means DefaultPage.
 	Limit int
+}
+
+// Validate reports what no store may accept.
+func (q EventQuery) Validate() error {
+	if err := ValidateService(q.Service); err != nil {
+		return err
+	}
+	if q.Number == 0 && q.Run == "" {
+		return fmt.Errorf("a query for events of service %s names neither a version nor a run", q.Service)
+	}
+	return nil
 }

@@ -1,26 +1,38 @@
 package builddata
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
+
+// Images knows which image holds which version.
+type Images interface {
+	// Register stores all the images or none of them. Registering the same
+	// image again for the same version updates its digest and run; for
+	// another version it is ErrConflict. A version that does not exist is
+	// ErrNotFound.
+	Register(ctx context.Context, images ...Image) error
+	// Images lists a version's images by region, architecture and id.
+	Images(ctx context.Context, q ImageQuery) ([]Image, error)
+}
 
 // Image is a machine image that holds a version, in one region.
 type Image struct {
 	Service string
 	// Number is the version's.
 	Number int64
-	// Region and ID name it at the provider: "eu-north-1", "ami-0123".
+	// Region and ID name the image at the provider: "eu-north-1", "ami-0123".
 	Region string
 	ID     string
 	// Architecture is the provider's word for it: "x86_64", "arm64".
 	Architecture string
 	// Digest stands for everything the image was made from; two images with
-	// the same digest were made of the same inputs.
+	// the same digest were made from the same inputs.
 	Digest string
-	// Run is the pipe run that baked it; empty outside of one.
+	// Run is the pipe run that baked the image; empty outside of one.
 	Run string
-	// RegisteredAt has microsecond precision and is in UTC; the store sets it.
+	// RegisteredAt is a Timestamp, set by the store.
 	RegisteredAt time.Time
 }
 
@@ -33,6 +45,22 @@ func (i Image) Validate() error {
 		return fmt.Errorf("image %q of service %s: version, region and image id are all required", i.ID, i.Service)
 	}
 	return nil
+}
+
+// Register returns the image as it is to be stored. The existing one is the
+// image with the same region and ID, nil if there is none; if it holds another
+// version, that is ErrConflict.
+func (i Image) Register(existing *Image, now time.Time) (Image, error) {
+	i.RegisteredAt = Timestamp(now)
+	if existing == nil {
+		return i, nil
+	}
+	if existing.Service != i.Service || existing.Number != i.Number {
+		return Image{}, fmt.Errorf("image %s in %s: %w: it holds number %d of service %s and cannot also hold number %d of service %s",
+			i.ID, i.Region, ErrConflict, existing.Number, existing.Service, i.Number, i.Service)
+	}
+	i.RegisteredAt = existing.RegisteredAt
+	return i, nil
 }
 
 // ImageQuery selects the images of one version.

@@ -3,20 +3,20 @@ package builddata
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
 
 // Promotions remembers which version was put at which stage.
 type Promotions interface {
-	// Promote puts a version at a stage. One that is there already, as the
-	// latest, stays with its first time, if it may still be there. A version that may not be is a
-	// *RequirementError or a *RevokedError, and one that does not exist is
-	// ErrNotFound.
+	// Promote puts a version at a stage, as Promotion.Evaluate decides. A
+	// version that does not exist is ErrNotFound.
 	Promote(ctx context.Context, p Promotion) (Promotion, error)
 	// Promotions lists the promotions of a service, the latest first.
 	Promotions(ctx context.Context, q PromotionQuery) ([]Promotion, error)
+	// LatestPromotions lists the latest promotion to each stage of a service,
+	// by stage.
+	LatestPromotions(ctx context.Context, service string) ([]Promotion, error)
 }
 
 // Promotion says that a version has reached a stage.
@@ -26,14 +26,96 @@ type Promotion struct {
 	Number int64
 	// Stage is a named point that versions are promoted to: "passed_test", "prod".
 	Stage string
-	// Requires are what must have happened to the version: the What of an
-	// event, in any letter case, or the first words of it up to a dot, or its
-	// Step. The latest event of each such step must have succeeded.
+	// Requires are what must have happened to the version. Each is the Type of
+	// an event, in any letter case, or the first words of a type up to a dot, or
+	// the name of a step. The latest event of each such type and step must have
+	// succeeded.
 	Requires []string
 	// Run is the pipe run it happened in; empty outside of one.
 	Run string
-	// At has microsecond precision and is in UTC; the store sets it.
+	// At is a Timestamp, set by the store.
 	At time.Time
+}
+
+// Validate reports what no store may accept.
+func (p Promotion) Validate() error {
+	if err := ValidateService(p.Service); err != nil {
+		return err
+	}
+	if p.Number < 1 {
+		return fmt.Errorf("a promotion of service %s names no version", p.Service)
+	}
+	return ValidateName("stage", p.Stage)
+}
+
+// Evidence is what the repository knows that decides whether a version may be
+// promoted.
+type Evidence struct {
+	Version Version
+	// Events are all events of the version, or at least the Latest of them.
+	Events []Event
+	// Runs are the runs of the version, in any order.
+	Runs []Run
+	// Current is the latest promotion to the stage, nil if there is none.
+	Current *Promotion
+}
+
+// Evaluate decides whether a version may be promoted. A revoked version is a
+// *RevokedError; requirements that are not met are a *RequirementError. If the
+// version is already the latest at the stage, it returns that promotion and
+// false: there is nothing to store. That the version is there does not exempt
+// it from the requirements.
+func (p Promotion) Evaluate(e Evidence, now time.Time) (result Promotion, changed bool, err error) {
+	if _, err := Usable(e.Version); err != nil {
+		return Promotion{}, false, err
+	}
+	if unmet := p.unmet(e); len(unmet) > 0 {
+		return Promotion{}, false, &RequirementError{Version: e.Version, Stage: p.Stage, Unmet: unmet}
+	}
+	if e.Current != nil && e.Current.Number == p.Number {
+		return *e.Current, false, nil
+	}
+	p.At = Timestamp(now)
+	return p, true, nil
+}
+
+// unmet lists the requirements that are not met, each with what is the case.
+func (p Promotion) unmet(e Evidence) (unmet []string) {
+	if r := firstUntraceable(e.Runs); r != nil {
+		unmet = append(unmet, "it cannot be traced to a pushed revision: "+r.Untraceable)
+	}
+	latest := Latest(e.Events)
+	for _, requirement := range p.Requires {
+		found := false
+		for _, event := range latest {
+			if !event.fulfills(requirement) {
+				continue
+			}
+			found = true
+			if event.Status != Succeeded {
+				name := event.Step
+				if name == "" {
+					name = event.Type
+				}
+				unmet = append(unmet, fmt.Sprintf("%s: %s %s", requirement, name, event.Status))
+			}
+		}
+		if !found {
+			unmet = append(unmet, fmt.Sprintf("%s has not happened to it", requirement))
+		}
+	}
+	return unmet
+}
+
+// firstUntraceable is the earliest run that is not tied to a pushed revision.
+func firstUntraceable(runs []Run) *Run {
+	var first *Run
+	for i := range runs {
+		if runs[i].Untraceable != "" && (first == nil || runs[i].ID < first.ID) {
+			first = &runs[i]
+		}
+	}
+	return first
 }
 
 // PromotionQuery selects promotions, the latest first.
@@ -51,7 +133,7 @@ type PromotionQuery struct {
 type RequirementError struct {
 	Version Version
 	Stage   string
-	// Unmet are the requirements that are not met, each with what is so instead.
+	// Unmet are the requirements that are not met, each with what is the case.
 	Unmet []string
 }
 
@@ -62,19 +144,3 @@ func (e *RequirementError) Error() string {
 
 // Unwrap makes the error match ErrConflict.
 func (e *RequirementError) Unwrap() error { return ErrConflict }
-
-var stagePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
-// Validate reports what no store may accept.
-func (p Promotion) Validate() error {
-	if err := ValidateService(p.Service); err != nil {
-		return err
-	}
-	if p.Number < 1 {
-		return fmt.Errorf("a promotion of %s names no version", p.Service)
-	}
-	if !stagePattern.MatchString(p.Stage) {
-		return fmt.Errorf("stage %q: use 1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit", p.Stage)
-	}
-	return nil
-}

@@ -102,11 +102,11 @@ func parts(name string) (p [3]int64, err error) {
 	}
 	fields := strings.Split(name, ".")
 	if len(fields) != len(p) {
-		return p, fmt.Errorf("version %q has not the form N.N.N", name)
+		return p, fmt.Errorf("version %q does not have the form N.N.N", name)
 	}
 	for i, field := range fields {
 		if p[i], err = strconv.ParseInt(field, 10, 64); err != nil {
-			return p, fmt.Errorf("version %q has not the form N.N.N: %w", name, err)
+			return p, fmt.Errorf("version %q does not have the form N.N.N: %w", name, err)
 		}
 	}
 	return p, nil

@@ -57,11 +57,11 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 			if lost == nil {
 				t.Fatalf("told\n%s\nwant that a run is lost", told)
 			}
-			run, err := s.store.Run(t.Context(), lost[1])
+			run, err := s.store.Run(t.Context(), service, lost[1])
 			if err != nil || run.Status != builddata.Lost {
 				t.Fatalf("got %+v and %v, want a lost run", run, err)
 			}
-			events, err := s.store.Events(t.Context(), builddata.EventQuery{Run: run.ID, Limit: 1000})
+			events, err := s.store.Events(t.Context(), builddata.EventQuery{Service: service, Run: run.ID, Limit: 1000})
 			if err != nil || !slices.ContainsFunc(events, func(e builddata.Event) bool { return e.Step == at.step && e.Status == builddata.Lost }) {
 				t.Errorf("got %+v and %v, want an event that %q is lost", events, err, at.step)
 			}

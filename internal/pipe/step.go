@@ -292,7 +292,7 @@ func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
 	}
 	r.Recorder.Event(builddata.Event{
 		ID: r.NewID(), Service: r.Request.Run.Service, Number: number, Run: r.Request.Run.ID, Step: step.Name,
-		What: strings.ToLower(step.Task), Where: r.Request.Run.Holder, Status: status, Message: clip(message, maxMessage), Report: s.Report, Outputs: s.Outputs,
+		Type: strings.ToLower(step.Task), Location: r.Request.Run.Holder, Status: status, Message: clip(message, maxMessage), Report: s.Report, Outputs: s.Outputs,
 		At: r.Clock.Now().UTC().Truncate(time.Microsecond),
 	})
 }

@@ -111,7 +111,7 @@ func TestErrors(t *testing.T) {
 		}, rollout.Stopped, "1"},
 		{"Aborted", one, nil, func(s *stage) error {
 			m, _ := s.process(at(45, "Health", func() fault {
-				_ = s.store.RequestAbort(context.Background(), s.look().Open.ID, "ada")
+				_ = s.store.RequestAbort(context.Background(), web.Service, s.look().Open.ID, "ada")
 				return none
 			}))
 			return s.apply(m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
@@ -196,7 +196,7 @@ func TestRefusals(t *testing.T) {
 		}
 		// The rollout is gone on with while the abortion waits, and it is
 		// asked for too late.
-		s.store.deaf = true
+		s.store.unheard = true
 		_, abortErr = aborter.Abort(t.Context(), web)
 		if abortErr == nil {
 			t.Fatal("got no error")

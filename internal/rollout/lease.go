@@ -70,7 +70,7 @@ func (m *Manager) hold(ctx context.Context, id cluster.ID) (*held, error) {
 // acquire takes the lease of a cluster if nobody has it.
 func (m *Manager) acquire(ctx context.Context, id cluster.ID) (*held, error) {
 	asked := m.Clock.Now()
-	lease, err := m.Store.Acquire(ctx, leaseName(id, m.Region), m.Holder, leaseTTL)
+	lease, err := m.Store.Acquire(ctx, builddata.LeaseRequest{Service: id.Service, Name: leaseName(id, m.Region), Holder: m.Holder, TTL: leaseTTL})
 	if err != nil {
 		return nil, err
 	}

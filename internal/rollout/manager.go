@@ -69,7 +69,7 @@ func (m *Manager) look(ctx context.Context, lease *held, id cluster.ID) (p Pictu
 		p.Estate, err = decodeResult(*p.Last)
 		return p, nil, err
 	}
-	open, err := m.Store.Rollout(ctx, p.Last.ID)
+	open, err := m.Store.Rollout(ctx, id.Service, p.Last.ID)
 	if err != nil {
 		return p, nil, err
 	}
@@ -318,8 +318,8 @@ func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan 
 	}
 	if err == nil {
 		err = m.Store.Append(ctx, builddata.Event{
-			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, What: "deploy",
-			Where: id.Environment, Status: status, Message: message,
+			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, Type: "deploy",
+			Location: id.Environment, Status: status, Message: message,
 		})
 	}
 	if err != nil {

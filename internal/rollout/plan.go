@@ -40,6 +40,9 @@ type Estate struct {
 	Left []Side
 }
 
+// empty reports whether nothing is left of the cluster.
+func (e Estate) empty() bool { return e.Serving == nil && e.Kept == nil && len(e.Left) == 0 }
+
 // Plan is everything that is needed to go on with a rollout, or to take it
 // back. It is stored before the first step and never changes.
 type Plan struct {

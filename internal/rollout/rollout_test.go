@@ -290,9 +290,9 @@ func TestUndo_OfAListener(t *testing.T) {
 
 func TestUndo_RevokedVersion(t *testing.T) {
 	s := begun(t, quick(), spec("1"), spec("2"))
-	v := s.store.versions["1"]
-	v.Revocation = &builddata.Revocation{At: noon, Reason: "leaks"}
-	s.store.versions["1"] = v
+	if _, err := s.store.Revoke(t.Context(), web.Service, "1", "leaks"); err != nil {
+		t.Fatal(err)
+	}
 	m, _ := s.process(nil)
 	if _, err := m.Undo(t.Context(), web); err == nil || !strings.Contains(err.Error(), "leaks") {
 		t.Errorf("got %v, want it refused because the version was revoked", err)
@@ -324,10 +324,12 @@ func TestHistory_TellsEachRolloutOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []builddata.Status
-	for _, e := range s.store.events {
-		if e.Number == 2 {
-			got = append(got, e.Status)
-		}
+	events, err := s.store.Events(t.Context(), builddata.EventQuery{Service: web.Service, Number: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		got = append(got, e.Status)
 	}
 	if want := []builddata.Status{builddata.Started, builddata.Succeeded}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -196,7 +196,7 @@ func (v *simulation) act(depth int) error {
 	case n < 19:
 		doing = "ask for an abort"
 		if open := v.look().Open; open != nil {
-			err = v.store.RequestAbort(ctx, open.ID, "somebody")
+			err = v.store.RequestAbort(ctx, web.Service, open.ID, "ada")
 		}
 	default:
 		doing, v.halved = "destroy", true
@@ -311,7 +311,7 @@ func TestSimulation(t *testing.T) {
 					failed.Add(1)
 					t.Errorf("ROLLOUT_SEED=%d: %v", seed, err)
 				}
-				rollouts.Add(int64(len(v.store.rollouts)))
+				rollouts.Add(int64(len(v.store.rollouts())))
 				checks.Add(int64(v.checks))
 			}
 		})

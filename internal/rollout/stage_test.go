@@ -102,9 +102,17 @@ func newStage(seed byte) *stage {
 	s := &stage{clock: c, world: newWorld(c), store: newMemory(c), entropy: rand.NewChaCha8([32]byte{seed})}
 	for _, version := range []string{"1", "2", "3"} {
 		s.world.behaviour[version] = behaviour{start: time.Second}
-		s.store.versions[version] = builddata.Version{Service: web.Service, Number: int64(version[0] - '0'), Name: version}
+		s.allocate(version)
 	}
 	return s
+}
+
+// allocate allocates the next version of the service, which is to have a name.
+func (s *stage) allocate(name string) {
+	v, err := s.store.Allocate(context.Background(), builddata.Allocation{Service: web.Service, Scheme: builddata.Sequence})
+	if err != nil || v.Name != name {
+		panic(fmt.Sprintf("got version %s and %v, want %s", v.Name, err, name))
+	}
 }
 
 // process starts a process. A nil fault lets every call through.
@@ -196,14 +204,8 @@ func (s *stage) check(call string) {
 			s.world.breaks("after %s: generation %s is in no record", call, name)
 		}
 	}
-	open := 0
-	for _, r := range s.store.rollouts {
-		if r.Status == builddata.Started {
-			open++
-		}
-	}
-	if open > 1 {
-		s.world.breaks("after %s: %d rollouts are open", call, open)
+	if open := s.store.open(); len(open) > 1 {
+		s.world.breaks("after %s: %d rollouts are open", call, len(open))
 	}
 }
 
@@ -253,7 +255,7 @@ func (s *stage) converged(want string) error {
 			wrong("%s forwards to %v", key, place.weights)
 		}
 	}
-	if l := s.store.leases[leaseName]; l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
+	if l := s.store.lease(); l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
 		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)
 	}
 	// What was changed in place is not in the record.
@@ -290,7 +292,7 @@ func (s *stage) converged(want string) error {
 // journals reports journals that contradict themselves: a step that was done
 // must have begun, one that is about to be done must not be under way.
 func (s *stage) journals() error {
-	for _, r := range s.store.rollouts {
+	for _, r := range s.store.rollouts() {
 		began := map[string]bool{}
 		for _, e := range r.Entries {
 			switch {

@@ -58,7 +58,7 @@ func Steps(r builddata.Rollout) ([]StepState, error) {
 
 // AtWork returns the lease of a cluster, and whether somebody has it now.
 func (m *Manager) AtWork(ctx context.Context, id cluster.ID) (builddata.Lease, bool, error) {
-	lease, err := m.Store.Lease(ctx, leaseName(id, m.Region))
+	lease, err := m.Store.Lease(ctx, id.Service, leaseName(id, m.Region))
 	if errors.Is(err, builddata.ErrNotFound) {
 		return lease, false, nil
 	}

@@ -75,7 +75,7 @@ func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Estate, error) {
 		return p.Estate, err
 	}
 	rollout := p.Open.ID
-	if err := m.Store.RequestAbort(ctx, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
+	if err := m.Store.RequestAbort(ctx, id.Service, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
 		return p.Estate, err
 	}
 	for {
@@ -105,7 +105,7 @@ func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Estate, error) {
 
 // tookBack is the error if a rollout that is at its end was not taken back.
 func (m *Manager) tookBack(ctx context.Context, id cluster.ID, rollout string) error {
-	r, err := m.Store.Rollout(ctx, rollout)
+	r, err := m.Store.Rollout(ctx, id.Service, rollout)
 	if err == nil && r.Status == builddata.Succeeded && r.ToVersion != "" {
 		err = fmt.Errorf("rollout %s of cluster %s came to its end before it could be taken back: version %s serves; go back with \"delivery rollout undo %s\"", rollout, id, r.ToVersion, id)
 	}

@@ -325,7 +325,7 @@ func (w *walk) aborted(ctx context.Context) error {
 	if w.undoing || w.settled() {
 		return nil
 	}
-	r, err := w.Store.Rollout(ctx, w.id)
+	r, err := w.Store.Rollout(ctx, w.cluster.Service, w.id)
 	if err != nil {
 		return &repositoryError{err}
 	}
@@ -364,7 +364,7 @@ func (w *walk) end(ctx context.Context, status builddata.Status, estate Estate) 
 	if err != nil {
 		return &repositoryError{err}
 	}
-	if err := w.Store.End(ctx, w.lease.lease, w.id, status, result); err != nil {
+	if err := w.Store.End(ctx, w.lease.lease, w.id, builddata.Ending{Status: status, Result: result, Gone: estate.empty()}); err != nil {
 		return &repositoryError{err}
 	}
 	w.tell(ctx, w.id, w.cluster, w.plan, status)

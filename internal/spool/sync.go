@@ -9,107 +9,105 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// Synced is what became of one journal.
+// Synced is what became of one spool file.
 type Synced struct {
 	// Run is the run as it is known now.
 	Run builddata.Run
-	// Entries is how many records were sent.
-	Entries int
-	// Lost names the steps that were at work when the runner died.
-	Lost []string
-	// Unknown is the version that the caller had brought, if there was none of
-	// that name; the run is on record without one.
-	Unknown string
+	// Records is how many records were sent.
+	Records int
+	// LostSteps names the steps that were running when the runner died.
+	LostSteps []string
+	// UnknownVersion is the version that the run was for, if no version of that
+	// name existed; the run is recorded without one.
+	UnknownVersion string
 }
 
 // Sync sends what dead runs and outages have left in a folder, the oldest run
-// first. A run that has no end died with its runner, since nobody holds its
-// journal any more: it is recorded as lost at the time of its last record. The
-// journals of runs that go on are passed over.
+// first. A run without an end died with its runner, since its spool file is not
+// locked: it is recorded as lost at the time of its last record. The spool files
+// of runs in progress are skipped.
 func Sync(ctx context.Context, folder string, repository Repository) ([]Synced, error) {
-	paths, err := filepath.Glob(filepath.Join(folder, "*"+extension)) // sorted, as the runs' ids are
+	paths, err := filepath.Glob(filepath.Join(folder, "*"+extension)) // sorted, as the ids of runs are
 	if err != nil {
 		return nil, err
 	}
 	var all []Synced
 	var errs []error
 	for _, path := range paths {
-		synced, err := syncOne(ctx, path, repository)
+		synced, err := syncFile(ctx, path, repository)
 		switch {
-		case errors.Is(err, errHeld), errors.Is(err, os.ErrNotExist):
+		case errors.Is(err, errInProgress), errors.Is(err, os.ErrNotExist):
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s stays as it is: %w", path, err))
-		case synced.Entries > 0:
+			errs = append(errs, fmt.Errorf("%s is kept as it is: %w", path, err))
+		case synced.Records > 0:
 			all = append(all, synced)
 		}
 	}
 	return all, errors.Join(errs...)
 }
 
-func syncOne(ctx context.Context, path string, repository Repository) (s Synced, err error) {
-	lock, err := hold(path)
+func syncFile(ctx context.Context, path string, repository Repository) (s Synced, err error) {
+	lock, err := lockFile(path)
 	if err != nil {
 		return s, err
 	}
 	defer lock.Unlock() //nolint:errcheck // the system does so at the end of the process
-	entries, err := read(path)
+	records, err := read(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return s, errors.Join(err, os.Remove(path+".lock")) // somebody else was first
+		return s, errors.Join(err, os.Remove(path+".lock")) // another process was first
 	}
 	if err != nil {
 		return s, err
 	}
-	end, lost := obituary(entries)
-	s.Lost = lost
-	entries = append(entries, end...)
-	s.Entries = len(entries)
-	if _, err := deliver(ctx, repository, entries); err != nil {
+	lost, steps := lostRecords(records)
+	s.LostSteps = steps
+	records = append(records, lost...)
+	s.Records = len(records)
+	if _, err := deliver(ctx, repository, records); err != nil {
 		return s, err
 	}
-	for _, e := range entries {
-		if e.Run == nil {
+	for _, r := range records {
+		if r.Run == nil {
 			continue
 		}
-		s.Run = *e.Run
-		if s.Run.Number, err = number(ctx, repository, s.Run.Service, e.Version, s.Run.Number, s.Run.StartedAt); err != nil {
+		s.Run = *r.Run
+		if s.Run.Number, err = number(ctx, repository, s.Run.Service, r.Version, s.Run.Number, s.Run.StartedAt); err != nil {
 			return s, err
 		}
-		if s.Unknown = ""; s.Run.Number == 0 {
-			s.Unknown = e.Version
+		if s.UnknownVersion = ""; s.Run.Number == 0 {
+			s.UnknownVersion = r.Version
 		}
 	}
 	return s, remove(path)
 }
 
-// obituary returns what a runner that died could not record any more, and the
-// names of the steps it was at.
-func obituary(entries []entry) (end []entry, lost []string) {
+// lostRecords returns the records that a runner that died could not write any
+// more, and the names of the steps that were running.
+func lostRecords(records []record) (lost []record, steps []string) {
 	var run *builddata.Run
 	var version string
 	var last time.Time
 	open := map[string]builddata.Event{}
 	var order []string
-	for _, e := range entries {
-		if e.Run != nil {
-			run, version, last = e.Run, e.Version, e.Run.SeenAt
+	for _, r := range records {
+		if r.Run != nil {
+			run, version, last = r.Run, r.Version, r.Run.SeenAt
 		}
-		if e.Event == nil {
+		if r.Event == nil {
 			continue
 		}
-		last = e.Event.At
-		if e.Event.Status == builddata.Started {
-			open[e.Event.Step] = *e.Event
-			order = append(order, e.Event.Step)
+		last = r.Event.At
+		if r.Event.Status == builddata.Started {
+			open[r.Event.Step] = *r.Event
+			order = append(order, r.Event.Step)
 		} else {
-			delete(open, e.Event.Step)
+			delete(open, r.Event.Step)
 		}
 	}
-	if run == nil || run.Status != builddata.Started {
+	if run == nil || run.Ended() {
 		return nil, nil
 	}
 	for _, step := range order {
@@ -118,21 +116,16 @@ func obituary(entries []entry) (end []entry, lost []string) {
 			continue
 		}
 		delete(open, step)
-		lost = append(lost, step)
-		// The same ID however often this is computed.
+		steps = append(steps, step)
+		// The ID is the same however often this is computed.
 		event.ID, event.Status, event.At = "lost-"+event.ID, builddata.Lost, last
 		event.Message = "the runner died in this step"
-		end = append(end, entry{Version: version, Event: &event})
+		lost = append(lost, record{Version: version, Event: &event})
 	}
 	over := *run
 	over.Status, over.EndedAt, over.SeenAt, over.Message = builddata.Lost, last, last, "the runner died"
-	if len(lost) > 0 {
-		over.Message = "the runner died at " + strings.Join(lost, ", ")
+	if len(steps) > 0 {
+		over.Message = "the runner died at " + strings.Join(steps, ", ")
 	}
-	return append(end, entry{Version: version, Run: &over}), lost
-}
-
-// NewID returns an id that is unique and sorts by time.
-func NewID(now time.Time) string {
-	return ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
+	return append(lost, record{Version: version, Run: &over}), steps
 }

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 )
+
+const eventColumns = `id, service, coalesce(number, 0), run, step, type, location, status, reason, message, report, outputs, at`
 
 // Append implements builddata.Events.
 func (s *Store) Append(ctx context.Context, events ...builddata.Event) error {
@@ -20,25 +21,23 @@ func (s *Store) Append(ctx context.Context, events ...builddata.Event) error {
 		}
 	}
 	return s.write(ctx, "append events", func(tx *sql.Tx) (err error) {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO events (id, service, number, run, step, what, place, status, message, report, outputs, at)
-			VALUES (?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO events
+			(id, service, number, run, step, type, location, status, reason, message, report, outputs, at)
+			VALUES (?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (service, id) DO NOTHING`)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, insert.Close()) }()
-		now := s.now()
+		now := s.clock.Now()
 		for _, e := range events {
-			if e.ID == "" {
-				e.ID = ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
-			}
-			if e.At.IsZero() {
-				e.At = now
-			}
+			e = e.Complete(id.New, now)
 			outputs, err := toObject(e.Outputs)
 			if err != nil {
 				return err
 			}
-			if _, err := insert.ExecContext(ctx, e.ID, e.Service, e.Number, e.Run, e.Step, e.What, e.Where, string(e.Status), e.Message, e.Report, outputs, toMicros(e.At)); err != nil {
+			_, err = insert.ExecContext(ctx, e.ID, e.Service, e.Number, e.Run, e.Step, e.Type, e.Location, string(e.Status), e.Reason,
+				e.Message, e.Report, outputs, toMicros(e.At))
+			if err != nil {
 				return err
 			}
 		}
@@ -46,25 +45,35 @@ func (s *Store) Append(ctx context.Context, events ...builddata.Event) error {
 	})
 }
 
-const eventColumns = `id, service, coalesce(number, 0), run, step, what, place, status, message, report, outputs, at`
-
 // Events implements builddata.Events.
 func (s *Store) Events(ctx context.Context, q builddata.EventQuery) ([]builddata.Event, error) {
-	// Each by its own index, so that the cost does not grow with the history.
-	selects, doing := `service = ?1 AND number = ?2 AND (?3 = '' OR run = ?3)`, "list the events of "+q.Service
-	if q.Service == "" && q.Number == 0 && q.Run != "" {
-		selects, doing = `(?1 = '' OR ?2 = 0) AND run != '' AND run = ?3`, "list the events of run "+q.Run
+	if err := q.Validate(); err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
 	}
-	return list(ctx, s, doing, scanEvent, `SELECT `+eventColumns+` FROM events WHERE `+selects+`
-		  AND seq > CASE ?4 WHEN '' THEN 0 ELSE (SELECT seq FROM events WHERE id = ?4) END
-		ORDER BY seq LIMIT ?5`,
-		q.Service, q.Number, q.Run, q.After, page(q.Limit))
+	query, args := eventsQuery(q)
+	return list(ctx, s, "list the events of "+q.Service, scanEvent, query, args...)
+}
+
+func eventsQuery(q builddata.EventQuery) (query string, args []any) {
+	from := selection{from: "events", orderBy: "seq"}
+	from.and("service = ?", q.Service)
+	if q.Number != 0 {
+		from.and("number = ?", q.Number)
+	}
+	if q.Run != "" {
+		from.and("run != '' AND run = ?", q.Run)
+	}
+	if q.After != "" {
+		from.and("seq > (SELECT seq FROM events WHERE service = ? AND id = ?)", q.Service, q.After)
+	}
+	return from.query(eventColumns, q.Limit)
 }
 
 func scanEvent(r row) (e builddata.Event, err error) {
 	var at int64
 	var outputs string
-	if err = r.Scan(&e.ID, &e.Service, &e.Number, &e.Run, &e.Step, &e.What, &e.Where, &e.Status, &e.Message, &e.Report, &outputs, &at); err != nil {
+	err = r.Scan(&e.ID, &e.Service, &e.Number, &e.Run, &e.Step, &e.Type, &e.Location, &e.Status, &e.Reason, &e.Message, &e.Report, &outputs, &at)
+	if err != nil {
 		return builddata.Event{}, err
 	}
 	e.At = fromMicros(at)
@@ -74,7 +83,7 @@ func scanEvent(r row) (e builddata.Event, err error) {
 	return e, nil
 }
 
-// toObject encodes a map; nothing is the empty text.
+// toObject encodes a map; an empty one is the empty text.
 func toObject(m map[string]string) (string, error) {
 	if len(m) == 0 {
 		return "", nil

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,26 +10,23 @@ import (
 )
 
 // Acquire implements builddata.Leases.
-func (s *Store) Acquire(ctx context.Context, name, holder string, ttl time.Duration) (builddata.Lease, error) {
-	if err := builddata.ValidateLease(name, holder, ttl); err != nil {
+func (s *Store) Acquire(ctx context.Context, r builddata.LeaseRequest) (l builddata.Lease, err error) {
+	if err := r.Validate(); err != nil {
 		return builddata.Lease{}, fmt.Errorf("acquire a lease: %w", err)
 	}
-	var l builddata.Lease
-	err := s.write(ctx, "acquire a lease", func(tx *sql.Tx) error {
-		last, err := latestLease(ctx, tx, name)
+	err = s.write(ctx, "acquire a lease", func(tx *sql.Tx) error {
+		latest, err := latestLease(ctx, tx, r.Service, r.Name)
 		if err != nil {
 			return err
 		}
-		// Only now: getting here may have taken long.
-		now := s.now()
-		if held(last) && now.Before(last.ExpiresAt) {
-			return &builddata.HeldError{Lease: last}
+		// The time is read here, because waiting for the lock may have taken long.
+		if l, err = r.Acquire(latest, s.clock.Now()); err != nil {
+			return err
 		}
-		l = builddata.Lease{Name: name, Holder: holder, Token: last.Token + 1, AcquiredAt: now, ExpiresAt: now.Add(ttl).Truncate(time.Microsecond)}
-		_, err = tx.ExecContext(ctx, `INSERT INTO leases (name, holder, token, acquired_at, expires_at) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = excluded.token,
+		_, err = tx.ExecContext(ctx, `INSERT INTO leases (service, name, holder, token, acquired_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (service, name) DO UPDATE SET holder = excluded.holder, token = excluded.token,
 				acquired_at = excluded.acquired_at, expires_at = excluded.expires_at`,
-			l.Name, l.Holder, l.Token, toMicros(l.AcquiredAt), toMicros(l.ExpiresAt))
+			l.Service, l.Name, l.Holder, l.Token, toMicros(l.AcquiredAt), toMicros(l.ExpiresAt))
 		return err
 	})
 	if err != nil {
@@ -40,18 +36,16 @@ func (s *Store) Acquire(ctx context.Context, name, holder string, ttl time.Durat
 }
 
 // Renew implements builddata.Leases.
-func (s *Store) Renew(ctx context.Context, l builddata.Lease, ttl time.Duration) (builddata.Lease, error) {
-	if err := builddata.ValidateLease(l.Name, l.Holder, ttl); err != nil {
-		return builddata.Lease{}, fmt.Errorf("renew a lease: %w", err)
-	}
-	var renewed builddata.Lease
-	err := s.write(ctx, "renew a lease", func(tx *sql.Tx) (err error) {
-		if renewed, err = fence(ctx, tx, l); err != nil {
+func (s *Store) Renew(ctx context.Context, l builddata.Lease, ttl time.Duration) (renewed builddata.Lease, err error) {
+	err = s.write(ctx, "renew a lease", func(tx *sql.Tx) error {
+		latest, err := latestLease(ctx, tx, l.Service, l.Name)
+		if err != nil {
 			return err
 		}
-		renewed.ExpiresAt = s.now().Add(ttl).Truncate(time.Microsecond)
-		_, err = tx.ExecContext(ctx, `UPDATE leases SET expires_at = ? WHERE name = ?`, toMicros(renewed.ExpiresAt), l.Name)
-		return err
+		if renewed, err = l.Renew(latest, ttl, s.clock.Now()); err != nil {
+			return err
+		}
+		return updateLease(ctx, tx, renewed)
 	})
 	if err != nil {
 		return builddata.Lease{}, err
@@ -62,55 +56,58 @@ func (s *Store) Renew(ctx context.Context, l builddata.Lease, ttl time.Duration)
 // Release implements builddata.Leases.
 func (s *Store) Release(ctx context.Context, l builddata.Lease) error {
 	return s.write(ctx, "release a lease", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE leases SET holder = '', expires_at = 0 WHERE name = ? AND token = ?`, l.Name, l.Token)
-		return err
+		latest, err := latestLease(ctx, tx, l.Service, l.Name)
+		if err != nil {
+			return err
+		}
+		released, changed := l.Release(latest)
+		if !changed {
+			return nil
+		}
+		return updateLease(ctx, tx, released)
 	})
 }
 
+func updateLease(ctx context.Context, tx *sql.Tx, l builddata.Lease) error {
+	_, err := tx.ExecContext(ctx, `UPDATE leases SET holder = ?, expires_at = ? WHERE service = ? AND name = ? AND token = ?`,
+		l.Holder, toMicros(l.ExpiresAt), l.Service, l.Name, l.Token)
+	return err
+}
+
 // Lease implements builddata.Leases.
-func (s *Store) Lease(ctx context.Context, name string) (builddata.Lease, error) {
-	var l builddata.Lease
-	err := s.patiently(ctx, "read a lease", func() (err error) {
-		l, err = latestLease(ctx, s.db, name)
+func (s *Store) Lease(ctx context.Context, service, name string) (l builddata.Lease, err error) {
+	err = s.retryBusy(ctx, "read a lease", func() (err error) {
+		l, err = latestLease(ctx, s.db, service, name)
 		return err
 	})
-	if err == nil && !held(l) {
-		err = fmt.Errorf("%s: %w", name, builddata.ErrNotFound)
+	if err == nil && !l.Held() {
+		err = fmt.Errorf("the lease of %s: %w", name, builddata.ErrNotFound)
 	}
 	return l, err
 }
 
-// fence returns l as it is in the repository, or a *builddata.LostError if it
-// was released or taken. One that ended is good as long as nobody took it: no
-// one can have written under a later token.
-func fence(ctx context.Context, tx *sql.Tx, l builddata.Lease) (builddata.Lease, error) {
-	latest, err := latestLease(ctx, tx, l.Name)
+// checkLease reports a lease that was lost as a *builddata.LostError.
+func checkLease(ctx context.Context, tx *sql.Tx, l builddata.Lease) error {
+	latest, err := latestLease(ctx, tx, l.Service, l.Name)
 	if err != nil {
-		return builddata.Lease{}, err
+		return err
 	}
-	if held(latest) && latest.Token == l.Token {
-		return latest, nil
-	}
-	lost := &builddata.LostError{Name: l.Name, Holder: l.Holder}
-	if held(latest) {
-		lost.Now = latest
-	}
-	return builddata.Lease{}, lost
+	return l.Check(latest)
 }
 
-// held reports whether somebody took l and did not release it.
-func held(l builddata.Lease) bool { return l.Holder != "" }
-
-// latestLease returns the last lease of that name: without a holder if it was
+// latestLease returns the latest lease of that name: without a holder if it was
 // released, zero if there never was one.
-func latestLease(ctx context.Context, q querier, name string) (builddata.Lease, error) {
-	var l builddata.Lease
-	var acquiredAt, expiresAt int64
-	err := q.QueryRowContext(ctx, `SELECT name, holder, token, acquired_at, expires_at FROM leases WHERE name = ?`, name).
-		Scan(&l.Name, &l.Holder, &l.Token, &acquiredAt, &expiresAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return builddata.Lease{}, nil
+func latestLease(ctx context.Context, q querier, service, name string) (builddata.Lease, error) {
+	l, err := one(ctx, q, scanLease, `SELECT service, name, holder, token, acquired_at, expires_at FROM leases WHERE service = ? AND name = ?`, service, name)
+	if err != nil || l == nil {
+		return builddata.Lease{}, err
 	}
+	return *l, nil
+}
+
+func scanLease(r row) (l builddata.Lease, err error) {
+	var acquiredAt, expiresAt int64
+	err = r.Scan(&l.Service, &l.Name, &l.Holder, &l.Token, &acquiredAt, &expiresAt)
 	l.AcquiredAt, l.ExpiresAt = fromMicros(acquiredAt), fromMicros(expiresAt)
 	return l, err
 }

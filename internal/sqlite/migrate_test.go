@@ -20,22 +20,6 @@ import (
 
 var midnight = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
-// version1 makes a repository as the first release left it, with one version
-// of web and an event of it.
-func version1(t *testing.T) (path string) {
-	t.Helper()
-	schema, err := os.ReadFile("schema/1.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path = filepath.Join(t.TempDir(), "delivery.db")
-	execute(t, path, "PRAGMA journal_mode = WAL",
-		string(schema)+"; PRAGMA application_id = 1684829810; PRAGMA user_version = 1",
-		fmt.Sprintf(`INSERT INTO versions VALUES ('web', 1, '0.1.0', 'semver', 'run-1', 'abc', '{"branch":"main"}', %d, NULL, NULL, '0.1.0', '')`, midnight.UnixMicro()),
-		fmt.Sprintf(`INSERT INTO events VALUES (1, 'e-1', 'web', 1, 'run-1', 'bake', 'laptop', 'succeeded', 'baked', 'https://example.com/r', %d)`, midnight.UnixMicro()))
-	return path
-}
-
 // execute runs statements as another program would.
 func execute(t *testing.T, path string, statements ...string) {
 	t.Helper()
@@ -53,53 +37,114 @@ func execute(t *testing.T, path string, statements ...string) {
 	}
 }
 
-func TestOpen_Upgrades(t *testing.T) {
-	path := version1(t)
-	check := func(s builddata.Store, token int64) {
-		t.Helper()
-		v, err := s.Version(t.Context(), "web", "0.1.0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(v, builddata.Version{
-			Service: "web", Number: 1, Name: "0.1.0", Scheme: builddata.Semver, Key: "run-1", SourceRevision: "abc",
-			Labels: map[string]string{"branch": "main"}, CreatedAt: midnight,
-		}); diff != "" {
-			t.Errorf("got (-) differs from want (+):\n%s", diff)
-		}
-		events, err := s.Events(t.Context(), builddata.EventQuery{Service: "web", Number: 1})
-		if err != nil || len(events) != 1 || events[0].ID != "e-1" {
-			t.Errorf("got events %v and %v, want e-1", events, err)
-		}
-		l, err := s.Acquire(t.Context(), "web", "ada", time.Minute)
-		if err != nil || l.Token != token {
-			t.Fatalf("got %v and %v, want token %d", l, err, token)
-		}
-		id := fmt.Sprint("r-", token)
-		err = s.Begin(t.Context(), l, builddata.Rollout{
-			ID: id, Service: "web", Environment: "production", Region: fmt.Sprint("region-", token), ToVersion: "0.1.0", Plan: []byte("{}"),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Record(t.Context(), l, id, builddata.Entry{Step: "launch", Phase: builddata.Began}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Release(t.Context(), l); err != nil {
-			t.Fatal(err)
-		}
+// TestOpen_ReadsEverySchema opens a sample of each schema since numbering began
+// and compares everything in it.
+func TestOpen_ReadsEverySchema(t *testing.T) {
+	samples, err := filepath.Glob("testdata/schema-*.sql")
+	if err != nil {
+		t.Fatal(err)
 	}
-	s := open(t, path, clock.NewFake(midnight))
-	check(s, 1)
-	check(open(t, path, clock.NewFake(midnight)), 2) // now of this version
-	v, err := s.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Semver, Bump: builddata.Minor})
-	if err != nil || v.Name != "0.2.0" {
-		t.Errorf("got %q and %v, want 0.2.0", v.Name, err)
+	files, err := filepath.Glob("schema/*.sql")
+	if err != nil || len(samples) != len(files) {
+		t.Fatalf("got %d samples of %d schemas and %v: keep a sample of each", len(samples), len(files), err)
+	}
+	for _, sample := range samples {
+		t.Run(filepath.Base(sample), func(t *testing.T) {
+			text, err := os.ReadFile(sample)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "delivery.db")
+			execute(t, path, "PRAGMA journal_mode = WAL", string(text))
+			s := open(t, path, clock.NewFake(midnight.Add(time.Hour)))
+			want := everything{
+				Services: []string{"api", "web"},
+				Versions: []builddata.Version{
+					{
+						Service: "web", Number: 2, Name: "2026.11.1", Scheme: builddata.Calver, Labels: map[string]string{}, CreatedAt: midnight,
+						Revocation: &builddata.Revocation{At: midnight, Reason: "loses orders"},
+					},
+					{
+						Service: "web", Number: 1, Name: "0.1.0", Scheme: builddata.Semver, Key: "run-1", SourceRevision: "abc",
+						Labels: map[string]string{"branch": "main"}, CreatedAt: midnight,
+					},
+				},
+				Events: []builddata.Event{
+					{
+						ID: "e-1", Service: "web", Run: "r-1", Step: "clean", Type: "setup.clean", Location: "ci-7",
+						Status: builddata.Succeeded, At: midnight,
+					},
+					{
+						ID: "e-2", Service: "web", Number: 1, Run: "r-1", Step: "unit tests", Type: "test.command", Location: "ci-7",
+						Status: builddata.Succeeded, Reason: "cached", Message: "2 tests passed", Report: `{"passed":2}`,
+						Outputs: map[string]string{"url": "https://example.com"}, At: midnight,
+					},
+				},
+				Images: []builddata.Image{{
+					Service: "web", Number: 1, Region: "eu-north-1", ID: "ami-1", Architecture: "arm64", Digest: "sha256:1", Run: "r-1", RegisteredAt: midnight,
+				}},
+				Lease: builddata.Lease{
+					Service: "web", Name: "cluster web/prod in eu-north-1", Holder: "ada@ci-7", Token: 1,
+					AcquiredAt: midnight, ExpiresAt: midnight.Add(time.Minute),
+				},
+				Rollout: builddata.Rollout{
+					ID: "o-1", Service: "web", Environment: "prod", Region: "eu-north-1", ToVersion: "0.1.0", Plan: []byte(`{"format":1}`),
+					Status: builddata.Failed, Result: []byte(`{"format":1}`), Gone: true, AbortRequestedBy: "grace@laptop", StartedAt: midnight, EndedAt: midnight,
+					Entries: []builddata.Entry{
+						{Step: "make_template:web-prod-bcdfghjk", Phase: builddata.Began, At: midnight},
+						{Step: "make_template:web-prod-bcdfghjk", Undo: true, Phase: builddata.Erred, Note: "refused", At: midnight},
+					},
+				},
+				Run: builddata.Run{
+					ID: "r-1", Service: "web", Number: 1, Pipe: "ci", Definition: []byte(`{"format":1,"name":"ci"}`),
+					Context: map[string]string{"owner_team": "fruit"}, To: "bake", Revision: "abc", Holder: "ada@ci-7",
+					Status: builddata.Started, StartedAt: midnight, SeenAt: midnight.Add(time.Second),
+				},
+				Promotions: []builddata.Promotion{{Service: "web", Number: 1, Stage: "passed_test", Requires: []string{"test"}, Run: "r-1", At: midnight}},
+			}
+			if diff := cmp.Diff(readEverything(t, s), want); diff != "" {
+				t.Errorf("got (-) differs from want (+):\n%s", diff)
+			}
+			v, err := s.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Semver, Bump: builddata.Minor})
+			if err != nil || v.Name != "0.2.0" || v.Number != 3 {
+				t.Errorf("got %q, number %d, and %v, want 0.2.0, number 3", v.Name, v.Number, err)
+			}
+		})
 	}
 }
 
-func TestOpen_UpgradesOnceHoweverManyOpen(t *testing.T) {
-	path := version1(t)
+// everything is what the samples hold of the service web.
+type everything struct {
+	Services   []string
+	Versions   []builddata.Version
+	Events     []builddata.Event
+	Images     []builddata.Image
+	Lease      builddata.Lease
+	Rollout    builddata.Rollout
+	Run        builddata.Run
+	Promotions []builddata.Promotion
+}
+
+func readEverything(t *testing.T, s builddata.Store) (e everything) {
+	t.Helper()
+	ctx := t.Context()
+	var errs [8]error
+	e.Services, errs[0] = s.Services(ctx)
+	e.Versions, errs[1] = s.Versions(ctx, builddata.VersionQuery{Service: "web", IncludeRevoked: true})
+	e.Events, errs[2] = s.Events(ctx, builddata.EventQuery{Service: "web", Run: "r-1"})
+	e.Images, errs[3] = s.Images(ctx, builddata.ImageQuery{Service: "web", Number: 1})
+	e.Lease, errs[4] = s.Lease(ctx, "web", "cluster web/prod in eu-north-1")
+	e.Rollout, errs[5] = s.Rollout(ctx, "web", "o-1")
+	e.Run, errs[6] = s.Run(ctx, "web", "r-1")
+	e.Promotions, errs[7] = s.LatestPromotions(ctx, "web")
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestOpen_CreatesOneSchemaUnderContention(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "delivery.db")
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -108,7 +153,7 @@ func TestOpen_UpgradesOnceHoweverManyOpen(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if _, err := s.Version(t.Context(), "web", "0.1.0"); err != nil {
+			if _, err := s.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Sequence}); err != nil {
 				t.Error(err)
 			}
 			if err := s.Close(); err != nil {
@@ -119,10 +164,10 @@ func TestOpen_UpgradesOnceHoweverManyOpen(t *testing.T) {
 	wg.Wait()
 }
 
-// While the upgrade waits for the lock, its holder makes the file one of a
-// newer release.
+// While the creation of the schema waits for the lock, the lock's holder makes
+// the file one of a newer release.
 func TestOpen_RefusesANewerReleaseThatCameBetween(t *testing.T) {
-	path := version1(t)
+	path := filepath.Join(t.TempDir(), "delivery.db")
 	release := holdLock(t, path)
 	hands := &releasing{Fake: clock.NewFake(midnight), f: func() {
 		release()

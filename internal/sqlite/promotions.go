@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
@@ -14,107 +12,89 @@ import (
 const promotionColumns = `service, number, stage, requires, run, at`
 
 // Promote implements builddata.Promotions.
-func (s *Store) Promote(ctx context.Context, p builddata.Promotion) (builddata.Promotion, error) {
+func (s *Store) Promote(ctx context.Context, p builddata.Promotion) (result builddata.Promotion, err error) {
 	doing := fmt.Sprintf("promote number %d of %s to %s", p.Number, p.Service, p.Stage)
 	if err := p.Validate(); err != nil {
 		return builddata.Promotion{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	requires, err := json.Marshal(p.Requires)
-	if err != nil {
-		return builddata.Promotion{}, fmt.Errorf("%s: %w", doing, err)
-	}
 	err = s.write(ctx, doing, func(tx *sql.Tx) error {
-		v, err := scanVersion(tx.QueryRowContext(ctx, `SELECT `+versionColumns+` FROM versions WHERE service = ? AND number = ?`, p.Service, p.Number))
-		if errors.Is(err, sql.ErrNoRows) {
-			return builddata.ErrNotFound
-		}
+		evidence, err := readEvidence(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		if _, err := builddata.Usable(v); err != nil {
+		var changed bool
+		if result, changed, err = p.Evaluate(evidence, s.clock.Now()); err != nil || !changed {
 			return err
 		}
-		unmet, err := s.unmet(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		if len(unmet) > 0 {
-			return &builddata.RequirementError{Version: v, Stage: p.Stage, Unmet: unmet}
-		}
-		latest, err := scanPromotion(tx.QueryRowContext(ctx, `SELECT `+promotionColumns+` FROM promotions WHERE service = ? AND stage = ? ORDER BY seq DESC LIMIT 1`, p.Service, p.Stage))
-		if err == nil && latest.Number == p.Number {
-			p = latest
-			return nil
-		}
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		p.At = s.now()
-		_, err = tx.ExecContext(ctx, `INSERT INTO promotions (service, number, stage, requires, run, at) VALUES (?, ?, ?, ?, ?, ?)`,
-			p.Service, p.Number, p.Stage, string(requires), p.Run, toMicros(p.At))
-		return err
+		return insertPromotion(ctx, tx, result)
 	})
 	if err != nil {
 		return builddata.Promotion{}, err
 	}
-	return p, nil
+	return result, nil
 }
 
-// unmet says which requirements a version does not meet.
-func (s *Store) unmet(ctx context.Context, tx *sql.Tx, p builddata.Promotion) ([]string, error) {
-	var unmet []string
-	var why string
-	err := tx.QueryRowContext(ctx, `SELECT untraceable FROM runs WHERE service = ? AND number = ? AND untraceable != '' ORDER BY id LIMIT 1`, p.Service, p.Number).Scan(&why)
-	switch {
-	case err == nil:
-		unmet = append(unmet, "it cannot be traced to a pushed revision: "+why)
-	case !errors.Is(err, sql.ErrNoRows):
-		return nil, err
+// readEvidence reads what decides whether a version may be promoted.
+func readEvidence(ctx context.Context, tx *sql.Tx, p builddata.Promotion) (e builddata.Evidence, err error) {
+	if e.Version, err = requireVersion(ctx, tx, versionByNumber, p.Service, p.Number); err != nil {
+		return e, err
 	}
-	for _, required := range p.Requires {
-		// The latest of each step. With max(), SQLite takes the other columns
-		// from the row that has it.
-		type outcome struct {
-			step   string
-			status builddata.Status
-		}
-		all, err := collect(ctx, tx, func(r row) (o outcome, err error) {
-			var what string
-			var seq int64
-			err = r.Scan(&what, &o.step, &o.status, &seq)
-			if o.step == "" {
-				o.step = what
-			}
-			return o, err
-		}, `SELECT what, step, status, max(seq) FROM events
-			WHERE service = ?1 AND number = ?2 AND (what = ?4 OR step = ?3 OR substr(what, 1, length(?4) + 1) = ?4 || '.')
-			GROUP BY what, step ORDER BY max(seq)`, p.Service, p.Number, required, strings.ToLower(required))
-		if err != nil {
-			return nil, err
-		}
-		if len(all) == 0 {
-			unmet = append(unmet, fmt.Sprintf("%s has not happened to it", required))
-		}
-		for _, o := range all {
-			if o.status != builddata.Succeeded {
-				unmet = append(unmet, fmt.Sprintf("%s: %s %s", required, o.step, o.status))
-			}
-		}
+	// The latest event of each type and step. With max(), SQLite takes the other
+	// columns from the row that has it.
+	e.Events, err = collect(ctx, tx, func(r row) (event builddata.Event, err error) {
+		var seq int64
+		return event, r.Scan(&event.Type, &event.Step, &event.Status, &seq)
+	}, `SELECT type, step, status, max(seq) FROM events WHERE service = ? AND number = ? GROUP BY type, step ORDER BY max(seq)`, p.Service, p.Number)
+	if err != nil {
+		return e, err
 	}
-	return unmet, nil
+	e.Runs, err = collect(ctx, tx, func(r row) (builddata.Run, error) { return scanRun(r) },
+		`SELECT `+runColumns+` FROM runs WHERE service = ? AND number = ?`, p.Service, p.Number)
+	if err != nil {
+		return e, err
+	}
+	e.Current, err = one(ctx, tx, scanPromotion, `SELECT `+promotionColumns+` FROM promotions
+		WHERE seq = (SELECT promotion FROM stages WHERE service = ? AND stage = ?)`, p.Service, p.Stage)
+	return e, err
+}
+
+func insertPromotion(ctx context.Context, tx *sql.Tx, p builddata.Promotion) error {
+	requires, err := json.Marshal(p.Requires)
+	if err != nil {
+		return err
+	}
+	stored, err := tx.ExecContext(ctx, `INSERT INTO promotions (`+promotionColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
+		p.Service, p.Number, p.Stage, string(requires), p.Run, toMicros(p.At))
+	if err != nil {
+		return err
+	}
+	seq, err := stored.LastInsertId()
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO stages (service, stage, promotion) VALUES (?, ?, ?)
+		ON CONFLICT (service, stage) DO UPDATE SET promotion = excluded.promotion`, p.Service, p.Stage, seq)
+	return err
 }
 
 // Promotions implements builddata.Promotions.
 func (s *Store) Promotions(ctx context.Context, q builddata.PromotionQuery) ([]builddata.Promotion, error) {
-	where, args := `service = ?`, []any{q.Service}
-	if q.Stage != "" {
-		where, args = where+` AND stage = ?`, append(args, q.Stage)
-	}
+	from := selection{from: "promotions", orderBy: "seq DESC"}
+	from.and("service = ?", q.Service)
+	from.equal("stage", q.Stage)
 	if q.Number != 0 {
-		where, args = where+` AND number = ?`, append(args, q.Number)
+		from.and("number = ?", q.Number)
 	}
-	return list(ctx, s, "list the promotions of "+q.Service, scanPromotion,
-		`SELECT `+promotionColumns+` FROM promotions WHERE `+where+` ORDER BY seq DESC LIMIT ?`, append(args, page(q.Limit))...)
+	query, args := from.query(promotionColumns, q.Limit)
+	return list(ctx, s, "list the promotions of "+q.Service, scanPromotion, query, args...)
+}
+
+const latestPromotionsQuery = `SELECT p.service, p.number, p.stage, p.requires, p.run, p.at
+	FROM stages s JOIN promotions p ON p.seq = s.promotion WHERE s.service = ? ORDER BY s.stage`
+
+// LatestPromotions implements builddata.Promotions.
+func (s *Store) LatestPromotions(ctx context.Context, service string) ([]builddata.Promotion, error) {
+	return list(ctx, s, "list the stages of "+service, scanPromotion, latestPromotionsQuery, service)
 }
 
 func scanPromotion(r row) (p builddata.Promotion, err error) {

@@ -1,18 +1,16 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
+	"math"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-const rolloutColumns = `id, service, environment, region, from_version, to_version, plan, status, result, abort_requested_by, started_at, ended_at`
+const rolloutColumns = `id, service, environment, region, from_version, to_version, plan, status, result, gone, abort_requested_by, started_at, ended_at`
 
 // Begin implements builddata.Rollouts.
 func (s *Store) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollout) error {
@@ -21,42 +19,42 @@ func (s *Store) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollou
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return s.write(ctx, doing, func(tx *sql.Tx) error {
-		if _, err := fence(ctx, tx, l); err != nil {
+		if err := checkLease(ctx, tx, l); err != nil {
 			return err
 		}
-		same, err := readRollout(ctx, tx, r.ID)
-		if err == nil {
-			return begunAs(same, r)
-		}
-		if !errors.Is(err, builddata.ErrNotFound) {
-			return err
-		}
-		query, args := rolloutsQuery(builddata.RolloutQuery{Service: r.Service, Environment: r.Environment, Region: r.Region, Open: true})
-		open, err := collect(ctx, tx, scanRollout, query, args...)
+		existing, err := one(ctx, tx, scanRollout, rolloutQuery, r.Service, r.ID)
 		if err != nil {
 			return err
 		}
-		for _, other := range open {
-			return fmt.Errorf("%w: rollout %s of the same cluster, %s in %s in %s, began at %s and is not at its end",
-				builddata.ErrConflict, other.ID, r.Service, r.Environment, r.Region, other.StartedAt.Format(time.RFC3339))
+		query, args := rolloutsQuery(builddata.RolloutQuery{Service: r.Service, Environment: r.Environment, Region: r.Region, Open: true, Limit: 1})
+		open, err := one(ctx, tx, scanRollout, query, args...)
+		if err != nil {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO rollouts
-			(id, service, environment, region, from_version, to_version, plan, status, abort_requested_by, started_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?)`,
-			r.ID, r.Service, r.Environment, r.Region, r.FromVersion, r.ToVersion, r.Plan, string(builddata.Started), toMicros(s.now()))
-		return err
+		begun, changed, err := r.Begin(l, existing, open, s.clock.Now())
+		if err != nil || !changed {
+			return err
+		}
+		return insertRollout(ctx, tx, begun)
 	})
 }
 
-// begunAs reports whether the rollout that is there is the one to begin. Saying
-// yes to a different one would promise a plan that nobody can read again.
-func begunAs(there, r builddata.Rollout) error {
-	if there.Service != r.Service || there.Environment != r.Environment || there.Region != r.Region ||
-		there.FromVersion != r.FromVersion || there.ToVersion != r.ToVersion || !bytes.Equal(there.Plan, r.Plan) {
-		return fmt.Errorf("%w: the id already stands for a rollout of %s in %s in %s from version %q to version %q with a plan of its own",
-			builddata.ErrConflict, there.Service, there.Environment, there.Region, there.FromVersion, there.ToVersion)
+func insertRollout(ctx context.Context, tx *sql.Tx, r builddata.Rollout) error {
+	stored, err := tx.ExecContext(ctx, `INSERT INTO rollouts
+		(id, service, environment, region, from_version, to_version, plan, status, gone, abort_requested_by, started_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, FALSE, '', ?)`,
+		r.ID, r.Service, r.Environment, r.Region, r.FromVersion, r.ToVersion, r.Plan, string(r.Status), toMicros(r.StartedAt))
+	if err != nil {
+		return err
 	}
-	return nil
+	seq, err := stored.LastInsertId()
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO clusters (service, environment, region, rollout, gone) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (service, environment, region) DO UPDATE SET rollout = excluded.rollout, gone = excluded.gone`,
+		r.Service, r.Environment, r.Region, seq, r.Gone)
+	return err
 }
 
 // Record implements builddata.Rollouts.
@@ -66,85 +64,72 @@ func (s *Store) Record(ctx context.Context, l builddata.Lease, id string, e buil
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return s.write(ctx, doing, func(tx *sql.Tx) error {
-		if _, err := fence(ctx, tx, l); err != nil {
-			return err
-		}
-		r, err := readRollout(ctx, tx, id)
+		r, err := rolloutUnder(ctx, tx, l, id)
 		if err != nil {
 			return err
 		}
-		if r.Status != builddata.Started {
-			return ended(r)
+		if e, err = r.Record(e, s.clock.Now()); err != nil {
+			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO rollout_entries (rollout, seq, step, undo, phase, note, at)
-			VALUES (?1, 1 + coalesce((`+lastEntryQuery+`), 0), ?2, ?3, ?4, ?5, ?6)`,
-			id, e.Step, e.Undo, string(e.Phase), e.Note, toMicros(s.now()))
+			SELECT seq, 1 + coalesce((`+lastEntryQuery+`), 0), ?3, ?4, ?5, ?6, ?7 FROM rollouts WHERE service = ?1 AND id = ?2`,
+			l.Service, id, e.Step, e.Undo, string(e.Phase), e.Note, toMicros(e.At))
 		return err
 	})
 }
 
 // End implements builddata.Rollouts.
-func (s *Store) End(ctx context.Context, l builddata.Lease, id string, status builddata.Status, result []byte) error {
+func (s *Store) End(ctx context.Context, l builddata.Lease, id string, e builddata.Ending) error {
 	doing := "end rollout " + id
-	if status != builddata.Succeeded && status != builddata.Failed {
-		return fmt.Errorf("%s: a rollout ends as %s or %s, not as %q", doing, builddata.Succeeded, builddata.Failed, status)
+	if err := e.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return s.write(ctx, doing, func(tx *sql.Tx) error {
-		if _, err := fence(ctx, tx, l); err != nil {
+		r, err := rolloutUnder(ctx, tx, l, id)
+		if err != nil {
 			return err
 		}
-		r, err := readRollout(ctx, tx, id)
-		switch {
-		case err != nil:
+		ended, changed, err := r.End(e, s.clock.Now())
+		if err != nil || !changed {
 			return err
-		case r.Status == status && bytes.Equal(r.Result, result):
-			return nil
-		case r.Status == status:
-			return fmt.Errorf("%w, with another result", ended(r))
-		case r.Status != builddata.Started:
-			return ended(r)
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE rollouts SET status = ?, result = ?, ended_at = ? WHERE id = ?`,
-			string(status), result, toMicros(s.now()), id)
+		_, err = tx.ExecContext(ctx, `UPDATE rollouts SET status = ?, result = ?, gone = ?, ended_at = ? WHERE service = ? AND id = ?`,
+			string(ended.Status), ended.Result, ended.Gone, toMicros(ended.EndedAt), ended.Service, ended.ID)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE clusters SET gone = ? WHERE service = ? AND environment = ? AND region = ?`,
+			ended.Gone, ended.Service, ended.Environment, ended.Region)
 		return err
 	})
 }
 
 // RequestAbort implements builddata.Rollouts.
-func (s *Store) RequestAbort(ctx context.Context, id, by string) error {
-	doing := "request the abort of rollout " + id
-	if by == "" {
-		return fmt.Errorf("%s: it is missing who asks for it", doing)
-	}
-	return s.write(ctx, doing, func(tx *sql.Tx) error {
-		r, err := readRollout(ctx, tx, id)
+func (s *Store) RequestAbort(ctx context.Context, service, id, by string) error {
+	return s.write(ctx, "request the abort of rollout "+id, func(tx *sql.Tx) error {
+		r, err := readRollout(ctx, tx, service, id)
 		if err != nil {
 			return err
 		}
-		if r.Status != builddata.Started {
-			return ended(r)
+		requested, changed, err := r.RequestAbort(by)
+		if err != nil || !changed {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE rollouts SET abort_requested_by = ? WHERE id = ? AND abort_requested_by = ''`, by, id)
+		_, err = tx.ExecContext(ctx, `UPDATE rollouts SET abort_requested_by = ? WHERE service = ? AND id = ?`, requested.AbortRequestedBy, service, id)
 		return err
 	})
 }
 
-// ended says that r is at its end, where that contradicts what was asked for.
-func ended(r builddata.Rollout) error {
-	return fmt.Errorf("%w: it ended at %s and %s", builddata.ErrConflict, r.EndedAt.Format(time.RFC3339), r.Status)
-}
-
 // Rollout implements builddata.Rollouts.
-func (s *Store) Rollout(ctx context.Context, id string) (builddata.Rollout, error) {
-	var r builddata.Rollout
-	err := s.patiently(ctx, "read rollout "+id, func() error {
-		// The rollout and its entries as they were at one time.
+func (s *Store) Rollout(ctx context.Context, service, id string) (r builddata.Rollout, err error) {
+	err = s.retryBusy(ctx, "read rollout "+id, func() error {
+		// The transaction shows the rollout and its entries as they were at one time.
 		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
 			return err
 		}
-		if r, err = readRollout(ctx, tx, id); err == nil {
-			r.Entries, err = collect(ctx, tx, scanEntry, entriesQuery, id)
+		if r, err = readRollout(ctx, tx, service, id); err == nil {
+			r.Entries, err = collect(ctx, tx, scanEntry, entriesQuery, service, id)
 		}
 		return errors.Join(err, tx.Rollback())
 	})
@@ -157,58 +142,76 @@ func (s *Store) Rollout(ctx context.Context, id string) (builddata.Rollout, erro
 // Rollouts implements builddata.Rollouts.
 func (s *Store) Rollouts(ctx context.Context, q builddata.RolloutQuery) ([]builddata.Rollout, error) {
 	query, args := rolloutsQuery(q)
-	return list(ctx, s, "list rollouts", scanRollout, query, args...)
+	return list(ctx, s, "list the rollouts of "+q.Service, scanRollout, query, args...)
 }
 
-// rolloutsQuery has conditions only for what is asked for: one that holds for
-// an empty argument as well would keep SQLite from using an index.
 func rolloutsQuery(q builddata.RolloutQuery) (query string, args []any) {
-	from := "rollouts"
-	var where []string
+	from := selection{from: "rollouts", orderBy: "seq DESC"}
 	if q.Open {
 		// However long the history is, there are few of them.
-		from = "rollouts INDEXED BY rollouts_open"
-		where = append(where, "status = 'started'")
+		from.from = "rollouts INDEXED BY rollouts_open"
+		from.and("status = 'started'")
 	}
-	for _, c := range []struct{ condition, value string }{
-		{"service = ?", q.Service},
-		{"environment = ?", q.Environment},
-		{"region = ?", q.Region},
-		// Nothing is behind a rollout that does not exist.
-		{"seq < (SELECT seq FROM rollouts WHERE id = ?)", q.Before},
-	} {
-		if c.value != "" {
-			where, args = append(where, c.condition), append(args, c.value)
-		}
+	from.and("service = ?", q.Service)
+	from.equal("environment", q.Environment)
+	from.equal("region", q.Region)
+	if q.Before != "" {
+		from.and("seq < (SELECT seq FROM rollouts WHERE service = ? AND id = ?)", q.Service, q.Before)
 	}
-	query = "SELECT " + rolloutColumns + " FROM " + from
-	if len(where) > 0 {
-		query += " WHERE " + strings.Join(where, " AND ")
+	return from.query(rolloutColumns, q.Limit)
+}
+
+// LatestRollouts implements builddata.Rollouts.
+func (s *Store) LatestRollouts(ctx context.Context, q builddata.ClusterQuery) ([]builddata.Rollout, error) {
+	query, args := clustersQuery(q)
+	return list(ctx, s, "list the clusters of "+q.Service, scanRollout, query, args...)
+}
+
+func clustersQuery(q builddata.ClusterQuery) (query string, args []any) {
+	from := selection{from: "clusters c JOIN rollouts r ON r.seq = c.rollout", orderBy: "c.environment, c.region"}
+	if !q.IncludeGone {
+		// However many test environments there were, there are few of them.
+		from.from = "clusters c INDEXED BY clusters_present JOIN rollouts r ON r.seq = c.rollout"
+		from.and("NOT c.gone")
 	}
-	return query + " ORDER BY seq DESC LIMIT ?", append(args, page(q.Limit))
+	from.and("c.service = ?", q.Service)
+	from.equal("c.environment", q.Environment)
+	return from.query("r.id, r.service, r.environment, r.region, r.from_version, r.to_version, NULL, r.status, NULL, r.gone, r.abort_requested_by, r.started_at, r.ended_at", math.MaxInt32)
 }
 
 const (
-	rolloutQuery = `SELECT ` + rolloutColumns + ` FROM rollouts WHERE id = ?`
+	rolloutQuery = `SELECT ` + rolloutColumns + ` FROM rollouts WHERE service = ?1 AND id = ?2`
+	entriesOf    = ` FROM rollout_entries WHERE rollout = (SELECT seq FROM rollouts WHERE service = ?1 AND id = ?2)`
 	// lastEntryQuery is also part of the statement that appends one.
-	lastEntryQuery = `SELECT max(seq) FROM rollout_entries WHERE rollout = ?1`
-	entriesQuery   = `SELECT step, undo, phase, note, at FROM rollout_entries WHERE rollout = ? ORDER BY seq`
+	lastEntryQuery = `SELECT max(seq)` + entriesOf
+	entriesQuery   = `SELECT step, undo, phase, note, at` + entriesOf + ` ORDER BY seq`
 )
 
+// rolloutUnder returns a rollout that is to be changed under a lease.
+func rolloutUnder(ctx context.Context, tx *sql.Tx, l builddata.Lease, id string) (builddata.Rollout, error) {
+	if err := checkLease(ctx, tx, l); err != nil {
+		return builddata.Rollout{}, err
+	}
+	return readRollout(ctx, tx, l.Service, id)
+}
+
 // readRollout returns a rollout without its entries, or builddata.ErrNotFound.
-func readRollout(ctx context.Context, tx *sql.Tx, id string) (builddata.Rollout, error) {
-	r, err := scanRollout(tx.QueryRowContext(ctx, rolloutQuery, id))
-	if errors.Is(err, sql.ErrNoRows) {
+func readRollout(ctx context.Context, tx *sql.Tx, service, id string) (builddata.Rollout, error) {
+	r, err := one(ctx, tx, scanRollout, rolloutQuery, service, id)
+	if err != nil {
+		return builddata.Rollout{}, err
+	}
+	if r == nil {
 		return builddata.Rollout{}, builddata.ErrNotFound
 	}
-	return r, err
+	return *r, nil
 }
 
 func scanRollout(r row) (o builddata.Rollout, err error) {
 	var startedAt int64
 	var endedAt sql.NullInt64
 	err = r.Scan(&o.ID, &o.Service, &o.Environment, &o.Region, &o.FromVersion, &o.ToVersion, &o.Plan,
-		&o.Status, &o.Result, &o.AbortRequestedBy, &startedAt, &endedAt)
+		&o.Status, &o.Result, &o.Gone, &o.AbortRequestedBy, &startedAt, &endedAt)
 	o.StartedAt = fromMicros(startedAt)
 	if endedAt.Valid {
 		o.EndedAt = fromMicros(endedAt.Int64)

@@ -27,11 +27,14 @@ const (
 	// applicationID marks our files in their header ("dlvr"), so that another
 	// program's database is never taken for ours.
 	applicationID = 0x646c7672
-	// schemaVersion counts the files in the folder schema. Those of a release
-	// never change: what the next one needs is a further file.
-	schemaVersion = 3
-	// lockPatience is how long an operation waits for other processes.
-	lockPatience = 30 * time.Second
+	// schemaVersion is the number of the latest file in the folder schema,
+	// firstSchema that of the first. A file that was released never changes:
+	// what the next release needs is a further file. What was written before
+	// firstSchema was never released, and is refused.
+	schemaVersion = 4
+	firstSchema   = 4
+	// lockTimeout is how long an operation waits for other processes.
+	lockTimeout = 30 * time.Second
 )
 
 //go:embed schema/*.sql
@@ -50,10 +53,10 @@ type Store struct {
 
 var _ builddata.Store = (*Store)(nil)
 
-// Open opens the repository at path, making it and its folder if there is
-// none. The file is readable by its owner only (mode 0600). A file that is no
-// build data repository, or one of a newer release, is left as it is and
-// reported as builddata.ErrCorrupt.
+// Open opens the repository at path, creating the file and its folder if they
+// do not exist. The file is readable by its owner only (mode 0600). A file that
+// is not a build data repository, or one of another release's format, is left
+// as it is and reported as builddata.ErrCorrupt.
 func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -62,10 +65,10 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	if err := touch(path); err != nil {
 		return nil, fmt.Errorf("open build data repository %s: %w: %w", path, builddata.ErrUnavailable, err)
 	}
-	// Settings of a connection, not of the file, so they belong in the DSN.
-	// The full sync on every commit is what keeps a number that was handed
-	// out from being handed out again after a power failure; macOS wants to be
-	// told twice.
+	// These are settings of a connection, not of the file, so they belong in
+	// the DSN. The full sync on every commit keeps a number that was handed out
+	// from being handed out again after a power failure; on macOS that takes
+	// fullfsync as well.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)", "fullfsync(1)"},
 		"_txlock": {"immediate"},
@@ -81,7 +84,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	err = s.patiently(ctx, "open", func() (err error) {
+	err = s.retryBusy(ctx, "open", func() (err error) {
 		s.allocation, err = prepareAllocation(ctx, db)
 		return err
 	})
@@ -91,7 +94,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	return s, nil
 }
 
-// touch makes the file with the right mode before SQLite makes it with a wider one.
+// touch creates the file with the right mode before SQLite creates it with a wider one.
 func touch(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -109,7 +112,7 @@ func (s *Store) Close() error { return s.db.Close() }
 // migrate brings the file to schemaVersion. Several processes may do so at once.
 func (s *Store) migrate(ctx context.Context) error {
 	var version int
-	err := s.patiently(ctx, "open", func() (err error) {
+	err := s.retryBusy(ctx, "open", func() (err error) {
 		version, err = s.inspect(ctx, s.db)
 		return err
 	})
@@ -117,7 +120,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	// Not possible inside a transaction, and kept in the file from then on.
-	err = s.patiently(ctx, "open", func() error {
+	err = s.retryBusy(ctx, "open", func() error {
 		_, err := s.db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
 		return err
 	})
@@ -125,11 +128,12 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	return s.write(ctx, "open", func(tx *sql.Tx) error {
-		// Another process may have been first, and of a newer release even.
+		// Another process may have been first, perhaps one of a newer release.
 		version, err := s.inspect(ctx, tx)
 		if err != nil || version == schemaVersion {
 			return err
 		}
+		version = max(version, firstSchema-1)
 		for version < schemaVersion {
 			version++
 			statements, err := schema.ReadFile(fmt.Sprintf("schema/%d.sql", version))
@@ -157,17 +161,16 @@ func (s *Store) inspect(ctx context.Context, q querier) (version int, err error)
 	case err != nil:
 		return 0, err
 	case objects > 0 && id != applicationID:
-		return 0, fmt.Errorf("build data repository %s: %w: it is another program's database; it was left as it is, name another file", s.path, builddata.ErrCorrupt)
+		return 0, fmt.Errorf("build data repository %s: %w: it is another program's database; it was left as it is; name another file",
+			s.path, builddata.ErrCorrupt)
 	case version > schemaVersion:
-		return 0, fmt.Errorf("build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); upgrade this program", s.path, builddata.ErrCorrupt, version, schemaVersion)
+		return 0, fmt.Errorf("build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); upgrade this program",
+			s.path, builddata.ErrCorrupt, version, schemaVersion)
+	case objects > 0 && version < firstSchema:
+		return 0, fmt.Errorf("build data repository %s: %w: it was written by a build from before the first release (schema %d, this release reads %d and later); "+
+			"it was left as it is; move it away to begin a new one, or name another file", s.path, builddata.ErrCorrupt, version, firstSchema)
 	}
 	return version, nil
-}
-
-// querier is what *sql.DB and *sql.Tx have in common.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // write runs f in a transaction that holds the write lock from its beginning.
@@ -178,7 +181,7 @@ func (s *Store) write(ctx context.Context, doing string, f func(tx *sql.Tx) erro
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	}
-	return s.patiently(ctx, doing, func() error {
+	return s.retryBusy(ctx, doing, func() error {
 		tx, err := s.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
@@ -190,9 +193,9 @@ func (s *Store) write(ctx context.Context, doing string, f func(tx *sql.Tx) erro
 	})
 }
 
-// patiently repeats f while another process holds the file, and translates
-// what the driver says into the domain's words.
-func (s *Store) patiently(ctx context.Context, doing string, f func() error) error {
+// retryBusy repeats f while another process holds the file, and translates
+// the driver's errors into the domain's.
+func (s *Store) retryBusy(ctx context.Context, doing string, f func() error) error {
 	start := s.clock.Now()
 	for {
 		err := f()
@@ -203,7 +206,7 @@ func (s *Store) patiently(ctx context.Context, doing string, f func() error) err
 			return s.translate(doing, err)
 		}
 		waited := s.clock.Now().Sub(start)
-		if waited >= lockPatience {
+		if waited >= lockTimeout {
 			return fmt.Errorf("%s: build data repository %s: %w: another process has held its lock for %s; nothing was changed; end that process (\"fuser %s\" names it) and try again",
 				doing, s.path, builddata.ErrUnavailable, waited.Round(time.Second), s.path)
 		}
@@ -229,7 +232,7 @@ func (s *Store) translate(doing string, err error) error {
 	if errors.As(err, &e) {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
-			return fmt.Errorf("%s: build data repository %s: %w: the file is damaged or no SQLite database (%w); it was left as it is; restore it from a backup or name another file",
+			return fmt.Errorf("%s: build data repository %s: %w: the file is damaged or not a SQLite database (%w); it was left as it is; restore it from a backup or name another file",
 				doing, s.path, builddata.ErrCorrupt, err)
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL:
 			return fmt.Errorf("%s: build data repository %s: %w: %w", doing, s.path, builddata.ErrUnavailable, err)
@@ -246,9 +249,6 @@ func (s *Store) translate(doing string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
-
-// now is the store's time, in the precision that is stored.
-func (s *Store) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
 
 func toMicros(t time.Time) int64 { return t.UnixMicro() }
 

@@ -96,6 +96,9 @@ func TestOpen_Refuses(t *testing.T) {
 		{"NewerRelease", func(t *testing.T) string {
 			return foreign(t, "CREATE TABLE v (x); PRAGMA application_id = 1684829810; PRAGMA user_version = 99")
 		}, builddata.ErrCorrupt, "newer release"},
+		{"BeforeTheFirstRelease", func(t *testing.T) string {
+			return foreign(t, "CREATE TABLE v (x); PRAGMA application_id = 1684829810; PRAGMA user_version = 3")
+		}, builddata.ErrCorrupt, "before the first release (schema 3"},
 		{"Folder", func(t *testing.T) string { return t.TempDir() }, builddata.ErrUnavailable, "is a directory"},
 		{"FileInThePath", func(t *testing.T) string { return filepath.Join(write(t, ""), "x", "delivery.db") }, builddata.ErrUnavailable, "not a directory"},
 	}

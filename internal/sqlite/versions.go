@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
@@ -22,7 +21,7 @@ func prepareAllocation(ctx context.Context, db *sql.DB) (a allocation, err error
 		into  **sql.Stmt
 		query string
 	}{
-		{&a.byKey, `SELECT ` + versionColumns + ` FROM versions WHERE key = ?`},
+		{&a.byKey, `SELECT ` + versionColumns + ` FROM versions WHERE service = ? AND key = ?`},
 		{&a.newest, `SELECT number, latest_semver, latest_calver FROM versions WHERE service = ? ORDER BY number DESC LIMIT 1`},
 		{&a.insert, `INSERT INTO versions
 			(service, number, name, scheme, key, source_revision, labels, created_at, latest_semver, latest_calver)
@@ -43,9 +42,9 @@ func (s *Store) Allocate(ctx context.Context, a builddata.Allocation) (builddata
 	var v builddata.Version
 	err := s.write(ctx, "allocate a version of "+a.Service, func(tx *sql.Tx) (err error) {
 		if a.Key != "" {
-			v, err = scanVersion(tx.StmtContext(ctx, s.allocation.byKey).QueryRowContext(ctx, a.Key))
+			v, err = scanVersion(tx.StmtContext(ctx, s.allocation.byKey).QueryRowContext(ctx, a.Service, a.Key))
 			if err == nil {
-				return a.Answers(v)
+				return a.Match(v)
 			}
 			if !errors.Is(err, sql.ErrNoRows) {
 				return err
@@ -61,77 +60,110 @@ func (s *Store) Allocate(ctx context.Context, a builddata.Allocation) (builddata
 }
 
 func (s *Store) allocateNext(ctx context.Context, tx *sql.Tx, a builddata.Allocation) (builddata.Version, error) {
-	var newest int64
-	var semver, calver string
-	err := tx.StmtContext(ctx, s.allocation.newest).QueryRowContext(ctx, a.Service).Scan(&newest, &semver, &calver)
+	var newest builddata.Newest
+	err := tx.StmtContext(ctx, s.allocation.newest).QueryRowContext(ctx, a.Service).Scan(&newest.Number, &newest.Semver, &newest.Calver)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return builddata.Version{}, err
 	}
-	latest := map[builddata.Scheme]string{builddata.Semver: semver, builddata.Calver: calver}
-
-	v := builddata.Version{
-		Service: a.Service, Number: newest + 1, Scheme: a.Scheme, Key: a.Key,
-		SourceRevision: a.SourceRevision, Labels: map[string]string{}, CreatedAt: s.now(),
-	}
-	maps.Copy(v.Labels, a.Labels)
-	if v.Name, err = a.Scheme.Render(v.Number, latest[a.Scheme], a.Bump, v.CreatedAt); err != nil {
+	v, newest, err := newest.Next(a, s.clock.Now())
+	if err != nil {
 		return builddata.Version{}, err
 	}
-	latest[a.Scheme] = v.Name
 	labels, err := json.Marshal(v.Labels)
 	if err != nil {
 		return builddata.Version{}, err
 	}
 	_, err = tx.StmtContext(ctx, s.allocation.insert).ExecContext(ctx, v.Service, v.Number, v.Name, string(v.Scheme), v.Key,
-		v.SourceRevision, string(labels), toMicros(v.CreatedAt), latest[builddata.Semver], latest[builddata.Calver])
+		v.SourceRevision, string(labels), toMicros(v.CreatedAt), newest.Semver, newest.Calver)
 	return v, err
 }
 
+const (
+	versionByName   = `SELECT ` + versionColumns + ` FROM versions WHERE service = ? AND name = ?`
+	versionByNumber = `SELECT ` + versionColumns + ` FROM versions WHERE service = ? AND number = ?`
+)
+
 // Version implements builddata.Versions.
 func (s *Store) Version(ctx context.Context, service, name string) (builddata.Version, error) {
-	var v builddata.Version
-	doing := fmt.Sprintf("read version %s of %s", name, service)
-	err := s.patiently(ctx, doing, func() (err error) {
-		v, err = scanVersion(s.db.QueryRowContext(ctx, `SELECT `+versionColumns+` FROM versions WHERE service = ? AND name = ?`, service, name))
+	return s.readVersion(ctx, fmt.Sprintf("read version %s of %s", name, service), versionByName, service, name)
+}
+
+// VersionByNumber implements builddata.Versions.
+func (s *Store) VersionByNumber(ctx context.Context, service string, number int64) (builddata.Version, error) {
+	return s.readVersion(ctx, fmt.Sprintf("read number %d of %s", number, service), versionByNumber, service, number)
+}
+
+func (s *Store) readVersion(ctx context.Context, doing, query string, args ...any) (v builddata.Version, err error) {
+	err = s.retryBusy(ctx, doing, func() (err error) {
+		v, err = requireVersion(ctx, s.db, query, args...)
 		return err
 	})
-	return v, versionNotFound(doing, err)
+	return v, err
+}
+
+// requireVersion reads the version of a query, or builddata.ErrNotFound.
+func requireVersion(ctx context.Context, q querier, query string, args ...any) (builddata.Version, error) {
+	v, err := one(ctx, q, scanVersion, query, args...)
+	if err != nil {
+		return builddata.Version{}, err
+	}
+	if v == nil {
+		return builddata.Version{}, builddata.ErrNotFound
+	}
+	return *v, nil
 }
 
 // Versions implements builddata.Versions.
 func (s *Store) Versions(ctx context.Context, q builddata.VersionQuery) ([]builddata.Version, error) {
-	return list(ctx, s, "list the versions of "+q.Service, scanVersion, `SELECT `+versionColumns+` FROM versions
-		WHERE service = ?1
-		  AND (?2 = '' OR source_revision = ?2)
-		  AND (?3 OR revoked_at IS NULL)
-		  AND (?4 = 0 OR number < ?4)
-		ORDER BY number DESC LIMIT ?5`,
-		q.Service, q.SourceRevision, q.IncludeRevoked, q.Before, page(q.Limit))
+	from := selection{from: "versions", orderBy: "number DESC"}
+	from.and("service = ?", q.Service)
+	from.equal("source_revision", q.SourceRevision)
+	if !q.IncludeRevoked {
+		from.and("revoked_at IS NULL")
+	}
+	if q.Before != 0 {
+		from.and("number < ?", q.Before)
+	}
+	query, args := from.query(versionColumns, q.Limit)
+	return list(ctx, s, "list the versions of "+q.Service, scanVersion, query, args...)
 }
 
 // Revoke implements builddata.Versions.
-func (s *Store) Revoke(ctx context.Context, service, name, reason string) (builddata.Version, error) {
-	var v builddata.Version
-	doing := fmt.Sprintf("revoke version %s of %s", name, service)
-	err := s.write(ctx, doing, func(tx *sql.Tx) (err error) {
-		v, err = scanVersion(tx.QueryRowContext(ctx, `UPDATE versions
-			SET revoked_at = coalesce(revoked_at, ?), revoked_reason = coalesce(revoked_reason, ?)
-			WHERE service = ? AND name = ? RETURNING `+versionColumns,
-			toMicros(s.now()), reason, service, name))
+func (s *Store) Revoke(ctx context.Context, service, name, reason string) (v builddata.Version, err error) {
+	err = s.write(ctx, fmt.Sprintf("revoke version %s of %s", name, service), func(tx *sql.Tx) error {
+		stored, err := requireVersion(ctx, tx, versionByName, service, name)
+		if err != nil {
+			return err
+		}
+		v = stored.Revoke(reason, s.clock.Now())
+		_, err = tx.ExecContext(ctx, `UPDATE versions SET revoked_at = ?, revoked_reason = ? WHERE service = ? AND number = ?`,
+			toMicros(v.Revocation.At), v.Revocation.Reason, v.Service, v.Number)
 		return err
 	})
-	return v, versionNotFound(doing, err)
+	return v, err
 }
 
-func versionNotFound(doing string, err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("%s: %w", doing, builddata.ErrNotFound)
-	}
-	return err
-}
+// servicesQuery jumps from each name to the next in the indexes, so that it
+// takes as long as there are services, whatever their histories.
+const servicesQuery = `WITH RECURSIVE
+	with_versions(name) AS (
+		SELECT min(service) FROM versions
+		UNION ALL SELECT (SELECT min(service) FROM versions WHERE service > with_versions.name) FROM with_versions WHERE name IS NOT NULL),
+	with_runs(name) AS (
+		SELECT min(service) FROM runs
+		UNION ALL SELECT (SELECT min(service) FROM runs WHERE service > with_runs.name) FROM with_runs WHERE name IS NOT NULL),
+	with_clusters(name) AS (
+		SELECT min(service) FROM clusters
+		UNION ALL SELECT (SELECT min(service) FROM clusters WHERE service > with_clusters.name) FROM with_clusters WHERE name IS NOT NULL)
+	SELECT name FROM with_versions WHERE name IS NOT NULL
+	UNION SELECT name FROM with_runs WHERE name IS NOT NULL
+	UNION SELECT name FROM with_clusters WHERE name IS NOT NULL
+	ORDER BY name`
 
-// row is what *sql.Row and *sql.Rows have in common.
-type row interface{ Scan(into ...any) error }
+// Services implements builddata.Services.
+func (s *Store) Services(ctx context.Context) ([]string, error) {
+	return list(ctx, s, "list the services", func(r row) (name string, err error) { return name, r.Scan(&name) }, servicesQuery)
+}
 
 func scanVersion(r row) (v builddata.Version, err error) {
 	var labels string
@@ -151,40 +183,4 @@ func scanVersion(r row) (v builddata.Version, err error) {
 		v.Revocation = &builddata.Revocation{At: fromMicros(revokedAt.Int64), Reason: reason.String}
 	}
 	return v, nil
-}
-
-// list reads all rows of a query.
-func list[T any](ctx context.Context, s *Store, doing string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	var all []T
-	err := s.patiently(ctx, doing, func() (err error) {
-		all, err = collect(ctx, s.db, scan, query, args...)
-		return err
-	})
-	return all, err
-}
-
-// collect is list for use inside a transaction: it neither tries again nor
-// translates errors.
-func collect[T any](ctx context.Context, q querier, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports it
-	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
-}
-
-func page(limit int) int {
-	if limit <= 0 {
-		return builddata.DefaultPage
-	}
-	return limit
 }

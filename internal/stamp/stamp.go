@@ -234,6 +234,6 @@ func event(r Request, version builddata.Version) builddata.Event {
 	slices.Sort(regions)
 	return builddata.Event{
 		Service: version.Service, Number: version.Number, Run: r.Run,
-		What: Event, Where: strings.Join(slices.Compact(regions), ","),
+		Type: Event, Location: strings.Join(slices.Compact(regions), ","),
 	}
 }

@@ -133,7 +133,7 @@ func (b bench) history(t *testing.T) []string {
 	}
 	var words []string
 	for _, e := range events {
-		words = append(words, fmt.Sprintf("%s %s %s", e.What, e.Where, e.Status))
+		words = append(words, fmt.Sprintf("%s %s %s", e.Type, e.Location, e.Status))
 	}
 	return words
 }

@@ -322,7 +322,7 @@ func TestPromote(t *testing.T) {
 	// What happened is known once it was flushed.
 	c := b.call(args)
 	c.Flush = func(ctx context.Context) error {
-		return b.store.Append(ctx, builddata.Event{ID: "1", Service: "strawberry", Number: v.Number, Run: "01RUN", Step: "t", What: "test.command", Status: builddata.Succeeded})
+		return b.store.Append(ctx, builddata.Event{ID: "1", Service: "strawberry", Number: v.Number, Run: "01RUN", Step: "t", Type: "test.command", Status: builddata.Succeeded})
 	}
 	if got, err := b.do(t, t.Context(), "release.promote", c); err != nil || got.Message != "version 1 is at passed_test" {
 		t.Errorf("got %+v (%v)", got, err)

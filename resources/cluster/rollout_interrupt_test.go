@@ -143,11 +143,11 @@ func (c *chain) interrupt(ctx context.Context, kind rollout.Kind, how stop) erro
 
 // in reports whether the open rollout is in a step.
 func (c *chain) in(ctx context.Context, kind rollout.Kind) bool {
-	open, err := c.env.Store.Rollouts(ctx, builddata.RolloutQuery{Environment: c.name, Open: true})
+	open, err := c.env.Store.Rollouts(ctx, builddata.RolloutQuery{Service: "strawberry", Environment: c.name, Open: true})
 	if err != nil || len(open) == 0 {
 		return false
 	}
-	r, err := c.env.Store.Rollout(ctx, open[0].ID)
+	r, err := c.env.Store.Rollout(ctx, open[0].Service, open[0].ID)
 	if err != nil || len(r.Entries) == 0 {
 		return false
 	}
@@ -183,7 +183,7 @@ func (c *chain) whole(ctx context.Context) error {
 	if !strings.Contains(forwards, " "+aws.ToString(group.AutoScalingGroupName)+"=") || strings.Count(forwards, "strawberry-"+c.name+"-") != 1 {
 		return fmt.Errorf("the listener does\n%s\nwant all of %s to go to %s", forwards, c.name, aws.ToString(group.AutoScalingGroupName))
 	}
-	open, err := c.env.Store.Rollouts(ctx, builddata.RolloutQuery{Environment: c.name, Open: true})
+	open, err := c.env.Store.Rollouts(ctx, builddata.RolloutQuery{Service: "strawberry", Environment: c.name, Open: true})
 	if err == nil && len(open) > 0 {
 		err = fmt.Errorf("rollout %s is not at its end", open[0].ID)
 	}

@@ -164,7 +164,7 @@ func TestAccPipeRun_Killed(t *testing.T) {
 	if !says(lost.ID+" (app, begun at").MatchString(out) || !says("is lost: the runner died at work").MatchString(out) {
 		t.Errorf("the next apply does not say what became of run %s:\n%s", lost.ID, out)
 	}
-	if r, err := s.env.Store.Run(t.Context(), lost.ID); err != nil || r.Status != builddata.Lost {
+	if r, err := s.env.Store.Run(t.Context(), lost.Service, lost.ID); err != nil || r.Status != builddata.Lost {
 		t.Errorf("got %+v and %v on record, want it to be lost", r, err)
 	}
 }

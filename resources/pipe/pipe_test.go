@@ -267,7 +267,7 @@ func TestAccPipeRun(t *testing.T) {
 			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
 		},
 	)
-	if r, err := e.Store.Run(t.Context(), first); err != nil || r.Status != builddata.Succeeded {
+	if r, err := e.Store.Run(t.Context(), "strawberry", first); err != nil || r.Status != builddata.Succeeded {
 		t.Errorf("got %+v and %v of the run of a resource that was destroyed", r, err)
 	}
 }
@@ -412,9 +412,9 @@ main:
 	all := runs(t, e)
 	shown := out + bad + string(state)
 	for _, r := range all {
-		events, err := e.Store.Events(t.Context(), builddata.EventQuery{Run: r.ID, Limit: 100})
+		events, err := e.Store.Events(t.Context(), builddata.EventQuery{Service: "strawberry", Run: r.ID, Limit: 100})
 		fatal(t, err)
-		r, err = e.Store.Run(t.Context(), r.ID)
+		r, err = e.Store.Run(t.Context(), "strawberry", r.ID)
 		fatal(t, err)
 		shown += fmt.Sprintf("%v %+v %s", events, r, r.Definition)
 	}

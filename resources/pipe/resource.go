@@ -97,7 +97,7 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 		Attributes: map[string]schema.Attribute{
 			"id": schema.StringAttribute{
 				Computed: true, PlanModifiers: keep,
-				MarkdownDescription: "Id of the run, as `delivery runs` lists it, which is also what an import takes; `mock` for a mock.",
+				MarkdownDescription: "Id of the run, as `delivery run list` lists it; `mock` for a mock. An import takes `SERVICE/RUN`.",
 			},
 			"folder": schema.StringAttribute{
 				Required: true, PlanModifiers: text, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
@@ -284,7 +284,7 @@ func (m *model) describe(s pipe.Summary) (title, detail string) {
 		b.WriteString("\nState now: nothing was changed, for only mocks were run.\nWhat to do: mend the cause and apply again.")
 		return title, b.String()
 	}
-	fmt.Fprintf(&b, "\nState now: run %s is on record as %s; its section last has been run.\nWhat to do: mend the cause and apply again, which runs the pipe again. \"delivery runs %s\" shows all of this run.", s.Run, s.Status, s.Run)
+	fmt.Fprintf(&b, "\nState now: run %s is on record as %s; its section last has been run.\nWhat to do: mend the cause and apply again, which runs the pipe again. \"delivery run show %s\" shows all of this run.", s.Run, s.Status, s.Run)
 	return title, b.String()
 }
 
@@ -325,7 +325,7 @@ func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
 		return
 	}
-	summary, err := remembered(ctx, store, m.ID.ValueString(), r.Clock.Now())
+	summary, err := remembered(ctx, store, m.Service.ValueString(), m.ID.ValueString(), r.Clock.Now())
 	if errors.Is(err, builddata.ErrNotFound) {
 		resp.State.RemoveResource(ctx)
 		return
@@ -343,8 +343,8 @@ func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 var final = []builddata.Status{builddata.Succeeded, builddata.Failed, builddata.Interrupted}
 
 // remembered is a run as the repository knows it.
-func remembered(ctx context.Context, store builddata.Store, id string, now time.Time) (pipe.Summary, error) {
-	run, err := store.Run(ctx, id)
+func remembered(ctx context.Context, store builddata.Store, service, id string, now time.Time) (pipe.Summary, error) {
+	run, err := store.Run(ctx, service, id)
 	if err != nil {
 		return pipe.Summary{}, err
 	}
@@ -353,21 +353,21 @@ func remembered(ctx context.Context, store builddata.Store, id string, now time.
 		Status: run.State(now), StartedAt: run.StartedAt,
 	}
 	if run.Number > 0 {
-		v, err := store.Versions(ctx, builddata.VersionQuery{Service: run.Service, IncludeRevoked: true, Before: run.Number + 1, Limit: 1})
+		v, err := store.VersionByNumber(ctx, service, run.Number)
 		if err != nil {
 			return s, err
 		}
-		if len(v) == 1 {
-			s.Version = v[0].Name
-		}
+		s.Version = v.Name
 	}
-	events, err := store.Events(ctx, builddata.EventQuery{Run: id, Limit: 100_000})
-	for _, e := range events {
+	for e, err := range builddata.AllEvents(ctx, store, builddata.EventQuery{Service: service, Run: id}) {
+		if err != nil {
+			return s, err
+		}
 		if e.Status != builddata.Started {
-			s.Steps = append(s.Steps, pipe.StepSummary{Name: e.Step, Task: e.What, Status: e.Status, Message: e.Message, Outputs: e.Outputs})
+			s.Steps = append(s.Steps, pipe.StepSummary{Name: e.Step, Task: e.Type, Status: e.Status, Message: e.Message, Outputs: e.Outputs})
 		}
 	}
-	return s, err
+	return s, nil
 }
 
 // Update has nothing to do: it takes over what an import could not know.
@@ -378,6 +378,13 @@ func (r *runResource) Update(_ context.Context, req resource.UpdateRequest, resp
 // Delete forgets the run in the state only; history is not rewritten.
 func (r *runResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
+// ImportState takes SERVICE/RUN.
 func (r *runResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	resource.ImportStatePassthroughID(ctx, path.Root("id"), req, resp)
+	service, run, ok := strings.Cut(req.ID, "/")
+	if !ok || service == "" || run == "" {
+		resp.Diagnostics.AddError("Invalid import id", fmt.Sprintf("Expected SERVICE/RUN, such as strawberry/01KB3ZJ8T0QW4E5R6T7Y8U9I0P, got %q. \"delivery run list\" lists the runs.", req.ID))
+		return
+	}
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("service"), service)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("id"), run)...)
 }

@@ -22,13 +22,13 @@ import (
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // place is a folder of journals and a repository that can be out of reach.
-type place struct {
+type fixture struct {
 	folder string
 	store  builddata.Store
 	down   atomic.Bool
 }
 
-func newPlace(t *testing.T) *place {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.NewFake(noon))
 	if err != nil {
@@ -39,19 +39,19 @@ func newPlace(t *testing.T) *place {
 			t.Error(err)
 		}
 	})
-	return &place{folder: t.TempDir(), store: store}
+	return &fixture{folder: t.TempDir(), store: store}
 }
 
-func (p *place) connect(context.Context) (spool.Repository, error) {
+func (p *fixture) connect(context.Context) (spool.Repository, error) {
 	if p.down.Load() {
 		return nil, builddata.ErrUnavailable
 	}
 	return p.store, nil
 }
 
-func (p *place) begin(t *testing.T, run, version string) *spool.Journal {
+func (p *fixture) begin(t *testing.T, run, version string) *spool.File {
 	t.Helper()
-	j, err := spool.Begin(t.Context(), p.folder, run, version, p.connect, clock.System{})
+	j, err := spool.Create(t.Context(), p.folder, run, version, p.connect, clock.System{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,17 +68,17 @@ func ended(r builddata.Run) builddata.Run {
 }
 
 func event(run string, n int, step string, status builddata.Status) builddata.Event {
-	return builddata.Event{ID: fmt.Sprintf("%s-%d", run, n), Service: "web", Run: run, Step: step, What: "build.command", Status: status, At: noon.Add(time.Duration(n) * time.Second)}
+	return builddata.Event{ID: fmt.Sprintf("%s-%d", run, n), Service: "web", Run: run, Step: step, Type: "build.command", Status: status, At: noon.Add(time.Duration(n) * time.Second)}
 }
 
 // happened lists what the repository knows of a run.
-func (p *place) happened(t *testing.T, run string) []string {
+func (p *fixture) happened(t *testing.T, run string) []string {
 	t.Helper()
-	r, err := p.store.Run(t.Context(), run)
+	r, err := p.store.Run(t.Context(), "web", run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := p.store.Events(t.Context(), builddata.EventQuery{Run: run})
+	events, err := p.store.Events(t.Context(), builddata.EventQuery{Service: "web", Run: run})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func (p *place) happened(t *testing.T, run string) []string {
 	return all
 }
 
-func (p *place) files(t *testing.T) (names []string) {
+func (p *fixture) files(t *testing.T) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(p.folder)
 	if err != nil {
@@ -102,7 +102,7 @@ func (p *place) files(t *testing.T) (names []string) {
 }
 
 func TestJournal(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	j := p.begin(t, "r-1", "")
 	j.Run(started("r-1"))
 	j.Event(event("r-1", 1, "build", builddata.Started))
@@ -127,8 +127,8 @@ func TestJournal(t *testing.T) {
 
 // An outage from beginning to end, for a version that was brought: its number
 // is found once the repository is back.
-func TestJournal_Outage(t *testing.T) {
-	p := newPlace(t)
+func TestFile_Outage(t *testing.T) {
+	p := newFixture(t)
 	v, err := p.store.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Semver, Bump: builddata.Minor})
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestJournal_Outage(t *testing.T) {
 	j.Event(event("r-1", 2, "build", builddata.Succeeded))
 	j.Run(ended(started("r-1")))
 	var unsent *spool.UnsentError
-	if err := j.Close(t.Context()); !errors.As(err, &unsent) || unsent.Entries != 4 || !errors.Is(err, builddata.ErrUnavailable) {
+	if err := j.Close(t.Context()); !errors.As(err, &unsent) || unsent.Records != 4 || !errors.Is(err, builddata.ErrUnavailable) {
 		t.Fatalf("got %v, want that 4 records are unsent", err)
 	}
 	p.down.Store(false)
@@ -163,7 +163,7 @@ func TestJournal_Outage(t *testing.T) {
 func TestSync_UnknownVersion(t *testing.T) {
 	for name, allocate := range map[string]bool{"Never": false, "Later": true} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlace(t)
+			p := newFixture(t)
 			p.down.Store(true)
 			j := p.begin(t, "r-1", "1")
 			begun := started("r-1")
@@ -182,7 +182,7 @@ func TestSync_UnknownVersion(t *testing.T) {
 				}
 			}
 			all, err := spool.Sync(t.Context(), p.folder, p.store)
-			if err != nil || len(all) != 1 || all[0].Unknown != "1" {
+			if err != nil || len(all) != 1 || all[0].UnknownVersion != "1" {
 				t.Errorf("got %+v and %v, want that version 1 is unknown", all, err)
 			}
 			if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 succeeded 12:01:00", "build 0 succeeded"}); diff != "" {
@@ -199,7 +199,7 @@ func TestSync_UnknownVersion(t *testing.T) {
 // again is there once.
 func TestSync_ExactlyOnce(t *testing.T) {
 	for fails := range 6 {
-		p := newPlace(t)
+		p := newFixture(t)
 		p.down.Store(true)
 		j := p.begin(t, "r-1", "")
 		j.Run(started("r-1"))
@@ -242,27 +242,29 @@ func (f *flaky) SaveRun(ctx context.Context, r builddata.Run) error {
 }
 
 // die leaves a journal as a runner that was killed does.
-func (p *place) die(t *testing.T, run string, lines ...string) {
+func (p *fixture) die(t *testing.T, run string, lines ...string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(p.folder, run+".journal"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.folder, run+".spool"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
 const (
-	lineRun   = `{"run":{"ID":"r-1","Service":"web","Pipe":"ci","Definition":"e30=","Status":"started","StartedAt":"2026-11-24T12:00:00Z","SeenAt":"2026-11-24T12:00:00Z"}}`
-	lineBegan = `{"event":{"ID":"e-1","Service":"web","Run":"r-1","Step":"build","What":"build.command","Status":"started","At":"2026-11-24T12:00:05Z"}}`
+	lineFormat = `{"format":1}`
+	lineRun    = `{"run":{"id":"r-1","service":"web","pipe":"ci","definition":"e30=","status":"started",` +
+		`"started_at":"2026-11-24T12:00:00Z","seen_at":"2026-11-24T12:00:00Z"}}`
+	lineBegan = `{"event":{"id":"e-1","service":"web","run":"r-1","step":"build","type":"build.command","status":"started","at":"2026-11-24T12:00:05Z"}}`
 )
 
 // A runner that died is recorded as that, at the step it was at; the line that
 // it was writing is left out.
 func TestSync_DeadRunner(t *testing.T) {
-	for name, lines := range map[string][]string{"Whole": {lineRun, lineBegan, ""}, "CutOff": {lineRun, lineBegan, `{"event":{"ID":"e-`}} {
+	for name, lines := range map[string][]string{"Whole": {lineFormat, lineRun, lineBegan, ""}, "CutOff": {lineFormat, lineRun, lineBegan, `{"event":{"id":"e-`}} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlace(t)
+			p := newFixture(t)
 			p.die(t, "r-1", lines...)
 			all, err := spool.Sync(t.Context(), p.folder, p.store)
-			if err != nil || len(all) != 1 || all[0].Run.Status != builddata.Lost || len(all[0].Lost) != 1 || all[0].Lost[0] != "build" {
+			if err != nil || len(all) != 1 || all[0].Run.Status != builddata.Lost || len(all[0].LostSteps) != 1 || all[0].LostSteps[0] != "build" {
 				t.Fatalf("got %+v and %v", all, err)
 			}
 			if diff := cmp.Diff(p.happened(t, "r-1"), []string{"r-1 0 lost 12:00:05", "build 0 started", "build 0 lost"}); diff != "" {
@@ -277,7 +279,7 @@ func TestSync_DeadRunner(t *testing.T) {
 
 // A run that goes on is none of anybody's business.
 func TestSync_PassesOverTheLiving(t *testing.T) {
-	p := newPlace(t)
+	p := newFixture(t)
 	p.down.Store(true)
 	j := p.begin(t, "r-1", "")
 	j.Run(started("r-1"))
@@ -292,27 +294,27 @@ func TestSync_PassesOverTheLiving(t *testing.T) {
 
 // A damaged journal stays as it is, and keeps no other from being sent.
 func TestSync_Damaged(t *testing.T) {
-	p := newPlace(t)
-	p.die(t, "r-0", lineRun, "junk", "")
-	p.die(t, "r-1", lineRun, "")
+	p := newFixture(t)
+	p.die(t, "r-0", lineFormat, lineRun, "junk", "")
+	p.die(t, "r-1", lineFormat, lineRun, "")
 	all, err := spool.Sync(t.Context(), p.folder, p.store)
-	if err == nil || !strings.Contains(err.Error(), "r-0.journal:2:") || len(all) != 1 {
+	if err == nil || !strings.Contains(err.Error(), "r-0.spool:3:") || len(all) != 1 {
 		t.Errorf("got %+v and %v, want an error that names the line", all, err)
 	}
-	if _, err := os.Stat(filepath.Join(p.folder, "r-0.journal")); err != nil {
+	if _, err := os.Stat(filepath.Join(p.folder, "r-0.spool")); err != nil {
 		t.Error(err)
 	}
 }
 
 // A disk that is full is no reason to lose anything while the repository can
 // be reached.
-func TestJournal_DiskFull(t *testing.T) {
+func TestFile_DiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("the system has no /dev/full")
 	}
 	for _, down := range []bool{false, true} {
-		p := newPlace(t)
-		if err := os.Symlink("/dev/full", filepath.Join(p.folder, "r-1.journal")); err != nil {
+		p := newFixture(t)
+		if err := os.Symlink("/dev/full", filepath.Join(p.folder, "r-1.spool")); err != nil {
 			t.Fatal(err)
 		}
 		p.down.Store(down)

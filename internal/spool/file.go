@@ -1,0 +1,365 @@
+// Package spool keeps what happens in a run on this machine until the build data
+// repository has it: for the moment that takes, through an outage, and after
+// the death of the runner. Every record has an ID, so the repository stores it
+// once, however often it is sent.
+package spool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+)
+
+// Repository is the part of the build data repository that takes the records.
+type Repository interface {
+	Version(ctx context.Context, service, name string) (builddata.Version, error)
+	Append(ctx context.Context, events ...builddata.Event) error
+	SaveRun(ctx context.Context, r builddata.Run) error
+}
+
+// Connect opens the repository, or returns the one that is open.
+type Connect func(ctx context.Context) (Repository, error)
+
+// File is the spool file of one run. It outlives the runner.
+type File struct {
+	path    string
+	lock    *flock.Flock
+	connect Connect
+	clock   clock.Clock
+	// version is the name of the existing version that the run is for; its
+	// number may only be known once the repository is reached.
+	version string
+
+	mu   sync.Mutex
+	file *os.File
+	// fileErr is why the file does not hold everything.
+	fileErr error
+	// durable says that each record is synced to the disk, because the
+	// repository did not take the last ones: only the file has them.
+	durable bool
+	queue   []record
+	latest  builddata.Run
+
+	// wake tells the sender that there is something to send.
+	wake chan struct{}
+	// sending admits one to the repository at a time.
+	sending chan struct{}
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// format is the number of the file's format. A change of it keeps a sample of
+// the one before under testdata, and reads it.
+const format = 1
+
+// header is the first line of the file.
+type header struct {
+	Format int `json:"format"`
+}
+
+// record is every other line of the file.
+type record struct {
+	// Version is the name of the existing version that the run is for.
+	Version string           `json:"version,omitempty"`
+	Run     *builddata.Run   `json:"run,omitempty"`
+	Event   *builddata.Event `json:"event,omitempty"`
+}
+
+// batchDelay is how long records are gathered before they are sent. They are in
+// the file by then.
+const batchDelay = 250 * time.Millisecond
+
+// extension ends the names of spool files.
+const extension = ".spool"
+
+// Create creates the spool file of a run in a folder. The version is the name
+// of the existing version that the run is for, empty if it has none yet. The
+// caller closes the file.
+func Create(ctx context.Context, folder, run, version string, connect Connect, c clock.Clock) (*File, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("create the spool file of run %s: %w", run, err)
+	}
+	path := filepath.Join(folder, run+extension)
+	lock, err := lockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{
+		path: path, lock: lock, connect: connect, clock: c, version: version,
+		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	if f.file, f.fileErr = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); f.fileErr == nil {
+		f.fileErr = f.write(header{Format: format})
+	}
+	sender, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop = stop
+	go f.send(sender)
+	return f, nil
+}
+
+// lockFile takes the lock beside a spool file, which the system releases when
+// its holder dies.
+func lockFile(path string) (*flock.Flock, error) {
+	lock := flock.New(path + ".lock")
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if !ok {
+		return nil, errInProgress
+	}
+	return lock, nil
+}
+
+var errInProgress = errors.New("its run is in progress")
+
+// Run implements pipe.Recorder.
+func (f *File) Run(r builddata.Run) {
+	f.mu.Lock()
+	f.latest = r
+	f.mu.Unlock()
+	f.add(record{Version: f.version, Run: &r})
+}
+
+// Event implements pipe.Recorder.
+func (f *File) Event(e builddata.Event) { f.add(record{Version: f.version, Event: &e}) }
+
+// add writes a record to the file and wakes the sender.
+func (f *File) add(r record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fileErr == nil {
+		f.fileErr = f.write(r)
+	}
+	if f.fileErr == nil && f.durable {
+		f.fileErr = f.file.Sync()
+	}
+	f.queue = append(f.queue, r)
+	f.wakeSender()
+}
+
+// write writes a line to the file.
+func (f *File) write(v any) error {
+	line, err := json.Marshal(v)
+	if err == nil {
+		_, err = f.file.Write(append(line, '\n'))
+	}
+	return err
+}
+
+func (f *File) wakeSender() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// send sends the queue until it is stopped. While the repository cannot be
+// reached, it tries again from time to time; while the queue is empty, it sends
+// signs of life.
+func (f *File) send(ctx context.Context) {
+	defer close(f.stopped)
+	go func() {
+		for f.clock.Sleep(ctx, builddata.RunSignsOfLife) == nil {
+			f.mu.Lock()
+			if f.latest.ID != "" && f.latest.Status == builddata.Started && len(f.queue) == 0 {
+				alive := f.latest
+				alive.SeenAt = builddata.Timestamp(f.clock.Now())
+				f.queue = append(f.queue, record{Version: f.version, Run: &alive})
+			}
+			f.mu.Unlock()
+			f.wakeSender()
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+			// Records of about the same time are sent in one commit: each commit
+			// is synced to the disk, which slows down the steps' own writes.
+			if f.clock.Sleep(ctx, batchDelay) != nil {
+				return
+			}
+			// After an error the records stay in the queue, for the next attempt.
+			_ = f.Flush(ctx)
+		}
+	}
+}
+
+// Flush implements pipe.Recorder.
+func (f *File) Flush(ctx context.Context) error {
+	select {
+	case f.sending <- struct{}{}:
+		defer func() { <-f.sending }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		f.mu.Lock()
+		batch := f.queue
+		f.mu.Unlock()
+		if len(batch) == 0 {
+			return nil
+		}
+		sent := 0
+		repository, err := f.connect(ctx)
+		if err == nil {
+			sent, err = deliver(ctx, repository, batch)
+		}
+		f.sent(sent, err)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sent removes what was sent from the queue. If the repository did not take
+// everything, the file is made durable.
+func (f *File) sent(n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue = f.queue[n:]
+	if err != nil && !f.durable && f.fileErr == nil {
+		f.fileErr = f.file.Sync()
+	}
+	f.durable = err != nil
+}
+
+// UnsentError says that the repository does not have everything yet.
+type UnsentError struct {
+	// Path is the spool file; Records is how many of its records are not in the
+	// repository.
+	Path    string
+	Records int
+	// Lost is why the file does not have them either; nil if it does.
+	Lost error
+	Err  error
+}
+
+func (e *UnsentError) Error() string {
+	if e.Lost != nil {
+		return fmt.Sprintf("%d records of the run are lost: the build data repository did not take them (%v), and %s could not be written (%v)", e.Records, e.Err, e.Path, e.Lost)
+	}
+	return fmt.Sprintf("%d records of the run are not in the build data repository yet (%v); they are kept in %s, and sent by the next run on this machine, or by \"delivery sync\"", e.Records, e.Err, e.Path)
+}
+
+// Unwrap returns why they could not be sent.
+func (e *UnsentError) Unwrap() error { return e.Err }
+
+// Close sends what is left and removes the file. If that cannot be done, the
+// file stays, and the error is an *UnsentError.
+func (f *File) Close(ctx context.Context) error {
+	err := f.Flush(ctx)
+	f.stop()
+	<-f.stopped
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file != nil {
+		if closeErr := f.file.Close(); f.fileErr == nil {
+			f.fileErr = closeErr
+		}
+	}
+	defer f.lock.Unlock() //nolint:errcheck // the system does so at the end of the process
+	if err != nil {
+		return &UnsentError{Path: f.path, Records: len(f.queue), Lost: f.fileErr, Err: err}
+	}
+	return remove(f.path)
+}
+
+// remove removes a spool file and its lock.
+func remove(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.Remove(path+".lock"))
+}
+
+// deliver sends records in their order, consecutive events in one call, and
+// returns how many were sent.
+func deliver(ctx context.Context, repository Repository, records []record) (sent int, err error) {
+	for sent < len(records) {
+		if r := records[sent].Run; r != nil {
+			run := *r
+			if run.Number, err = number(ctx, repository, run.Service, records[sent].Version, run.Number, run.StartedAt); err != nil {
+				return sent, err
+			}
+			if err := repository.SaveRun(ctx, run); err != nil {
+				return sent, err
+			}
+			sent++
+			continue
+		}
+		var events []builddata.Event
+		for _, e := range records[sent:] {
+			if e.Event == nil {
+				break
+			}
+			event := *e.Event
+			if event.Number, err = number(ctx, repository, event.Service, e.Version, event.Number, event.At); err != nil {
+				return sent, err
+			}
+			events = append(events, event)
+		}
+		if err := repository.Append(ctx, events...); err != nil {
+			return sent, err
+		}
+		sent += len(events)
+	}
+	return sent, nil
+}
+
+// number is the version number of a record, or else that of the existing
+// version that the run is for. If there was no version of that name at the
+// time, it is 0: the record belongs to no version, in particular not to one
+// that got the name later.
+func number(ctx context.Context, repository Repository, service, version string, known int64, at time.Time) (int64, error) {
+	if known != 0 || version == "" {
+		return known, nil
+	}
+	v, err := repository.Version(ctx, service, version)
+	if errors.Is(err, builddata.ErrNotFound) || err == nil && v.CreatedAt.After(at) {
+		return 0, nil
+	}
+	return v.Number, err
+}
+
+// read returns the records of a spool file. The last line may be cut off, where
+// the writer died.
+func read(path string) ([]record, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	lines = lines[:len(lines)-1] // what follows the last newline is cut off
+	var records []record
+	for i, line := range lines {
+		if i == 0 {
+			var h header
+			if err := json.Unmarshal(line, &h); err != nil || h.Format != format {
+				return nil, fmt.Errorf("%s:1: the file has format %d, and this release reads format %d: send it with the release that wrote it, or remove it",
+					path, h.Format, format)
+			}
+			continue
+		}
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, fmt.Errorf("%s:%d: not a record of a run (%w); fix or remove the line", path, i+1, err)
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}

@@ -1,0 +1,76 @@
+package spool
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+)
+
+// TestRead_Format1 reads a stored sample, and encodes what it read to the same text.
+func TestRead_Format1(t *testing.T) {
+	const sample = "testdata/format-1.spool"
+	records, err := read(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	began := builddata.Run{
+		ID: "r-1", Service: "web", Pipe: "ci", Definition: []byte(`{"format":1}`), Context: map[string]string{"owner_team": "fruit"}, To: "bake",
+		Revision: "abc", Untraceable: "it has no remote", Holder: "ada@ci-7", Status: builddata.Started, StartedAt: start, SeenAt: start,
+	}
+	ended := began
+	ended.Number, ended.Status, ended.Message = 1, builddata.Failed, "failed at build"
+	ended.SeenAt, ended.EndedAt = start.Add(7*time.Second), start.Add(7*time.Second)
+	step := builddata.Event{
+		ID: "e-1", Service: "web", Number: 1, Run: "r-1", Step: "build", Type: "build.command", Location: "ada@ci-7",
+		Status: builddata.Started, At: start.Add(5 * time.Second),
+	}
+	failed := step
+	failed.ID, failed.Status, failed.Reason, failed.Message = "e-2", builddata.Failed, "timeout", "exit status 1"
+	failed.Report, failed.Outputs, failed.At = "{}", map[string]string{"image": "ami-1"}, start.Add(6*time.Second+time.Microsecond)
+	want := []record{
+		{Version: "0.1.0", Run: &began}, {Version: "0.1.0", Event: &step}, {Version: "0.1.0", Event: &failed}, {Version: "0.1.0", Run: &ended},
+	}
+	if diff := cmp.Diff(records, want); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	text, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, _ := strings.Cut(string(text), "\n")
+	var encoded strings.Builder
+	for _, r := range records {
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded.Write(append(line, '\n'))
+	}
+	if diff := cmp.Diff(encoded.String(), lines); diff != "" {
+		t.Errorf("got (-) differs from the sample (+): a change of the format needs a new number\n%s", diff)
+	}
+}
+
+func TestRead_RefusesOtherFormats(t *testing.T) {
+	for name, text := range map[string]string{
+		"Newer": `{"format":2}` + "\n", "None": `{"run":{"ID":"r-1"}}` + "\n", "Damaged": "junk\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "r-1.spool")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := read(path); err == nil || !strings.Contains(err.Error(), "reads format 1") {
+				t.Errorf("got %v, want an error that names the formats", err)
+			}
+		})
+	}
+}
