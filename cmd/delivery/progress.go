@@ -223,6 +223,6 @@ func (p *progress) draw() {
 
 // row draws a line that fits.
 func (p *progress) row(width int, text string) {
-	_, _ = fmt.Fprintln(p.out, fitting(flat(text), width))
+	_, _ = fmt.Fprintln(p.out, truncate(oneLine(text), width))
 	p.drawn++
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/clipperhouse/displaywidth"
 )
 
 // table prints rows in columns, the first row as their titles. Each row is one
@@ -16,14 +18,14 @@ func table(out io.Writer, rows [][]string) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			row[i] = flat(row[i])
-			widths[i] = max(widths[i], cells(row[i]))
+			row[i] = oneLine(row[i])
+			widths[i] = max(widths[i], displaywidth.String(row[i]))
 		}
 	}
 	for _, row := range rows {
 		var b strings.Builder
 		for i, cell := range row {
-			b.WriteString(cell + strings.Repeat(" ", widths[i]-cells(cell)+2))
+			b.WriteString(cell + strings.Repeat(" ", widths[i]-displaywidth.String(cell)+2))
 		}
 		if _, err := fmt.Fprintln(out, strings.TrimRight(b.String(), " ")); err != nil {
 			return err

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-func TestFitting(t *testing.T) {
+func TestTruncate(t *testing.T) {
 	for _, tt := range []struct {
 		text string
 		room int
@@ -19,8 +19,8 @@ func TestFitting(t *testing.T) {
 		{"build", 0, "…"},
 		{"", 0, ""},
 	} {
-		if got := fitting(tt.text, tt.room); got != tt.want {
-			t.Errorf("fitting(%q, %d): got %q, want %q", tt.text, tt.room, got, tt.want)
+		if got := truncate(tt.text, tt.room); got != tt.want {
+			t.Errorf("truncate(%q, %d): got %q, want %q", tt.text, tt.room, got, tt.want)
 		}
 	}
 }
