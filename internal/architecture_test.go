@@ -20,6 +20,7 @@ var domain = []string{
 	internal + "rollout",
 	internal + "stamp",
 	internal + "tagging",
+	internal + "text",
 }
 
 func TestDomainReachesNoTechnology(t *testing.T) {

@@ -81,19 +81,3 @@ func TestMask_Writer(t *testing.T) {
 		}
 	}
 }
-
-func TestClean(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain\ttext\n":               "plain\ttext\n",
-		"\x1b[31mred\x1b[0m":          "red",
-		"\x1b]0;title\x07after":       "after",
-		"10%\r50%\r100%\r\n":          "100%\n",
-		"bell\x07 null\x00":           "bell null",
-		"caf\xc3\xa9 \xff":            "café \uFFFD",
-		"\u009b31m C1 is control too": "31m C1 is control too",
-	} {
-		if got := pipe.Clean(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
-	}
-}

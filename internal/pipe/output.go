@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // How much of a step's output is kept in memory, and how long a line that is
@@ -48,7 +49,7 @@ func (o *output) Write(p []byte) (int, error) {
 		}
 		if whole || len(line) > room && !o.skipping {
 			if !o.skipping {
-				o.observe(o.step, Clean(string(o.line)))
+				o.observe(o.step, text.Clean(string(o.line)))
 			}
 			o.line, o.skipping = o.line[:0], !whole
 		}
@@ -90,7 +91,7 @@ func (o *output) begin() {
 // that went well and printed no more than its command needs no file.
 func (o *output) close(well bool) (warning string) {
 	if len(o.line) > 0 && !o.skipping {
-		o.observe(o.step, Clean(string(o.line)))
+		o.observe(o.step, text.Clean(string(o.line)))
 	}
 	if len(o.held) > 0 && (!well || bytes.Count(o.held, []byte("\n")) > 1) {
 		o.begin()
@@ -112,40 +113,6 @@ func (o *output) end(lines int) string {
 	if len(tail) == tailSize {
 		_, tail, _ = bytes.Cut(tail, []byte("\n")) // the first line is not whole
 	}
-	all := strings.Split(strings.TrimRight(Clean(string(tail)), "\n"), "\n")
+	all := strings.Split(strings.TrimRight(text.Clean(string(tail)), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
-// escapes are the sequences by which programs colour a terminal and move its cursor.
-var escapes = regexp.MustCompile(`\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\^_])`)
-
-// Clean makes text of what a program printed: no escape sequences, no control
-// characters but tabs and line feeds, and valid UTF-8. What follows a carriage
-// return replaces what was before it, as on a terminal.
-func Clean(s string) string {
-	if plain(s) {
-		return s
-	}
-	lines := strings.Split(escapes.ReplaceAllString(s, ""), "\n")
-	for i, line := range lines {
-		line = strings.TrimRight(line, "\r")
-		line = line[strings.LastIndexByte(line, '\r')+1:]
-		lines[i] = strings.Map(func(r rune) rune {
-			if r != '\t' && (r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0) {
-				return -1
-			}
-			return r
-		}, strings.ToValidUTF8(line, "\uFFFD"))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// plain reports whether nothing in s needs cleaning.
-func plain(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' && c != '\n' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // TimeoutError says that a step took longer than its timeout.
@@ -217,14 +218,14 @@ func (r *run) give(result Result, values Values) {
 
 // describe fills in what became of a step, without secrets.
 func (r *run) describe(s *StepSummary, result Result, out *output) {
-	s.Message = r.Mask.Text(Clean(s.Message))
+	s.Message = r.Mask.Text(text.Clean(s.Message))
 	if s.Report = result.Report; json.Valid([]byte(s.Report)) {
 		s.Report = string(r.Mask.JSON([]byte(s.Report)))
 	} else {
 		s.Report = r.Mask.Text(s.Report)
 	}
 	for _, warning := range result.Warnings {
-		s.Warnings = append(s.Warnings, r.Mask.Text(Clean(warning)))
+		s.Warnings = append(s.Warnings, r.Mask.Text(text.Clean(warning)))
 	}
 	if s.Status == builddata.Succeeded {
 		r.mu.Lock()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // How long alarms are watched by default, and how often they are looked at.
@@ -78,7 +79,7 @@ func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, e
 			return pipe.Result{}, context.Cause(ctx)
 		}
 	}
-	message := fmt.Sprintf("%s quiet for %s", count(len(names), "alarm"), long)
+	message := fmt.Sprintf("%s quiet for %s", text.Count(len(names), "alarm"), long)
 	if silent := without(states); silent > 0 {
 		message += fmt.Sprintf(", %d of them without data", silent)
 	}
@@ -93,7 +94,7 @@ func judge(all []cluster.Alarm, missingIsAlarm bool) error {
 		case cluster.AlarmMissing:
 			problems = append(problems, fmt.Sprintf("there is no alarm %s in this account and region", alarm.Name))
 		case cluster.AlarmFiring:
-			problems = append(problems, fmt.Sprintf("alarm %s fires: %s", alarm.Name, line(alarm.Reason)))
+			problems = append(problems, fmt.Sprintf("alarm %s fires: %s", alarm.Name, text.Line(alarm.Reason)))
 		case cluster.AlarmNoData:
 			if missingIsAlarm {
 				problems = append(problems, fmt.Sprintf("alarm %s has no data, which counts as firing", alarm.Name))

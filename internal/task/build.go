@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // build runs a command. A preset is what it is by default.
@@ -35,10 +36,10 @@ func (l *Library) build(name, preset string) pipe.Definition {
 		if err != nil {
 			return result, err
 		}
-		return result, kept(c, result.Outputs)
+		return result, checkDeclared(c, result.Outputs)
 	}
 	d.Mock = mock(nil, func(c *pipe.Call) string {
-		return "run " + line(buildScript(c, preset).Text)
+		return "run " + text.Line(buildScript(c, preset).Text)
 	})
 	return d
 }

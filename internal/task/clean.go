@@ -12,6 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // cleanPaths are where builds usually leave what they make.
@@ -100,7 +101,7 @@ func ignored(ctx context.Context, c *pipe.Call, paths []string) ([]string, error
 	case errors.As(err, &exit) && strings.Contains(problem.String(), "not a git repository"):
 		return nil, errNoRepository
 	case errors.As(err, &exit):
-		return nil, fmt.Errorf("git does not say what may be removed, so nothing was: %s", line(problem.String()))
+		return nil, fmt.Errorf("git does not say what may be removed, so nothing was: %s", text.Line(problem.String()))
 	case err != nil:
 		return nil, fmt.Errorf("nothing was removed: %w", err)
 	}

@@ -99,7 +99,7 @@ func (l *Library) start(ctx context.Context, c *pipe.Call, cmd command) (result 
 	if err != nil {
 		result.Outputs = nil
 	}
-	return result, errors.Join(err, l.outputs.give(file, c.Scratch, ended))
+	return result, errors.Join(err, l.outputs.put(file, c.Scratch, ended))
 }
 
 // script runs the step's command in a folder.

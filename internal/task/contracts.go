@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // contractProgram is the name of the executable in a consumer's folder.
@@ -56,7 +57,7 @@ func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, 
 	result := pipe.Result{Message: "no contracts registered", Outputs: map[string]string{}}
 	if len(consumers) == 0 {
 		say(c, "%s in %s", result.Message, root)
-		return result, kept(c, result.Outputs)
+		return result, checkDeclared(c, result.Outputs)
 	}
 	var sum testReport
 	var broken []string
@@ -79,13 +80,13 @@ func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, 
 		result.Report = sum.JSON()
 	}
 	if len(broken) > 0 {
-		return result, fmt.Errorf("%d of %s broken: %s", len(broken), count(len(consumers), "contract"), strings.Join(broken, "; "))
+		return result, fmt.Errorf("%d of %s broken: %s", len(broken), text.Count(len(consumers), "contract"), strings.Join(broken, "; "))
 	}
-	result.Message = count(len(consumers), "contract") + " kept"
+	result.Message = text.Count(len(consumers), "contract") + " kept"
 	if sum.Tests > 0 {
 		result.Message += ", " + sum.String()
 	}
-	return result, kept(c, result.Outputs)
+	return result, checkDeclared(c, result.Outputs)
 }
 
 // runContract runs the contract of one consumer.

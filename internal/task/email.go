@@ -13,6 +13,7 @@ import (
 	"github.com/wneessen/go-mail"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // portTLS is where servers speak TLS from the start, without STARTTLS.
@@ -42,7 +43,7 @@ func (l *Library) email() pipe.Definition {
 
 // emailSubject is one line, whatever is in it.
 func emailSubject(c *pipe.Call) string {
-	return clip(line(c.Mask(cmp.Or(c.Args.Text("subject"), tell(c.Run)))), 200)
+	return text.Clip(text.Line(c.Mask(cmp.Or(c.Args.Text("subject"), tell(c.Run)))), 200)
 }
 
 func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
@@ -63,7 +64,7 @@ func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 		if cause := context.Cause(bounded); cause != nil {
 			err = cause
 		}
-		why := line(err.Error())
+		why := text.Line(err.Error())
 		if errors.Is(err, mail.ErrNoSupportedAuthDiscovered) {
 			why += "; without TLS no password is sent as it is: use a server, or a port of it, that speaks TLS"
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 var filesArgument = pipe.Argument{Name: "files", Kind: pipe.List, Required: true, Summary: "Patterns of the files, from the root of the checkout: reports/**/*.html."}
@@ -50,9 +51,9 @@ func (l *Library) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	}
 	done, err := l.upload(ctx, c, names)
 	if err != nil && done > 0 {
-		err = fmt.Errorf("%w; %d of %s are at %s already", err, done, count(len(names), "file"), to)
+		err = fmt.Errorf("%w; %d of %s are at %s already", err, done, text.Count(len(names), "file"), to)
 	}
-	result, err := delivered(ctx, c, fmt.Sprintf("uploaded %s to %s", count(len(names), "file"), to), err)
+	result, err := delivered(ctx, c, fmt.Sprintf("uploaded %s to %s", text.Count(len(names), "file"), to), err)
 	if done > 0 {
 		result.Report = to
 	}

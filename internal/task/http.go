@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // patience is how long a server has to take a report or message. A host that
@@ -133,7 +134,7 @@ func send(r *http.Request) error {
 	}
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16)) // as far as it came
 	problem := fmt.Sprintf("%s answered %s", where(r.URL), resp.Status)
-	if text := clip(line(withoutURL(string(answer), r.URL)), maxAnswer); text != "" {
+	if text := text.Clip(text.Line(withoutURL(string(answer), r.URL)), maxAnswer); text != "" {
 		problem += ": " + text
 	}
 	if resp.StatusCode/100 == 3 {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // What bounds the reports of tests.
@@ -61,9 +61,9 @@ func (r testReport) String() string {
 		if bad > len(named) {
 			named = append(named, "…")
 		}
-		return fmt.Sprintf("%d of %s failed: %s", bad, count(r.Tests, "test"), strings.Join(named, ", "))
+		return fmt.Sprintf("%d of %s failed: %s", bad, text.Count(r.Tests, "test"), strings.Join(named, ", "))
 	}
-	s := count(r.Passed, "test") + " passed"
+	s := text.Count(r.Passed, "test") + " passed"
 	if r.Skipped > 0 {
 		s += fmt.Sprintf(", %d skipped", r.Skipped)
 	}
@@ -130,7 +130,7 @@ func (r reports) read() (sum testReport, err error) {
 	case len(names) == 0:
 		return sum, fmt.Errorf("no report was found: no file matches %s in %s", strings.Join(r.patterns, ", "), r.folder)
 	case len(fresh) == 0:
-		return sum, fmt.Errorf("no report was written: %s of an earlier run, such as %s, still there; have the command run the tests again and write them", count(len(names), "report"), names[0])
+		return sum, fmt.Errorf("no report was written: %s of an earlier run, such as %s, still there; have the command run the tests again and write them", text.Count(len(names), "report"), names[0])
 	}
 	for _, name := range fresh {
 		one, err := readReport(filepath.Join(r.folder, filepath.FromSlash(name)))
@@ -151,7 +151,7 @@ func (r testReport) warnings() []string {
 		return nil
 	}
 	names := strings.Join(r.empty[:min(maxNamed, len(r.empty))], ", ") + more(len(r.empty)-maxNamed)
-	return []string{fmt.Sprintf("there is no test in %s: %s", count(len(r.empty), "report"), names)}
+	return []string{fmt.Sprintf("there is no test in %s: %s", text.Count(len(r.empty), "report"), names)}
 }
 
 func readReport(path string) (r testReport, err error) {
@@ -256,5 +256,5 @@ func failure(suite junit.Suite, test junit.Test) testFailure {
 	if name == "" {
 		name = suite.Name
 	}
-	return testFailure{Suite: name, Name: test.Name, Message: clip(strings.TrimSpace(pipe.Clean(message)), maxFailureMessage)}
+	return testFailure{Suite: name, Name: test.Name, Message: text.Clip(strings.TrimSpace(text.Clean(message)), maxFailureMessage)}
 }

@@ -126,23 +126,4 @@ func mock(outputs map[string]string, would func(c *pipe.Call) string) run {
 	}
 }
 
-// count is "1 file", "2 files".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// clip shortens a text to n bytes.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
-}
-
-// line makes one line of a text.
-func line(s string) string { return strings.Join(strings.Fields(pipe.Clean(s)), " ") }
-
 var typePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)

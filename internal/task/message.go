@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // requiredArgument is taken by all tasks that tell somebody of the run.
@@ -53,14 +54,14 @@ func tell(s pipe.Summary) string {
 	if s.Status == builddata.Interrupted {
 		how = "was interrupted"
 	}
-	text := fmt.Sprintf("%s: %s %s", subject, s.Pipe, how)
+	result := fmt.Sprintf("%s: %s %s", subject, s.Pipe, how)
 	if step := s.Failed(); step != nil {
-		text += " at " + step.Name
+		result += " at " + step.Name
 		if step.Message != "" {
-			text += ": " + line(step.Message)
+			result += ": " + text.Line(step.Message)
 		}
 	}
-	return text
+	return result
 }
 
 // details are more lines about the run, for people.
@@ -80,11 +81,11 @@ func details(s pipe.Summary) string {
 	for _, step := range s.Steps {
 		fmt.Fprintf(&b, "  %-12s %s", step.Status, step.Name)
 		if step.Message != "" {
-			fmt.Fprintf(&b, ": %s", line(step.Message))
+			fmt.Fprintf(&b, ": %s", text.Line(step.Message))
 		}
 		b.WriteString("\n")
 		for _, warning := range step.Warnings {
-			fmt.Fprintf(&b, "  %-12s   %s\n", "warning", line(warning))
+			fmt.Fprintf(&b, "  %-12s   %s\n", "warning", text.Line(warning))
 		}
 	}
 	if step := s.Failed(); step != nil && step.Tail != "" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // metrics counts and times the run and its steps.
@@ -57,7 +58,7 @@ func (l *Library) runMetrics(ctx context.Context, c *pipe.Call) (pipe.Result, er
 	} else {
 		err = sendTo(bounded, "tcp", address, [][]byte{graphite(all, l.Clock.Now())})
 	}
-	return delivered(ctx, c, fmt.Sprintf("sent %s to %s", count(len(all), "metric"), address), err)
+	return delivered(ctx, c, fmt.Sprintf("sent %s to %s", text.Count(len(all), "metric"), address), err)
 }
 
 // metricsOf lists what is to be told of a run. Steps that were left out or are

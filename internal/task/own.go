@@ -59,5 +59,5 @@ func (l *Library) runOwn(ctx context.Context, c *pipe.Call, program string) (pip
 	if err != nil {
 		return result, err
 	}
-	return result, kept(c, result.Outputs)
+	return result, checkDeclared(c, result.Outputs)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // packerGrace is how long Packer has to end after an interruption: it
@@ -73,7 +74,7 @@ func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	}
 	var exit *process.ExitError
 	if errors.As(err, &exit) && read.lastError != "" {
-		err = fmt.Errorf("%w: %s", err, clip(line(read.lastError), 500))
+		err = fmt.Errorf("%w: %s", err, text.Clip(text.Line(read.lastError), 500))
 	}
 	switch {
 	case err != nil && len(words) > 0:
@@ -88,7 +89,7 @@ func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	if warning := l.unregistered(ctx, c, read.images); warning != "" {
 		result.Warnings = append(result.Warnings, warning)
 	}
-	return result, kept(c, result.Outputs)
+	return result, checkDeclared(c, result.Outputs)
 }
 
 // unregistered says which AMIs the repository does not know; empty if none.

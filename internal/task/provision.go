@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // terraformArguments are those of all tasks that run Terraform.
@@ -85,18 +85,11 @@ func (l *Library) runApply(ctx context.Context, c *pipe.Call) (result pipe.Resul
 	}
 	for _, name := range c.Declared {
 		if _, ok := result.Outputs[name]; !ok {
-			return result, fmt.Errorf("declared output %s was not set: it was applied, but has only the outputs %s", name, listed(slices.Sorted(maps.Keys(result.Outputs))))
+			return result, fmt.Errorf("declared output %s was not set: it was applied, but has only the outputs %s", name, text.List(slices.Sorted(maps.Keys(result.Outputs))))
 		}
 	}
 	result.Message = "applied " + configuration(c)
 	return result, nil
-}
-
-func listed(names []string) string {
-	if len(names) == 0 {
-		return "(none)"
-	}
-	return strings.Join(names, ", ")
 }
 
 func (l *Library) runDestroy(ctx context.Context, c *pipe.Call) (result pipe.Result, err error) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // publish puts what was built where others get it.
@@ -52,10 +53,10 @@ func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
 			}
-			return pipe.Result{}, fmt.Errorf("%s was not published: %w; %d of %s were before it", name, err, done, count(len(names), "file"))
+			return pipe.Result{}, fmt.Errorf("%s was not published: %w; %d of %s were before it", name, err, done, text.Count(len(names), "file"))
 		}
 	}
-	return pipe.Result{Message: fmt.Sprintf("published %s at %s", count(len(names), "file"), where(target))}, nil
+	return pipe.Result{Message: fmt.Sprintf("published %s at %s", text.Count(len(names), "file"), where(target))}, nil
 }
 
 // put uploads one file, which is read while it is sent.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // slack tells a channel how the run is.
@@ -22,7 +23,7 @@ func (l *Library) slack() pipe.Definition {
 			requiredArgument,
 		},
 		Run:  runSlack,
-		Mock: mock(nil, func(c *pipe.Call) string { return "tell Slack: " + line(cmp.Or(c.Args.Text("text"), tell(c.Run))) }),
+		Mock: mock(nil, func(c *pipe.Call) string { return "tell Slack: " + text.Line(cmp.Or(c.Args.Text("text"), tell(c.Run))) }),
 	}
 }
 
@@ -54,7 +55,7 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	}
 	message := slackMessage{Text: c.Mask(c.Args.Text("text"))}
 	if message.Text == "" {
-		message.Text = slackEscape.Replace(clip(tell(c.Run), maxSlackText))
+		message.Text = slackEscape.Replace(text.Clip(tell(c.Run), maxSlackText))
 	}
 	if step := c.Run.Failed(); step != nil && strings.TrimSpace(step.Tail) != "" {
 		tail := step.Tail[max(0, len(step.Tail)-maxSlackTail):]
@@ -71,5 +72,5 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if err != nil {
 		err = fmt.Errorf("the message to Slack: %w", err)
 	}
-	return delivered(ctx, c, "told Slack: "+line(message.Text), err)
+	return delivered(ctx, c, "told Slack: "+text.Line(message.Text), err)
 }

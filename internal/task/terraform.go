@@ -21,6 +21,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // terraformGrace is how long Terraform has to end after an interruption. It
@@ -164,7 +165,7 @@ func (t *terraform) failed(ctx context.Context, command string, err error) error
 		return cause // the library's error is not sound then
 	}
 	why := "it failed; its output says why"
-	if m := firstError.FindStringSubmatch(pipe.Clean(err.Error())); m != nil {
+	if m := firstError.FindStringSubmatch(text.Clean(err.Error())); m != nil {
 		why = strings.TrimSpace(m[1])
 	} else if text, _, _ := strings.Cut(err.Error(), "\n"); !isExit(err) {
 		why = text

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // tests runs tests, and reads the reports that they write.
@@ -19,7 +20,7 @@ func (l *Library) tests() pipe.Definition {
 		},
 		Run: l.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
-			return "run the tests " + line(c.Args.Script("command").Text)
+			return "run the tests " + text.Line(c.Args.Script("command").Text)
 		}),
 	}
 }
@@ -49,7 +50,7 @@ func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	if failed != nil {
 		return result, failed
 	}
-	return result, kept(c, result.Outputs)
+	return result, checkDeclared(c, result.Outputs)
 }
 
 // verdict is what is wrong, given what is wrong with the command and with

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // InitVersion is the type of the task that gives a run its version.
@@ -18,8 +19,8 @@ func (l *Library) version() pipe.Definition {
 	return pipe.Definition{
 		Type: InitVersion, Summary: "Gives the run its version: a new one of the service, or the one that it was started with.",
 		Arguments: []pipe.Argument{
-			{Name: "scheme", Kind: pipe.Text, OneOf: words(builddata.Schemes), Summary: "How the version's number is rendered: sequence (the default), semver or calver."},
-			{Name: "bump", Kind: pipe.Text, OneOf: words(builddata.Bumps), Summary: "Which part of a semver version rises: patch (the default), minor or major."},
+			{Name: "scheme", Kind: pipe.Text, OneOf: text.Strings(builddata.Schemes), Summary: "How the version's number is rendered: sequence (the default), semver or calver."},
+			{Name: "bump", Kind: pipe.Text, OneOf: text.Strings(builddata.Bumps), Summary: "Which part of a semver version rises: patch (the default), minor or major."},
 			{Name: "labels", Kind: pipe.Table, Summary: "Facts to remember with the version."},
 			{Name: "key", Kind: pipe.Text, Summary: "The same service and key give the same version; by default the run is the key."},
 		},
@@ -29,15 +30,6 @@ func (l *Library) version() pipe.Definition {
 			return "allocate a version of " + c.Run.Service
 		}),
 	}
-}
-
-// words are the texts that an argument may be.
-func words[T ~string](all []T) []string {
-	texts := make([]string, len(all))
-	for i, word := range all {
-		texts[i] = string(word)
-	}
-	return texts
 }
 
 func (l *Library) initVersion(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
