@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
@@ -38,6 +39,15 @@ type Dependencies struct {
 	Entropy io.Reader
 	// Holder says who is at work, for whoever meets a lease.
 	Holder string
+}
+
+// OpenStore opens the build data repository, or reports why it cannot.
+func (d *Dependencies) OpenStore(ctx context.Context, diags *diag.Diagnostics) (store builddata.Store, ok bool) {
+	store, err := d.Store(ctx)
+	if err != nil {
+		Fail(diags, "open the build data repository", err)
+	}
+	return store, err == nil
 }
 
 // Pipes loads and runs the pipes of checkouts.
@@ -94,4 +104,12 @@ func from(data any, diags *diag.Diagnostics) *Dependencies {
 // Fail reports that doing something failed, as in "allocate a version".
 func Fail(diags *diag.Diagnostics, doing string, err error) {
 	diags.AddError("Could not "+doing, err.Error())
+}
+
+// OptionalString is null where there is nothing to show.
+func OptionalString(s string) types.String {
+	if s == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(s)
 }

@@ -213,10 +213,10 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		}
 		// Of a copied launch template, these are the template's business.
 		if m.LaunchTemplate == nil {
-			m.InstanceType = optionalString(o.Servers.InstanceType)
+			m.InstanceType = resources.OptionalString(o.Servers.InstanceType)
 			m.SecurityGroupIDs = e.set(o.Servers.SecurityGroupIDs)
-			m.IAMInstanceProfile = optionalString(o.Servers.InstanceProfile)
-			m.UserData = optionalString(o.Servers.UserData)
+			m.IAMInstanceProfile = resources.OptionalString(o.Servers.InstanceProfile)
+			m.UserData = resources.OptionalString(o.Servers.UserData)
 			if !m.RootVolumeSize.IsNull() || o.OwnRootVolumeSize {
 				m.RootVolumeSize = types.Int32Value(o.Servers.RootVolumeSize)
 			}
@@ -328,11 +328,4 @@ func humanDuration(d time.Duration) string {
 		return fmt.Sprintf("%dm", d/time.Minute)
 	}
 	return d.String()
-}
-
-func optionalString(s string) types.String {
-	if s == "" {
-		return types.StringNull()
-	}
-	return types.StringValue(s)
 }

@@ -410,9 +410,8 @@ func (r *clusterResource) manager(ctx context.Context, diags *diag.Diagnostics) 
 		resources.Fail(diags, "reach AWS", err)
 		return nil
 	}
-	store, err := r.Store(ctx)
-	if err != nil {
-		resources.Fail(diags, "open the build data repository", err)
+	store, ok := r.OpenStore(ctx, diags)
+	if !ok {
 		return nil
 	}
 	return &rollout.Manager{

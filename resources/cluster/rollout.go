@@ -16,6 +16,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
 type rolloutModel struct {
@@ -141,8 +142,8 @@ func (m *model) record(p rollout.Picture) {
 	m.LastRollout, m.PreviousVersion = types.ObjectNull(lastRolloutTypes), types.StringNull()
 	if p.Last != nil {
 		m.LastRollout = lastRollout{
-			ID: types.StringValue(p.Last.ID), FromVersion: optionalString(p.Last.FromVersion),
-			ToVersion: optionalString(p.Last.ToVersion), Status: types.StringValue(string(p.Last.Status)),
+			ID: types.StringValue(p.Last.ID), FromVersion: resources.OptionalString(p.Last.FromVersion),
+			ToVersion: resources.OptionalString(p.Last.ToVersion), Status: types.StringValue(string(p.Last.Status)),
 		}.object()
 	}
 	if p.Kept != nil {
@@ -151,7 +152,7 @@ func (m *model) record(p rollout.Picture) {
 	if p.Serving != nil && p.Serving.Name != m.Generation.ValueString() {
 		m.Generation = types.StringValue(p.Serving.Name)
 		m.Version = types.StringValue(p.Serving.Spec.Version)
-		m.Listener = optionalString(p.Serving.Spec.ListenerARN())
+		m.Listener = resources.OptionalString(p.Serving.Spec.ListenerARN())
 		m.LaunchTemplate = nil
 		if t := p.Serving.Spec.Servers.Template; t != nil {
 			m.LaunchTemplate = &templateModel{ID: types.StringValue(t.ID), Version: types.StringValue(t.Version)}

@@ -70,9 +70,8 @@ func (d *imageDataSource) Read(ctx context.Context, req datasource.ReadRequest, 
 			return
 		}
 	}
-	store, err := d.Store(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+	store, ok := d.OpenStore(ctx, &resp.Diagnostics)
+	if !ok {
 		return
 	}
 	image, err := find(ctx, store, m, region)

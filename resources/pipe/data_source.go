@@ -94,7 +94,7 @@ func (m *pipeModel) list(section pipe.Section, steps []pipe.Step, branch string)
 	for i, step := range steps {
 		if step.Task != "" {
 			m.Steps = append(m.Steps, stepModel{
-				Section: types.StringValue(string(section)), Branch: orNull(branch), Name: types.StringValue(step.Name),
+				Section: types.StringValue(string(section)), Branch: resources.OptionalString(branch), Name: types.StringValue(step.Name),
 				Task: types.StringValue(step.Task), Written: types.StringValue(step.At.String()),
 			})
 		}

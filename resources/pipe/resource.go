@@ -290,7 +290,7 @@ func (m *model) describe(s pipe.Summary) (title, detail string) {
 
 func (m *model) encode(s pipe.Summary) {
 	m.ID, m.Service, m.Status = types.StringValue(s.Run), types.StringValue(s.Service), types.StringValue(string(s.Status))
-	m.Version, m.Revision = orNull(s.Version), orNull(s.Revision)
+	m.Version, m.Revision = resources.OptionalString(s.Version), resources.OptionalString(s.Revision)
 	m.Number = types.Int64Null()
 	if s.Number > 0 {
 		m.Number = types.Int64Value(s.Number)
@@ -305,13 +305,6 @@ func (m *model) encode(s pipe.Summary) {
 	m.Outputs = resources.StringMap(outputs)
 }
 
-func orNull(text string) types.String {
-	if text == "" {
-		return types.StringNull()
-	}
-	return types.StringValue(text)
-}
-
 // Read has nothing to look at: a run that is over does not change, and a mock
 // is on no record. Of an imported one it reads what the repository remembers.
 func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -320,9 +313,8 @@ func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	if resp.Diagnostics.HasError() || slices.Contains(final, builddata.Status(m.Status.ValueString())) {
 		return
 	}
-	store, err := r.Store(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+	store, ok := r.OpenStore(ctx, &resp.Diagnostics)
+	if !ok {
 		return
 	}
 	summary, err := remembered(ctx, store, m.Service.ValueString(), m.ID.ValueString(), r.Clock.Now())

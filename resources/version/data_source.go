@@ -65,9 +65,8 @@ func (d *versionDataSource) Read(ctx context.Context, req datasource.ReadRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	store, err := d.Store(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+	store, ok := d.OpenStore(ctx, &resp.Diagnostics)
+	if !ok {
 		return
 	}
 	v, err := find(ctx, store, m)

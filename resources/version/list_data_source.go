@@ -59,9 +59,8 @@ func (d *listDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	store, err := d.Store(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+	store, ok := d.OpenStore(ctx, &resp.Diagnostics)
+	if !ok {
 		return
 	}
 	all, err := store.Versions(ctx, builddata.VersionQuery{

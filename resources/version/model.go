@@ -32,8 +32,8 @@ func (f *facts) encode(v builddata.Version) {
 		Version:        types.StringValue(v.Name),
 		Number:         types.Int64Value(v.Number),
 		Scheme:         types.StringValue(string(v.Scheme)),
-		Key:            optional(v.Key),
-		SourceRevision: optional(v.SourceRevision),
+		Key:            resources.OptionalString(v.Key),
+		SourceRevision: resources.OptionalString(v.SourceRevision),
 		Labels:         types.MapNull(types.StringType),
 		CreatedAt:      timetypes.NewRFC3339TimeValue(v.CreatedAt.Truncate(time.Second)),
 		Revoked:        types.BoolValue(v.Revocation != nil),
@@ -45,14 +45,6 @@ func (f *facts) encode(v builddata.Version) {
 	if v.Revocation != nil {
 		f.RevokedReason = types.StringValue(v.Revocation.Reason)
 	}
-}
-
-// optional is null where a fact is not known.
-func optional(s string) types.String {
-	if s == "" {
-		return types.StringNull()
-	}
-	return types.StringValue(s)
 }
 
 // What the attributes mean, wherever they appear.

@@ -22,6 +22,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
@@ -70,7 +71,7 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 			"scheme": schema.StringAttribute{
 				Optional: true, Computed: true, PlanModifiers: replace,
 				Default:             stringdefault.StaticString(string(builddata.Sequence)),
-				Validators:          []validator.String{stringvalidator.OneOf(names(builddata.Schemes)...)},
+				Validators:          []validator.String{stringvalidator.OneOf(text.Strings(builddata.Schemes)...)},
 				MarkdownDescription: describeScheme + " Defaults to `sequence`.",
 			},
 			"bump": schema.StringAttribute{
@@ -78,7 +79,7 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
 					resp.RequiresReplace = !req.StateValue.IsNull()
 				}, ifHadValue, ifHadValue)},
-				Validators:          []validator.String{stringvalidator.OneOf(names(builddata.Bumps)...)},
+				Validators:          []validator.String{stringvalidator.OneOf(text.Strings(builddata.Bumps)...)},
 				MarkdownDescription: "The part of a `semver` version that rises: `patch` (the default), `minor` or `major`. The first version is 0.0.1, 0.1.0 or 1.0.0.",
 			},
 			"key": schema.StringAttribute{
@@ -136,9 +137,8 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 		resources.Fail(&resp.Diagnostics, "decode the plan", err)
 		return
 	}
-	store, err := r.Store(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+	store, ok := r.OpenStore(ctx, &resp.Diagnostics)
+	if !ok {
 		return
 	}
 	v, err := store.Allocate(ctx, allocation)
@@ -156,9 +156,8 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	store, err := r.Store(ctx)
-	if err != nil {
-		resources.Fail(&resp.Diagnostics, "open the build data repository", err)
+	store, ok := r.OpenStore(ctx, &resp.Diagnostics)
+	if !ok {
 		return
 	}
 	v, err := store.Version(ctx, m.Service.ValueString(), m.Version.ValueString())
@@ -241,14 +240,6 @@ func defaultKey(a builddata.Allocation, keepers map[string]string) (string, erro
 	}
 	sum := sha256.Sum256(made)
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
-}
-
-func names[T ~string](of []T) []string {
-	all := make([]string, len(of))
-	for i, name := range of {
-		all[i] = string(name)
-	}
-	return all
 }
 
 // serviceValidator judges the name of a service by the domain's rule.
