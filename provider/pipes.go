@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/keylock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
@@ -16,8 +16,8 @@ type pipes struct {
 	// known reports provider arguments that are not known yet.
 	known func(arguments ...string) error
 	pipes app.Pipes
-	// atWork are the checkouts that this process is at work in.
-	atWork turns
+	// checkouts are locked while a pipe runs in them.
+	checkouts keylock.Locks
 }
 
 func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, error) {
@@ -52,11 +52,11 @@ func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn fun
 		return pipe.Summary{}, err
 	}
 	// Terraform applies resources at the same time, and a checkout takes one run.
-	done, err := p.atWork.take(ctx, project.Root)
+	unlock, err := p.checkouts.Lock(ctx, project.Root)
 	if err != nil {
-		return pipe.Summary{}, fmt.Errorf("while another run of this apply was at work in %s: %w", project.Root, err)
+		return pipe.Summary{}, fmt.Errorf("while waiting for another run of this apply in %s: %w", project.Root, cause(ctx))
 	}
-	defer done()
+	defer unlock()
 	hard := context.WithoutCancel(ctx)
 	soft, interrupt := context.WithCancelCause(hard)
 	defer interrupt(nil)
@@ -78,32 +78,6 @@ func cause(ctx context.Context) error {
 		return err
 	}
 	return errStopped
-}
-
-// turns lets one at a time use what has a name.
-type turns struct {
-	mu  sync.Mutex
-	all map[string]chan struct{}
-}
-
-// take waits until nobody uses it, and takes it until done is called.
-func (t *turns) take(ctx context.Context, name string) (done func(), err error) {
-	t.mu.Lock()
-	if t.all == nil {
-		t.all = map[string]chan struct{}{}
-	}
-	turn, ok := t.all[name]
-	if !ok {
-		turn = make(chan struct{}, 1)
-		t.all[name] = turn
-	}
-	t.mu.Unlock()
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		return nil, cause(ctx)
-	}
 }
 
 // observer tells what a pipe does.

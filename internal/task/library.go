@@ -15,6 +15,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/keylock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -61,8 +62,9 @@ type Library struct {
 	Dependencies
 	// definitions are by type, in lower case.
 	definitions map[string]pipe.Definition
-	// folders are those that Terraform is at work in.
-	folders locks
+	// folders are locked while Terraform runs in them: which workspace is
+	// selected is written there, and parallel branches would select each other's.
+	folders keylock.Locks
 	outputs outputFiles
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
@@ -56,20 +55,35 @@ func configuration(c *pipe.Call) string {
 	return s
 }
 
-func (l *Library) runApply(ctx context.Context, c *pipe.Call) (result pipe.Result, err error) {
+// withTerraform runs a step of Terraform in its initialized folder, in which no
+// other step runs meanwhile.
+func (l *Library) withTerraform(
+	ctx context.Context, c *pipe.Call, step func(ctx context.Context, c *pipe.Call, t *terraform) (pipe.Result, error),
+) (result pipe.Result, err error) {
 	t, err := newTerraform(ctx, c)
 	if err != nil {
 		return result, err
 	}
 	defer func() { result.Warnings = t.warnings }()
-	unlock, err := l.folders.lock(ctx, c, t.folder)
-	if err != nil {
-		return result, err
+	unlock, ok := l.folders.TryLock(t.folder)
+	if !ok {
+		say(c, "waiting for another step in %s", t.folder)
+		if unlock, err = l.folders.Lock(ctx, t.folder); err != nil {
+			return result, err
+		}
 	}
 	defer unlock()
 	if err := t.init(ctx); err != nil {
 		return result, err
 	}
+	return step(ctx, c, t)
+}
+
+func (l *Library) runApply(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	return l.withTerraform(ctx, c, apply)
+}
+
+func apply(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result, err error) {
 	if err := t.enter(ctx); err != nil {
 		return result, err
 	}
@@ -85,51 +99,46 @@ func (l *Library) runApply(ctx context.Context, c *pipe.Call) (result pipe.Resul
 	}
 	for _, name := range c.Declared {
 		if _, ok := result.Outputs[name]; !ok {
-			return result, fmt.Errorf("declared output %s was not set: it was applied, but has only the outputs %s", name, text.List(slices.Sorted(maps.Keys(result.Outputs))))
+			return result, fmt.Errorf("declared output %s was not set: it was applied, but its only outputs are: %s",
+				name, text.List(slices.Sorted(maps.Keys(result.Outputs))))
 		}
 	}
 	result.Message = "applied " + configuration(c)
 	return result, nil
 }
 
-func (l *Library) runDestroy(ctx context.Context, c *pipe.Call) (result pipe.Result, err error) {
-	t, err := newTerraform(ctx, c)
-	if err != nil {
-		return result, err
-	}
-	defer func() { result.Warnings = t.warnings }()
-	unlock, err := l.folders.lock(ctx, c, t.folder)
-	if err != nil {
-		return result, err
-	}
-	defer unlock()
-	if err := t.init(ctx); err != nil {
-		return result, err
-	}
-	there := true
-	if t.workspace != "" {
-		if there, err = t.exists(ctx); err != nil {
-			return result, err
-		}
-	}
-	if there {
-		if err := t.destroyAll(ctx); err != nil {
-			return result, err
-		}
-		result.Message = "destroyed " + configuration(c)
-	} else {
-		result.Message = fmt.Sprintf("nothing to destroy: there is no workspace %s", t.workspace)
-		say(c, "%s", result.Message)
-	}
+func (l *Library) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	result, err := l.withTerraform(ctx, c, destroy)
 	environment := c.Args.Text("environment")
-	if environment == "" || l.Remove == nil {
-		return result, nil
+	if err != nil || environment == "" || l.Remove == nil {
+		return result, err
 	}
-	say(c, "looking for what is left of %s in %s", c.Run.Service, environment)
+	say(c, "looking for remaining clusters of %s in %s", c.Run.Service, environment)
 	err = l.Remove(ctx, c.Run.Service, environment, func(format string, args ...any) { say(c, format, args...) })
 	if err != nil {
-		return result, fmt.Errorf("%s, but not all that is left of %s in %s could be removed: %w", result.Message, c.Run.Service, environment, err)
+		return result, fmt.Errorf("%s, but not everything that remains of %s in %s could be removed: %w",
+			result.Message, c.Run.Service, environment, err)
 	}
+	return result, nil
+}
+
+// destroy destroys what is in the workspace, if there is one, and the workspace.
+func destroy(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result, err error) {
+	exists := true
+	if t.workspace != "" {
+		if exists, err = t.exists(ctx); err != nil {
+			return result, err
+		}
+	}
+	if !exists {
+		result.Message = fmt.Sprintf("nothing to destroy: there is no workspace %s", t.workspace)
+		say(c, "%s", result.Message)
+		return result, nil
+	}
+	if err := t.destroyAll(ctx); err != nil {
+		return result, err
+	}
+	result.Message = "destroyed " + configuration(c)
 	return result, nil
 }
 
@@ -146,37 +155,4 @@ func (t *terraform) destroyAll(ctx context.Context) error {
 		return err
 	}
 	return t.leave(ctx)
-}
-
-// locks let one step at a time into a folder: which workspace is selected is
-// written there, and branches that run in parallel would select each other's.
-type locks struct {
-	mu      sync.Mutex
-	folders map[string]chan struct{}
-}
-
-func (l *locks) lock(ctx context.Context, c *pipe.Call, folder string) (unlock func(), err error) {
-	l.mu.Lock()
-	if l.folders == nil {
-		l.folders = map[string]chan struct{}{}
-	}
-	entry, ok := l.folders[folder]
-	if !ok {
-		entry = make(chan struct{}, 1)
-		l.folders[folder] = entry
-	}
-	l.mu.Unlock()
-	unlock = func() { <-entry }
-	select {
-	case entry <- struct{}{}:
-		return unlock, nil
-	default:
-		say(c, "waiting for another step that is at work in %s", folder)
-	}
-	select {
-	case entry <- struct{}{}:
-		return unlock, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }

@@ -168,7 +168,7 @@ func TestAccProvision(t *testing.T) {
 		}
 		b.Remove = func(context.Context, string, string, func(string, ...any)) error { return errors.New("no credentials") }
 		_, _, err = b.try(t, "provision.destroy", args)
-		wantError(t, err, "not all that is left of strawberry in test-17 could be removed: no credentials")
+		wantError(t, err, "not everything that remains of strawberry in test-17 could be removed: no credentials")
 	})
 }
 
