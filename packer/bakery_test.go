@@ -98,14 +98,7 @@ func newBakery(t *testing.T) bakery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	moto, err := rig.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := bakery{packer: packer, dir: t.TempDir()}
-	if b.account, err = moto.Account(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	b := bakery{packer: packer, dir: t.TempDir(), account: rig.NewAccount(t)}
 	database := filepath.Join(b.dir, "delivery.db")
 	if b.repository, err = sqlite.Open(t.Context(), database, clock.System{}); err != nil {
 		t.Fatal(err)

@@ -83,11 +83,7 @@ func TestDelivery_BadInput(t *testing.T) {
 // A cluster is rolled out by the package that the provider uses, and then
 // looked at, finished and taken back by the command line.
 func TestAccDelivery_Rollout(t *testing.T) {
-	rig.Acceptance(t)
-	moto, err := rig.Shared()
-	fatal(t, err)
-	account, err := moto.Account(t.Context())
-	fatal(t, err)
+	account := rig.NewAccount(t)
 	landscape, err := rig.Prepare(t.Context(), account, "eu-north-1")
 	fatal(t, err)
 	for _, setting := range account.Environ() {

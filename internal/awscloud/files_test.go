@@ -17,15 +17,7 @@ import (
 )
 
 func TestAccUpload(t *testing.T) {
-	rig.Acceptance(t)
-	moto, err := rig.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := moto.Account(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := rig.NewAccount(t)
 	// Unlike AWS, moto takes files for a bucket in whatever region. This is what
 	// AWS answers to calls that were signed for another one.
 	target, err := url.Parse(account.Endpoint)

@@ -28,20 +28,13 @@ type stampBench struct {
 
 func newStampBench(t *testing.T) stampBench {
 	t.Helper()
-	rig.Acceptance(t)
-	moto, err := rig.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := moto.Account(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := rig.NewAccount(t)
 	b := stampBench{
 		ec2:   ec2.NewFromConfig(account.Config("us-east-1")),
 		image: stamp.Image{Region: "us-east-1", ID: rig.BaseImage},
 		clock: clock.NewFake(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)),
 	}
+	var err error
 	if b.proxy, err = rig.NewProxy(account.Endpoint); err != nil {
 		t.Fatal(err)
 	}

@@ -157,15 +157,7 @@ func TestProxy_JSON(t *testing.T) {
 // that goes through it, without retries.
 func startProxy(t *testing.T) (*rig.Proxy, aws.Config) {
 	t.Helper()
-	rig.Acceptance(t)
-	moto, err := rig.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := moto.Account(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := rig.NewAccount(t)
 	proxy, err := rig.NewProxy(account.Endpoint)
 	if err != nil {
 		t.Fatal(err)

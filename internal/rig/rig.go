@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"testing"
 )
 
 // Root returns the project's folder.
@@ -33,12 +34,25 @@ func Tool(name string) (string, error) {
 
 // Acceptance skips a test that needs the tools, unless TF_ACC is set, as
 // "make test" does.
-func Acceptance(t interface {
-	Helper()
-	Skip(why ...any)
-}) {
+func Acceptance(t testing.TB) {
 	t.Helper()
 	if os.Getenv("TF_ACC") == "" {
 		t.Skip("acceptance tests run with TF_ACC=1, as by \"make test\"")
 	}
+}
+
+// NewAccount returns a new, empty account for an acceptance test, in the moto
+// that all tests of the binary share.
+func NewAccount(t testing.TB) Account {
+	t.Helper()
+	Acceptance(t)
+	moto, err := Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := moto.Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account
 }

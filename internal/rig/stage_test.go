@@ -37,16 +37,9 @@ type stage struct {
 
 func newStage(t *testing.T, o rig.Options) *stage {
 	t.Helper()
-	rig.Acceptance(t)
-	moto, err := rig.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := moto.Account(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := rig.NewAccount(t)
 	s := &stage{T: t, account: account}
+	var err error
 	if s.landscape, err = rig.Prepare(t.Context(), account, region); err != nil {
 		t.Fatal(err)
 	}

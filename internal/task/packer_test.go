@@ -86,22 +86,8 @@ build {
 }
 `
 
-func newAccount(t *testing.T) rig.Account {
-	t.Helper()
-	rig.Acceptance(t)
-	moto, err := rig.Shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := moto.Account(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return account
-}
-
 func TestAccPacker(t *testing.T) {
-	account := newAccount(t)
+	account := rig.NewAccount(t)
 	packer, err := rig.Tool("packer")
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +159,7 @@ func TestPacker_Registered(t *testing.T) {
 }
 
 func TestAccFiles(t *testing.T) {
-	account := newAccount(t)
+	account := rig.NewAccount(t)
 	for _, variable := range account.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)

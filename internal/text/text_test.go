@@ -9,14 +9,14 @@ import (
 
 func TestClean(t *testing.T) {
 	for s, want := range map[string]string{
-		"plain\ttext\n":               "plain\ttext\n",
-		"\x1b[31mred\x1b[0m":          "red",
-		"\x1b[38:2::1:2:3mred\x1b[m":  "red",
-		"\x1b]0;title\x07after":       "after",
-		"\x1b(B\x1b[mafter tput sgr0": "after tput sgr0",
-		"\x1b7saved\x1b8 \x1b=\x1b>":  "saved ",
-		"\x1bP1;2q#image\x1b\\after":  "after",
-		"\x1b_command\x1b\\after":     "after",
+		"plain\ttext\n":                                       "plain\ttext\n",
+		"\x1b[31mred\x1b[0m":                                  "red",
+		"\x1b[38:2::1:2:3mred\x1b[m":                          "red",
+		"\x1b]0;title\x07after":                               "after",
+		"\x1b(B\x1b[mafter tput sgr0":                         "after tput sgr0",
+		"\x1b7saved\x1b8 \x1b=\x1b>":                          "saved ",
+		"\x1bP1;2q#image\x1b\\after":                          "after",
+		"\x1b_command\x1b\\after":                             "after",
 		"\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\": "link",
 		"\x1b]0;never ended\nnext line":                       "]0;never ended\nnext line",
 		"10%\r50%\r100%\r\n":                                  "100%\n",
