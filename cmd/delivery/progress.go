@@ -15,6 +15,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // progress tells what a run does while it does it. On a terminal, the steps at
@@ -222,7 +223,7 @@ func (p *progress) draw() {
 }
 
 // row draws a line that fits.
-func (p *progress) row(width int, text string) {
-	_, _ = fmt.Fprintln(p.out, truncate(oneLine(text), width))
+func (p *progress) row(width int, line string) {
+	_, _ = fmt.Fprintln(p.out, truncate(text.NoControl(line), width))
 	p.drawn++
 }

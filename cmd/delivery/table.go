@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // table prints rows in columns, the first row as their titles. Each row is one
@@ -18,7 +20,8 @@ func table(out io.Writer, rows [][]string) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			row[i] = oneLine(row[i])
+			// The width of a tab depends on where it stands.
+			row[i] = text.NoControl(row[i])
 			widths[i] = max(widths[i], displaywidth.String(row[i]))
 		}
 	}

@@ -282,7 +282,7 @@ func allocates(p *pipe.Pipe, library pipe.Library) bool {
 // checkout looks which revision the checkout is at, and refuses one that
 // cannot be traced.
 func (p *Pipes) checkout(ctx context.Context, project *Project, o RunOptions) (scm.Checkout, error) {
-	checkout, err := scm.Look(ctx, project.Root, os.Environ())
+	checkout, err := scm.Inspect(ctx, project.Root, os.Environ())
 	if err != nil {
 		return checkout, err
 	}

@@ -3,12 +3,12 @@ package pipefile
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // node is a piece of a file: a scalar, a list or a table.
@@ -69,20 +69,8 @@ func (n *node) describe() string {
 	return "the number " + clip(n.text)
 }
 
-// clip makes a text fit for a message: short, and nothing in it that a
-// terminal would act on.
-func clip(s string) string {
-	const most = 60
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
+// clip shortens a text of the file for a message.
+func clip(s string) string { return text.NoControl(text.Clip(s, 60)) }
 
 // node makes a node of what the parser returned.
 func (d *document) node(from ast.Node) *node {

@@ -1,5 +1,5 @@
-// Package scm says which revision a checkout is at, and whether a remote has
-// it, so that what is built can be traced to what everybody can see. It asks git.
+// Package scm finds out which revision a checkout is at and whether a remote has
+// it, so that everyone can trace what was built to its source. It runs git.
 package scm
 
 import (
@@ -13,22 +13,23 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// Checkout is what is known of a folder.
+// Checkout is the state of a folder.
 type Checkout struct {
 	// Revision is the commit; empty if there is none.
 	Revision string
-	// Branch is empty where no branch is checked out, as by many CI systems.
+	// Branch is empty if no branch is checked out, as in many CI systems.
 	Branch string
-	// Untraceable says why what is built here cannot be traced to a revision
+	// Untraceable is why a build of this checkout cannot be traced to a revision
 	// that a remote has; empty if it can.
 	Untraceable string
-	// Mend are commands that would change that.
-	Mend []string
+	// Fix lists commands that would change that.
+	Fix []string
 }
 
-// UntraceableError says that a checkout must not be built from.
+// UntraceableError means that nothing may be built from a checkout.
 type UntraceableError struct {
 	Folder string
 	Checkout
@@ -36,26 +37,27 @@ type UntraceableError struct {
 
 func (e *UntraceableError) Error() string {
 	s := fmt.Sprintf("%s: %s", e.Folder, e.Untraceable)
-	if len(e.Mend) > 0 {
-		s += "\nTo mend it:\n  " + strings.Join(e.Mend, "\n  ")
+	if len(e.Fix) > 0 {
+		s += "\nTo fix it:\n  " + strings.Join(e.Fix, "\n  ")
 	}
 	return s + "\nOr run it with --allow-unpushed: it is then marked as untraceable, and its version cannot be promoted."
 }
 
-// repositoryVariables would have git work on another repository than that of
-// the folder it runs in: whoever runs this may be a hook of one.
+// repositoryVariables would make git use another git repository than that of
+// the folder it runs in. They are set if a git hook starts the run.
 var repositoryVariables = []string{
-	"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
+	"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+	"GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE",
 }
 
-// Environ is an environment to run git in: on the repository of the folder, by
-// nobody who could be asked for a password, and with messages in English.
+// Environ returns an environment to run git in: with the git repository of the
+// folder, without asking for passwords, and with messages in English.
 func Environ(environ []string) []string {
-	own := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+	kept := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(repositoryVariables, name)
 	})
-	return append(own, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	return append(kept, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 }
 
 // git runs git in a folder.
@@ -64,14 +66,15 @@ type git struct {
 	environ []string
 }
 
-// errNoGit says that the program is missing.
+// errNoGit means that git is not installed.
 var errNoGit = errors.New("git: command not found")
 
-// run returns what git prints, and whether it said yes.
+// run returns what git prints, and whether it succeeded.
 func (g git) run(ctx context.Context, args ...string) (string, bool, error) {
 	var out, problem bytes.Buffer
 	_, err := process.Run(ctx, process.Command{
-		Args: append([]string{"git", "-C", g.folder}, args...), Environ: g.environ, Stdout: &out, Stderr: &problem, Grace: time.Second,
+		Args:    append([]string{"git", "-C", g.folder}, args...),
+		Environ: g.environ, Stdout: &out, Stderr: &problem, Grace: time.Second,
 	})
 	var exit *process.ExitError
 	var missing *process.NotFoundError
@@ -86,36 +89,38 @@ func (g git) run(ctx context.Context, args ...string) (string, bool, error) {
 	return strings.TrimRight(out.String(), "\n"), true, nil
 }
 
-// networkPatience is how long a remote may take to answer.
-const networkPatience = 30 * time.Second
+// networkTimeout is how long a remote may take to answer.
+const networkTimeout = 30 * time.Second
 
-// Look looks at the checkout that a folder is in. The error is only that it
-// could not look; what is wrong with the checkout is in it.
+// Inspect returns the state of the checkout that a folder is in. Problems of the
+// checkout are part of its state; the error means that git could not be run.
 //
 // A revision counts as pushed if a remote-tracking branch or a ref of the
-// remote holds it, or the remote hands it out when asked for it by name. The
-// last is for shallow clones at no branch's end, as CI systems make them.
-func Look(ctx context.Context, folder string, environ []string) (Checkout, error) {
+// remote contains it, or if it can be fetched from the remote by its name. The
+// last is for shallow clones of older commits, as CI systems make them.
+func Inspect(ctx context.Context, folder string, environ []string) (Checkout, error) {
 	g := git{folder: folder, environ: Environ(environ)}
-	c, err := g.look(ctx)
+	c, err := g.inspect(ctx)
 	if errors.Is(err, errNoGit) {
-		return Checkout{Untraceable: "git is not installed, so the revision is unknown", Mend: []string{"install git"}}, nil
+		return Checkout{Untraceable: "git is not installed, so the revision is unknown", Fix: []string{"install git"}}, nil
 	}
 	if err != nil {
-		return c, fmt.Errorf("look at the checkout %s: %w", folder, err)
+		return c, fmt.Errorf("inspect the checkout %s: %w", folder, err)
 	}
 	return c, nil
 }
 
-func (g git) look(ctx context.Context) (c Checkout, err error) {
+func (g git) inspect(ctx context.Context) (c Checkout, err error) {
 	problem, ok, err := g.run(ctx, "rev-parse", "--is-inside-work-tree")
 	if err != nil {
 		return c, err
 	}
 	if !ok {
-		c.Untraceable, c.Mend = "it is in no git repository", []string{"git init && git add -A && git commit -m 'first'", "git remote add origin URL", "git push -u origin HEAD"}
+		c.Untraceable = "it is not in a git repository"
+		c.Fix = []string{"git init && git add -A && git commit -m 'first'", "git remote add origin URL", "git push -u origin HEAD"}
 		if strings.Contains(problem, "dubious ownership") {
-			c.Untraceable, c.Mend = "git refuses the repository, because it belongs to another user", []string{"git config --global --add safe.directory " + g.folder}
+			c.Untraceable = "git refuses the git repository because it belongs to another user"
+			c.Fix = []string{"git config --global --add safe.directory " + g.folder}
 		}
 		return c, nil
 	}
@@ -124,7 +129,8 @@ func (g git) look(ctx context.Context) (c Checkout, err error) {
 		return c, err
 	}
 	if !ok {
-		c.Revision, c.Untraceable, c.Mend = "", "nothing has been committed yet", []string{"git add -A && git commit -m 'first'", "git push -u origin HEAD"}
+		c.Revision, c.Untraceable = "", "nothing has been committed yet"
+		c.Fix = []string{"git add -A && git commit -m 'first'", "git push -u origin HEAD"}
 		return c, nil
 	}
 	if branch, ok, err := g.run(ctx, "symbolic-ref", "--quiet", "--short", "HEAD"); err != nil {
@@ -140,24 +146,20 @@ func (g git) look(ctx context.Context) (c Checkout, err error) {
 		return c, fmt.Errorf("git status: %s", changes)
 	}
 	if changes != "" {
-		c.Untraceable, c.Mend = "it differs from its revision "+c.Revision[:12]+": "+few(changes), []string{"git add -A && git commit", "git push", "or put it aside: git stash --include-untracked"}
+		c.Untraceable = fmt.Sprintf("it differs from its revision %s: %s", text.Revision(c.Revision), text.ListSome(changedFiles(changes), 3))
+		c.Fix = []string{"git add -A && git commit", "git push", "or set the changes aside: git stash --include-untracked"}
 		return c, nil
 	}
 	return g.pushed(ctx, c)
 }
 
-// few lists some of the changed files.
-func few(changes string) string {
-	lines := strings.Split(changes, "\n")
-	files := make([]string, 0, 4)
-	for _, line := range lines[:min(len(lines), 3)] {
-		files = append(files, strings.TrimSpace(line[min(len(line), 3):]))
+// changedFiles returns the files that git status --porcelain lists.
+func changedFiles(status string) []string {
+	files := strings.Split(status, "\n")
+	for i, line := range files {
+		files[i] = strings.TrimSpace(line[min(len(line), 3):])
 	}
-	s := strings.Join(files, ", ")
-	if more := len(lines) - len(files); more > 0 {
-		s += fmt.Sprintf(" and %d more", more)
-	}
-	return s
+	return files
 }
 
 func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
@@ -166,7 +168,8 @@ func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
 		return c, err
 	}
 	if remotes == "" {
-		c.Untraceable, c.Mend = "the repository has no remote, so nobody else can see revision "+c.Revision[:12], []string{"git remote add origin URL", "git push -u origin HEAD"}
+		c.Untraceable = fmt.Sprintf("the git repository has no remote, so others cannot see revision %s", text.Revision(c.Revision))
+		c.Fix = []string{"git remote add origin URL", "git push -u origin HEAD"}
 		return c, nil
 	}
 	tracked, ok, err := g.run(ctx, "for-each-ref", "--count=1", "--contains", c.Revision, "refs/remotes")
@@ -176,7 +179,7 @@ func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
 	if ok && tracked != "" {
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, networkPatience, errors.New("it took too long"))
+	ctx, cancel := context.WithTimeoutCause(ctx, networkTimeout, fmt.Errorf("no answer within %s", networkTimeout))
 	defer cancel()
 	var unreachable []string
 	for _, remote := range g.order(ctx, strings.Fields(remotes), c.Branch) {
@@ -190,16 +193,17 @@ func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
 			unreachable = append(unreachable, remote+": "+problem)
 		}
 	}
-	c.Untraceable = "revision " + c.Revision[:12] + " has not been pushed"
-	c.Mend = []string{"git push"}
+	c.Untraceable = fmt.Sprintf("revision %s has not been pushed", text.Revision(c.Revision))
+	c.Fix = []string{"git push"}
 	if c.Branch == "" {
-		c.Mend = []string{"git switch -c BRANCH && git push -u origin BRANCH"}
+		c.Fix = []string{"git switch -c BRANCH && git push -u origin BRANCH"}
 	} else if _, ok, err := g.run(ctx, "rev-parse", "--verify", "--quiet", "@{upstream}"); err == nil && !ok {
-		c.Mend = []string{"git push -u origin " + c.Branch}
+		c.Fix = []string{"git push -u origin " + c.Branch}
 	}
 	if len(unreachable) > 0 {
-		c.Untraceable = "it is not known whether revision " + c.Revision[:12] + " was pushed, because the remote could not be asked: " + strings.Join(unreachable, "; ")
-		c.Mend = append(c.Mend, "or look why it could not be asked: git ls-remote")
+		c.Untraceable = fmt.Sprintf("it is unknown whether revision %s was pushed, because the remote could not be reached: %s",
+			text.Revision(c.Revision), strings.Join(unreachable, "; "))
+		c.Fix = append(c.Fix, "or find out why the remote could not be reached: git ls-remote")
 	}
 	return c, nil
 }
@@ -224,7 +228,7 @@ func (g git) order(ctx context.Context, remotes []string, branch string) []strin
 	return remotes
 }
 
-// has asks a remote for a revision; problem says why it could not be asked.
+// has reports whether a remote has a revision; problem is why that is unknown.
 func (g git) has(ctx context.Context, remote, revision string) (has bool, problem string, err error) {
 	refs, ok, err := g.run(ctx, "ls-remote", "--quiet", remote)
 	if err != nil || !ok {
@@ -235,12 +239,13 @@ func (g git) has(ctx context.Context, remote, revision string) (has bool, proble
 		if tip == revision {
 			return true, "", nil
 		}
-		// Of a tip that is not here, this says no.
+		// This fails if the commit of tip is not in the clone.
 		if _, ok, err := g.run(ctx, "merge-base", "--is-ancestor", revision, tip); err != nil || ok {
 			return ok, "", err
 		}
 	}
-	// In an empty repository, since a fetch passes over what is here already.
+	// The fetch goes to an empty git repository, since git does not fetch a
+	// commit that it already has.
 	url, ok, err := g.run(ctx, "remote", "get-url", remote)
 	if err != nil || !ok {
 		return false, url, err
@@ -250,16 +255,16 @@ func (g git) has(ctx context.Context, remote, revision string) (has bool, proble
 			url = root + "/" + url
 		}
 	}
-	empty, err := os.MkdirTemp("", "delivery-ask-")
+	empty, err := os.MkdirTemp("", "delivery-fetch-")
 	if err != nil {
 		return false, "", err
 	}
-	defer os.RemoveAll(empty) //nolint:errcheck // in the folder for what may be removed at any time
-	asking := git{folder: empty, environ: g.environ}
-	if _, ok, err := asking.run(ctx, "init", "--quiet", "--bare"); err != nil || !ok {
+	defer os.RemoveAll(empty) //nolint:errcheck // it is a temporary folder
+	fetching := git{folder: empty, environ: g.environ}
+	if _, ok, err := fetching.run(ctx, "init", "--quiet", "--bare"); err != nil || !ok {
 		return false, "", err
 	}
-	_, ok, err = asking.run(ctx, "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", url, revision)
+	_, ok, err = fetching.run(ctx, "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", url, revision)
 	return ok, "", err
 }
 

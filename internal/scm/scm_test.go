@@ -10,7 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
-// environ keeps git from the configuration of whoever runs the tests.
+// environ keeps git from reading the configuration of the user.
 func environ(t *testing.T) []string {
 	t.Helper()
 	return append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "HOME="+t.TempDir(),
@@ -57,13 +57,13 @@ func commit(t *testing.T, clone, text string) {
 	git(t, clone, "commit", "--quiet", "-m", text)
 }
 
-func TestLook(t *testing.T) {
+func TestInspect(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		// make returns the folder to look at.
+		// make returns the folder to inspect.
 		make   func(t *testing.T) string
 		says   string
-		mend   string
+		fix    string
 		branch string
 	}{
 		{"Pushed", func(t *testing.T) string { _, clone := origin(t); return clone }, "", "", "main"},
@@ -80,7 +80,7 @@ func TestLook(t *testing.T) {
 			git(t, clone, "switch", "--quiet", "--detach", "HEAD~1")
 			return clone
 		}, "", "", ""},
-		{"NoRepository", func(t *testing.T) string { return t.TempDir() }, "it is in no git repository", "git init", ""},
+		{"NoRepository", func(t *testing.T) string { return t.TempDir() }, "it is not in a git repository", "git init", ""},
 		{"NoCommit", func(t *testing.T) string {
 			folder := t.TempDir()
 			git(t, folder, "init", "--quiet")
@@ -128,7 +128,7 @@ func TestLook(t *testing.T) {
 			return clone
 		}, "has not been pushed", "git push -u origin topic", "topic"},
 		{"PushedElsewhere", func(t *testing.T) string {
-			// As with a push by URL: no remote-tracking branch knows.
+			// By URL, so that no remote-tracking branch is updated.
 			remote, clone := origin(t)
 			commit(t, clone, "4")
 			git(t, clone, "push", "--quiet", remote, "HEAD:refs/heads/other")
@@ -141,7 +141,7 @@ func TestLook(t *testing.T) {
 			return folder
 		}, "", "", "main"},
 		{"CI", func(t *testing.T) string {
-			// One commit, which is no branch's end, fetched by its name, detached,
+			// One commit, not the tip of a branch, fetched by its name, detached,
 			// without remote-tracking branches.
 			remote, clone := origin(t)
 			git(t, remote, "config", "uploadpack.allowAnySHA1InWant", "true")
@@ -170,7 +170,7 @@ func TestLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			return clone
-		}, "the remote could not be asked: origin: ", "git ls-remote", "main"},
+		}, "the remote could not be reached: origin: ", "git ls-remote", "main"},
 		{"Worktree", func(t *testing.T) string {
 			_, clone := origin(t)
 			folder := filepath.Join(t.TempDir(), "worktree")
@@ -180,12 +180,13 @@ func TestLook(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := scm.Look(t.Context(), tt.make(t), environ(t))
+			got, err := scm.Inspect(t.Context(), tt.make(t), environ(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.says == "" && got.Untraceable != "" || !strings.Contains(got.Untraceable, tt.says) || !strings.Contains(strings.Join(got.Mend, "\n"), tt.mend) || got.Branch != tt.branch {
-				t.Errorf("got %+v, want %q, a mend with %q, branch %q", got, tt.says, tt.mend, tt.branch)
+			if tt.says == "" && got.Untraceable != "" || !strings.Contains(got.Untraceable, tt.says) ||
+				!strings.Contains(strings.Join(got.Fix, "\n"), tt.fix) || got.Branch != tt.branch {
+				t.Errorf("got %+v, want %q, a fix with %q, branch %q", got, tt.says, tt.fix, tt.branch)
 			}
 			if tt.says == "" && len(got.Revision) != 40 {
 				t.Errorf("got revision %q", got.Revision)
@@ -194,13 +195,13 @@ func TestLook(t *testing.T) {
 	}
 }
 
-func TestLook_NoGit(t *testing.T) {
-	got, err := scm.Look(t.Context(), t.TempDir(), []string{"PATH=" + t.TempDir()})
+func TestInspect_NoGit(t *testing.T) {
+	got, err := scm.Inspect(t.Context(), t.TempDir(), []string{"PATH=" + t.TempDir()})
 	if err != nil || !strings.Contains(got.Untraceable, "git is not installed") {
 		t.Errorf("got %+v and %v", got, err)
 	}
 	text := (&scm.UntraceableError{Folder: "/src", Checkout: got}).Error()
-	for _, want := range []string{"/src: git is not installed", "To mend it:\n  install git", "--allow-unpushed"} {
+	for _, want := range []string{"/src: git is not installed", "To fix it:\n  install git", "--allow-unpushed"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %q, want %q in it", text, want)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Clip shortens s to about limit bytes.
@@ -17,6 +18,17 @@ func Clip(s string, limit int) string {
 
 // Line returns s on one line, cleaned.
 func Line(s string) string { return strings.Join(strings.Fields(Clean(s)), " ") }
+
+// NoControl returns s with spaces for control characters, on which a terminal
+// would act.
+func NoControl(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
 
 // Count is "1 file", "2 files".
 func Count(n int, noun string) string {

@@ -50,6 +50,7 @@ func TestShort(t *testing.T) {
 		{text.Clip("short", 5), "short"},
 		{text.Clip("caf\u00e9s", 4), "caf…"},
 		{text.Line(" two\n\tlines\x1b[0m "), "two lines"},
+		{text.NoControl("tab\tand \x1b[31m"), "tab and  [31m"},
 		{text.Count(1, "file"), "1 file"},
 		{text.Count(0, "file"), "0 files"},
 		{text.Revision("0123456789abcdef"), "0123456789ab"},

@@ -354,11 +354,11 @@ func TestAccPipeRun_Unpushed(t *testing.T) {
 	c := newCheckout(t, application)
 	c.write(t, "file", "new")
 	test(t, e, 2,
-		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: says(`: file To mend it: git add -A && git commit git push`)},
+		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: says(`: file To fix it: git add -A && git commit git push`)},
 		resource.TestStep{
 			PreConfig:   func() { c.commit(t) },
 			Config:      e.Provider() + c.run(""),
-			ExpectError: says(`has not been pushed To mend it: git push Or run it with allow_unpushed = true: it is then marked as untraceable`),
+			ExpectError: says(`has not been pushed To fix it: git push Or run it with allow_unpushed = true: it is then marked as untraceable`),
 		},
 		resource.TestStep{Config: e.Provider() + c.run("allow_unpushed = true"), ConfigPlanChecks: expect(plancheck.ResourceActionCreate)},
 		resource.TestStep{
