@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// alive reports whether anybody is in the group that a session began with. It
-// costs next to nothing; whoever has ended without being asked about counts.
+// alive reports whether a process is in the group that a session began with. It
+// is cheap, and counts zombies.
 func alive(session int) bool { return syscall.Kill(-session, 0) == nil }
 
-// groups lists the groups of a session in which anybody is at work: a program
-// such as timeout begins one of its own.
+// groups lists the process groups of a session in which a process is running: a
+// program such as timeout begins one of its own.
 func groups(session int) (all []int) {
 	for _, m := range members(session) {
 		if !slices.Contains(all, m.group) {
@@ -23,9 +23,9 @@ func groups(session int) (all []int) {
 	return all
 }
 
-// deaf lists who in a session ignores interrupts, as a shell has what it starts
-// in the background do.
-func deaf(session int) (all []int) {
+// ignoringSIGINT lists the processes of a session that ignore interrupts. A shell
+// starts its background processes like that.
+func ignoringSIGINT(session int) (all []int) {
 	for _, m := range members(session) {
 		status, err := os.ReadFile("/proc/" + strconv.Itoa(m.process) + "/status")
 		if err != nil {
@@ -43,13 +43,12 @@ func deaf(session int) (all []int) {
 
 type member struct{ process, group int }
 
-// members lists who is at work in a session. Those that have ended, but that
-// nobody has asked about, are not: in a container without an init, orphans stay
-// like that for ever.
+// members lists the running processes of a session. It leaves out zombies, which
+// stay forever in a container without an init.
 func members(session int) (all []member) {
 	processes, err := os.ReadDir("/proc")
 	if err != nil && alive(session) {
-		return []member{{session, session}} // as much as can be known without it
+		return []member{{session, session}} // all that is known without /proc
 	}
 	for _, p := range processes {
 		process, err := strconv.Atoi(p.Name())
@@ -60,7 +59,7 @@ func members(session int) (all []member) {
 		if err != nil {
 			continue // it has ended meanwhile
 		}
-		// Behind the name, which may hold anything: state, parent, group, session; see proc(5).
+		// After the name, which may contain anything: state, parent, group, session; see proc(5).
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 		if len(fields) < 4 || string(fields[3]) != strconv.Itoa(session) || bytes.ContainsAny(fields[0], "ZX") {
 			continue

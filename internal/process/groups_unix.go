@@ -4,10 +4,10 @@ package process
 
 import "syscall"
 
-// alive reports whether anybody is in the group that a session began with.
+// alive reports whether a process is in the group that a session began with.
 func alive(session int) bool { return syscall.Kill(-session, 0) == nil }
 
-// groups lists the groups of a session; only the first is known here.
+// groups lists the process groups of a session. Only the first is known here.
 func groups(session int) []int {
 	if alive(session) {
 		return []int{session}
@@ -15,5 +15,5 @@ func groups(session int) []int {
 	return nil
 }
 
-// deaf lists who ignores interrupts, which is not known here.
-func deaf(int) []int { return nil }
+// ignoringSIGINT lists the processes that ignore interrupts, which is unknown here.
+func ignoringSIGINT(int) []int { return nil }

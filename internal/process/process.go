@@ -1,5 +1,6 @@
-// Package process runs programs, each in a session of its own, and ends all
-// that is in it when it is told to, or when the program has left others behind.
+// Package process runs programs, each in a session of its own. It ends all
+// processes of the session when it is interrupted, and those that a program
+// leaves behind.
 package process
 
 import (
@@ -32,18 +33,18 @@ type Command struct {
 	Environ []string
 	// Stdin is what it reads; nil is nothing.
 	Stdin io.Reader
-	// Stdout and Stderr take what it prints; they may be the same, and are then
-	// written to by one at a time. What is written after an error of theirs is lost.
+	// Stdout and Stderr take what it prints. They may be the same, which is then
+	// written to by one goroutine. After an error of theirs, the rest is lost.
 	Stdout, Stderr io.Writer
-	// Grace is how long the program has to end after it was interrupted, before
-	// it is made to; 0 means DefaultGrace.
+	// Grace is how long the program may take to end after it was interrupted,
+	// before it is terminated; 0 means DefaultGrace.
 	Grace time.Duration
 }
 
-// DefaultGrace is how long a program has to end after it was interrupted.
+// DefaultGrace is how long a program may take to end after an interrupt.
 const DefaultGrace = 10 * time.Second
 
-// NotFoundError says that there is no such program.
+// NotFoundError means that a program does not exist.
 type NotFoundError struct {
 	Program string
 	Err     error
@@ -51,15 +52,15 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string {
 	if isPath(e.Program) {
-		return fmt.Sprintf("%s: there is no such program, or not what its first line, #!, names", e.Program)
+		return fmt.Sprintf("%s: the program, or the interpreter in its first line (#!), does not exist", e.Program)
 	}
 	return fmt.Sprintf("%s: command not found: install it, or add its folder to PATH", e.Program)
 }
 
-// Unwrap returns what the system said.
+// Unwrap returns the error of the operating system.
 func (e *NotFoundError) Unwrap() error { return e.Err }
 
-// ExitError says that a program ended in another way than well.
+// ExitError means that a program did not exit with code 0.
 type ExitError struct {
 	// Code is the exit code, -1 after a signal.
 	Code int
@@ -71,47 +72,47 @@ func (e *ExitError) Error() string {
 	switch {
 	case e.Signal != "":
 		return "ended by signal: " + e.Signal
-	case e.Code == 126: // by the convention of shells, as the next
-		return "exit code 126: a command that it names cannot be executed; its output says which"
+	case e.Code == 126: // by the convention of shells, as 127
+		return "exit code 126: a command cannot be executed; see the output"
 	case e.Code == 127:
-		return "exit code 127: command not found; its output says which"
+		return "exit code 127: command not found; see the output"
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }
 
 // Ended is how a program ended.
 type Ended struct {
-	// LeftBehind says that the program ended while others that it started were
-	// still at work; they were ended, too.
+	// LeftBehind means that processes which the program had started were still
+	// running when it ended; they were ended too.
 	LeftBehind bool
-	// Forced says that the program did not end within Grace.
+	// Forced means that the program did not end within Grace, and was killed.
 	Forced bool
 }
 
-// How long things may take that nobody waits for gladly.
 const (
-	// untilKilled is between telling a session to terminate and killing it.
-	untilKilled = 3 * time.Second
-	// straggling is how long children may outlive the program before they count
-	// as left behind: a pipe's other end takes a moment to see that it is one.
-	straggling = 200 * time.Millisecond
-	// holding is how long the input, and where pipes have no deadlines the
-	// outputs, may be held open once nobody is left: whoever still holds them
-	// has left on purpose.
-	holding = 500 * time.Millisecond
-	// glance is between two looks at whether anybody is left, at first; at most
-	// it is a hundredth of the wait.
-	glance = 5 * time.Millisecond
+	// killGrace is how long a session may take to end after it was terminated,
+	// before it is killed.
+	killGrace = 3 * time.Second
+	// orphanGrace is how long children may outlive the program before they count
+	// as left behind: the reader of a pipe takes a moment to notice its end.
+	orphanGrace = 200 * time.Millisecond
+	// pipeGrace is how long the input, and outputs without deadlines, may stay
+	// open once the session is empty: a process that still has them open has
+	// left the session on purpose.
+	pipeGrace = 500 * time.Millisecond
+	// pollInterval is the least time between two looks at a session; in a long
+	// wait it is a hundredth of it.
+	pollInterval = 5 * time.Millisecond
 )
 
-// Run runs a program until it and all that it started have ended. When ctx
-// ends, all of them are interrupted as by Ctrl-C, terminated after Grace, and
+// Run runs a program until it and all processes that it started have ended. When
+// ctx ends, all of them are interrupted as by Ctrl-C, terminated after Grace, and
 // killed soon after. The error is a *NotFoundError, an *ExitError, the
 // context's cause, or why the program could not be started.
 //
-// A process that begins a session of its own, as daemons do, is out of reach.
-// So are, but on Linux, and there after the program has ended by itself, those
-// that begin a process group of their own.
+// A process that begins a session of its own, as daemons do, cannot be ended.
+// One that begins a process group of its own is ended on Linux only, and there
+// only while the program is still running or was interrupted.
 func Run(ctx context.Context, cmd Command) (Ended, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Ended{}, err
@@ -135,13 +136,13 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	start := func(path string, args ...string) (*exec.Cmd, error) {
 		c := &exec.Cmd{
 			Path: path, Args: args, Dir: cmd.Dir, Env: cmd.Environ, Stdin: cmd.Stdin, Stdout: stdout, Stderr: stderr,
-			WaitDelay: holding, SysProcAttr: ownSession(),
+			WaitDelay: pipeGrace, SysProcAttr: ownSession(),
 		}
 		return c, c.Start()
 	}
 	c, err := start(path, cmd.Args...)
 	if errors.Is(err, syscall.ENOEXEC) {
-		// A script without a first line #! is one for the shell, as execvp has it.
+		// The shell runs a script without a first line #!, as with execvp.
 		c, err = start("/bin/sh", append([]string{"sh", path}, cmd.Args[1:]...)...)
 	}
 	switch {
@@ -150,19 +151,19 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	case err != nil:
 		return Ended{}, fmt.Errorf("%s: %w", cmd.Args[0], err)
 	}
-	session, over := c.Process.Pid, make(chan struct{})
+	session, exited := c.Process.Pid, make(chan struct{})
 	var ended Ended
 	stopped := make(chan struct{})
 	running := context.AfterFunc(ctx, func() {
-		ended.Forced = stop(session, cmp.Or(cmd.Grace, DefaultGrace), over)
+		ended.Forced = stop(session, cmp.Or(cmd.Grace, DefaultGrace), exited)
 		close(stopped)
 	})
 	outputs.copy()
 	err = c.Wait()
-	close(over)
+	close(exited)
 	if !running() {
 		<-stopped
-	} else if alive(session) && !gone(session, straggling) {
+	} else if alive(session) && !gone(session, orphanGrace) {
 		ended.LeftBehind = true
 		end(session)
 	}
@@ -180,70 +181,70 @@ func Run(ctx context.Context, cmd Command) (Ended, error) {
 	return ended, err
 }
 
-// stop ends a program, which is over when the channel is closed, and all in its
-// session. It reports whether it had to be killed.
-func stop(session int, grace time.Duration, over <-chan struct{}) (forced bool) {
+// stop interrupts a program and all processes in its session, and waits until
+// they have ended. The program has ended when ended is closed. It reports whether
+// the program had to be killed.
+func stop(session int, grace time.Duration, ended <-chan struct{}) (forced bool) {
 	interrupt(session)
-	if left := wait(over, grace); left >= 0 {
-		// Whoever the program started has the rest of the time to tidy up.
-		terminateDeaf(session)
+	if left := wait(ended, grace); left >= 0 {
+		// The other processes have the rest of the time to clean up.
+		terminateIgnoring(session)
 		if !gone(session, left) {
 			end(session)
 		}
 		return false
 	}
 	terminate(session)
-	if wait(over, untilKilled) >= 0 {
+	if wait(ended, killGrace) >= 0 {
 		end(session)
 		return false
 	}
 	kill(session)
-	<-over
-	gone(session, untilKilled)
+	<-ended
+	gone(session, killGrace)
 	return true
 }
 
-// wait waits until a program is over, and returns how much is left of within,
-// or less than 0 if it is not.
-func wait(over <-chan struct{}, within time.Duration) (left time.Duration) {
+// wait waits until a program has ended, and returns how much of the timeout is
+// left, or less than 0 if the program is still running.
+func wait(ended <-chan struct{}, timeout time.Duration) (left time.Duration) {
 	begin := clock.System{}.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	select {
-	case <-over:
-		return max(0, within-clock.System{}.Now().Sub(begin))
+	case <-ended:
+		return max(0, timeout-clock.System{}.Now().Sub(begin))
 	case <-ctx.Done():
 		return -1
 	}
 }
 
-// end ends whoever is left in a session.
+// end terminates and kills the processes that are left in a session.
 func end(session int) {
 	if gone(session, 0) {
 		return
 	}
 	terminate(session)
-	if !gone(session, untilKilled) {
+	if !gone(session, killGrace) {
 		kill(session)
-		gone(session, untilKilled)
+		gone(session, killGrace)
 	}
 }
 
-// gone waits until nobody is left in a session, or within has passed.
-func gone(session int, within time.Duration) bool {
-	return clock.Poll(context.Background(), clock.System{}, max(glance, within/100), within, func(context.Context, time.Duration) (bool, string, error) {
-		return len(groups(session)) == 0, "", nil
-	}) == nil
+// gone waits until no process is left in a session, or until the timeout.
+func gone(session int, timeout time.Duration) bool {
+	isEmpty := func(context.Context, time.Duration) (bool, string, error) { return len(groups(session)) == 0, "", nil }
+	return clock.Poll(context.Background(), clock.System{}, max(pollInterval, timeout/100), timeout, isEmpty) == nil
 }
 
-// isPath reports whether a program is named by its path.
+// isPath reports whether a program is given by its path.
 func isPath(name string) bool { return strings.ContainsRune(filepath.ToSlash(name), '/') }
 
 // find returns the program's file.
 func find(cmd Command) (string, error) {
 	name := cmd.Args[0]
 	if isPath(name) {
-		return name, nil // relative to Dir, as the system has it
+		return name, nil // relative to Dir, as for the operating system
 	}
 	if runtime.GOOS == "windows" {
 		path, err := exec.LookPath(name)
@@ -254,7 +255,7 @@ func find(cmd Command) (string, error) {
 	}
 	for _, folder := range filepath.SplitList(Variable(cmd.Environ, "PATH")) {
 		if !filepath.IsAbs(folder) {
-			continue // as os/exec: a program in the present folder is named by ./
+			continue // as in os/exec: a program in the current folder needs ./
 		}
 		path := filepath.Join(folder, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
@@ -264,8 +265,8 @@ func find(cmd Command) (string, error) {
 	return "", &NotFoundError{Program: name, Err: exec.ErrNotFound}
 }
 
-// Variable returns the value of a variable in an environment, of which the
-// last entry counts.
+// Variable returns the value of a variable in an environment, in which the last
+// entry wins.
 func Variable(environ []string, name string) string {
 	for _, entry := range slices.Backward(environ) {
 		if key, value, ok := strings.Cut(entry, "="); ok && key == name {
@@ -277,8 +278,8 @@ func Variable(environ []string, name string) string {
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// outputs carry what a program prints to where it goes. os/exec would do so,
-// too, but wait for whoever holds the other ends.
+// outputs copy what a program prints to its writers. os/exec would do so too, but
+// would wait until every process has closed the other ends.
 type outputs struct {
 	all  []*output
 	done sync.WaitGroup
@@ -287,8 +288,8 @@ type outputs struct {
 type output struct {
 	read, write *os.File
 	to          io.Writer
-	// lost says that to takes nothing any more.
-	lost bool
+	// failed means that a write to "to" has failed; the rest is dropped.
+	failed bool
 }
 
 // add returns the end that the program writes to.
@@ -311,7 +312,7 @@ func (o *outputs) copy() {
 	}
 }
 
-// copy copies until the end, or until it is woken, and then what is left.
+// copy copies until the end, or until it is woken, and then what is still there.
 func (o *output) copy() {
 	buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // it holds nothing else
 	defer buffers.Put(buffer)
@@ -319,7 +320,7 @@ func (o *output) copy() {
 		n, err := o.read.Read(buffer[:])
 		o.pass(buffer[:n])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			rest(o.read, buffer[:], o.pass)
+			copyRest(o.read, buffer[:], o.pass)
 		}
 		if err != nil {
 			return
@@ -327,25 +328,24 @@ func (o *output) copy() {
 	}
 }
 
-// pass writes on. A writer that fails must not block the program.
+// pass writes p to the writer. One that fails must not block the program.
 func (o *output) pass(p []byte) {
-	if len(p) == 0 || o.lost {
+	if len(p) == 0 || o.failed {
 		return
 	}
 	_, err := o.to.Write(p)
-	o.lost = err != nil
+	o.failed = err != nil
 }
 
-// drain waits until all is copied that was printed until now, however slow the
-// writers are. Nobody is left who would print more, but for those who have left
-// the session.
+// drain waits until everything printed so far is copied, however slow the writers
+// are. Only processes that have left the session could still print more.
 func (o *outputs) drain() {
 	woken := true
 	for _, one := range o.all {
 		woken = wake(one.read) == nil && woken
 	}
 	if !woken {
-		ctx, cancel := context.WithTimeout(context.Background(), holding)
+		ctx, cancel := context.WithTimeout(context.Background(), pipeGrace)
 		defer cancel()
 		defer context.AfterFunc(ctx, o.close)()
 	}

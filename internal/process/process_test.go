@@ -19,7 +19,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
 )
 
-// buffer is a bytes.Buffer that tells when something has been written.
+// buffer is a bytes.Buffer with a channel that is closed by the first write.
 type buffer struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
@@ -87,13 +87,15 @@ func TestRun_Path(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := newBuffer()
-	_, err := process.Run(t.Context(), process.Command{Args: []string{"greet"}, Environ: append(os.Environ(), "PATH="+folder+":/bin"), Stdout: out})
+	_, err := process.Run(t.Context(), process.Command{
+		Args: []string{"greet"}, Environ: append(os.Environ(), "PATH="+folder+":/bin"), Stdout: out,
+	})
 	if err != nil || out.String() != "hello\n" {
 		t.Errorf("got %q and %v, want hello", out, err)
 	}
 }
 
-// Such as a shell can run, but the system cannot.
+// The shell runs what the operating system cannot execute.
 func TestRun_ScriptWithoutFirstLine(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "greet"), []byte("echo hello $1\n"), 0o700); err != nil {
@@ -137,8 +139,8 @@ func TestRun_OutputFails(t *testing.T) {
 	}
 }
 
-// A program that is interrupted has its whole group interrupted; one that does
-// not care is made to end.
+// An interrupt reaches the whole group of a program. One that ignores it is
+// killed.
 func TestRun_Interrupted(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
@@ -174,9 +176,9 @@ func TestRun_Interrupted(t *testing.T) {
 	}
 }
 
-// Those that the program has started may go on tidying up when it has ended. (A
-// shell has what it starts in the background ignore interrupts.)
-func TestRun_ChildrenTidyUp(t *testing.T) {
+// Children of the program may continue to clean up after it has ended. (A shell
+// lets its background processes ignore interrupts, hence env --default-signal.)
+func TestRun_ChildrenCleanUp(t *testing.T) {
 	onLinux(t)
 	out := newBuffer()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -184,23 +186,27 @@ func TestRun_ChildrenTidyUp(t *testing.T) {
 		<-out.printed
 		cancel()
 	}()
-	cmd := shell(`echo $$ > pid; env --default-signal=INT sh -c 'trap "sleep 0.3; echo tidied; exit 1" INT; echo ready; while :; do sleep 0.1; done' & trap 'exit 1' INT; wait`, out)
+	cmd := shell(`
+		echo $$ > pid
+		env --default-signal=INT sh -c 'trap "sleep 0.3; echo tidied; exit 1" INT; echo ready; while :; do sleep 0.1; done' &
+		trap 'exit 1' INT
+		wait`, out)
 	cmd.Dir, cmd.Grace = t.TempDir(), time.Minute
 	if ended, err := process.Run(ctx, cmd); !errors.Is(err, context.Canceled) || ended.Forced || !strings.Contains(out.String(), "tidied") {
-		t.Errorf("got %+v, %v and %q, want that the child has tidied up", ended, err, out)
+		t.Errorf("got %+v, %v and %q, want that the child has cleaned up", ended, err, out)
 	}
 	noneLeft(t, cmd.Dir)
 }
 
-// onLinux skips what is known of sessions on Linux only.
+// onLinux skips tests of what works on Linux only.
 func onLinux(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("who is in a session is known on Linux only")
+		t.Skip("the processes of a session are known on Linux only")
 	}
 }
 
-// noneLeft checks that nobody of the group is left whose number is in the file pid.
+// noneLeft checks that no process of the group in the file pid is running.
 func noneLeft(t *testing.T, folder string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, "pid"))
@@ -208,11 +214,11 @@ func noneLeft(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	if left := living(t, strings.TrimSpace(string(text))); len(left) > 0 {
-		t.Errorf("processes %v of the group are left", left)
+		t.Errorf("processes %v of the group are still running", left)
 	}
 }
 
-// living lists the processes of a group that are no zombies.
+// living lists the processes of a group, without zombies.
 func living(t *testing.T, group string) (all []string) {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -244,14 +250,14 @@ func TestRun_LeavesChildrenBehind(t *testing.T) {
 			cmd.Dir = t.TempDir()
 			ended, err := process.Run(t.Context(), cmd)
 			if err != nil || !ended.LeftBehind || out.String() != "done\n" {
-				t.Errorf("got %+v, %v and %q, want that some were left behind", ended, err, out)
+				t.Errorf("got %+v, %v and %q, want processes left behind", ended, err, out)
 			}
 			noneLeft(t, cmd.Dir)
 		})
 	}
 }
 
-// Who leaves the group on purpose, and keeps the output open, is not waited for.
+// A process that leaves the session and keeps the output open is not waited for.
 func TestRun_Daemon(t *testing.T) {
 	out := newBuffer()
 	cmd := shell("setsid sleep 60 & echo $! > pid; echo done", out)
@@ -264,23 +270,25 @@ func TestRun_Daemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stat := range living(t, strings.TrimSpace(string(text))) {
-		t.Logf("the daemon lives on, as it wants to: %s", stat)
+		t.Logf("the daemon is still running, as expected: %s", stat)
 	}
 	_ = syscall.Kill(atoi(strings.TrimSpace(string(text))), syscall.SIGKILL)
 }
 
-// One that goes on printing is not waited for either; it is told by SIGPIPE.
+// A daemon that keeps printing is not waited for either; it gets a SIGPIPE.
 func TestRun_DaemonThatPrints(t *testing.T) {
 	out := newBuffer()
-	cmd := shell("setsid sh -c 'while :; do echo tick; sleep 0.05; done' & while [ ! -e ticks ]; do sleep 0.05; : > ticks; done; echo done", out)
+	cmd := shell(`
+		setsid sh -c 'while :; do echo tick; sleep 0.05; done' &
+		while [ ! -e ticks ]; do sleep 0.05; : > ticks; done
+		echo done`, out)
 	cmd.Dir = t.TempDir()
 	if _, err := process.Run(t.Context(), cmd); err != nil || !strings.Contains(out.String(), "done\n") {
 		t.Errorf("got %v and %q", err, out)
 	}
 }
 
-// A writer that takes its time, as a terminal that somebody has stopped, gets
-// all that was printed.
+// A slow writer, such as a terminal stopped by Ctrl-S, gets all output.
 func TestRun_SlowWriter(t *testing.T) {
 	slow := &slowly{clock: clock.System{}}
 	_, err := process.Run(t.Context(), process.Command{
@@ -291,7 +299,7 @@ func TestRun_SlowWriter(t *testing.T) {
 	}
 }
 
-// slowly is a writer that takes long over what it is given first.
+// slowly is a writer that takes long for the first write.
 type slowly struct {
 	bytes.Buffer
 	clock clock.Clock
@@ -304,8 +312,8 @@ func (s *slowly) Write(p []byte) (int, error) {
 	return s.Buffer.Write(p)
 }
 
-// A program need not read what it is given, nor end those who could.
-func TestRun_InputThatNobodyReads(t *testing.T) {
+// A program that does not read its input ends, even if a child keeps it open.
+func TestRun_UnreadInput(t *testing.T) {
 	out := newBuffer()
 	cmd := shell("sleep 60 <&0 & echo done", out)
 	cmd.Stdin = strings.NewReader(strings.Repeat("much ", 50_000))

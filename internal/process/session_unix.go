@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// ownSession has a program begin a session of its own, without a terminal: one
-// that asks people something fails at once, instead of being stopped for
-// reading where only the foreground may.
+// ownSession lets a program begin a session of its own, without a terminal: a
+// program that asks for input fails at once, instead of being stopped because it
+// reads from a terminal in the background.
 func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// The errors of these are that nobody is left, which is what is wanted.
+// These ignore errors, which mean that no process is left to signal.
 func interrupt(session int) { signal(session, syscall.SIGINT) }
 func terminate(session int) { signal(session, syscall.SIGTERM) }
 func kill(session int)      { signal(session, syscall.SIGKILL) }
 
-// terminateDeaf has those end who do not hear an interrupt.
-func terminateDeaf(session int) {
-	for _, process := range deaf(session) {
+// terminateIgnoring terminates the processes that ignore interrupts.
+func terminateIgnoring(session int) {
+	for _, process := range ignoringSIGINT(session) {
 		_ = syscall.Kill(process, syscall.SIGTERM)
 	}
 }
@@ -40,15 +40,15 @@ func signalOf(e *exec.ExitError) string {
 	return ""
 }
 
-// capacity is what a pipe holds at most, unless somebody has enlarged it.
+// capacity is how much a pipe holds, unless a program has enlarged it.
 const capacity = 64 << 10
 
-// wake has whoever reads from a pipe stop waiting.
+// wake interrupts a read from a pipe.
 func wake(pipe *os.File) error { return pipe.SetReadDeadline(time.Unix(1, 0)) }
 
-// rest copies what is in a pipe, without waiting for more. If somebody goes on
-// writing, what was there is among the first that comes.
-func rest(pipe *os.File, buffer []byte, to func([]byte)) {
+// copyRest copies what is in a pipe, without waiting for more. It stops after the
+// pipe's capacity, in case a process keeps writing.
+func copyRest(pipe *os.File, buffer []byte, to func([]byte)) {
 	conn, err := pipe.SyscallConn()
 	if err != nil || pipe.SetReadDeadline(time.Time{}) != nil {
 		return
@@ -56,7 +56,7 @@ func rest(pipe *os.File, buffer []byte, to func([]byte)) {
 	for left := capacity; left > 0; {
 		n := 0
 		err := conn.Read(func(fd uintptr) bool {
-			n, _ = syscall.Read(int(fd), buffer[:min(len(buffer), left)]) // that nothing is there is an error
+			n, _ = syscall.Read(int(fd), buffer[:min(len(buffer), left)]) // an empty pipe is an error
 			return true
 		})
 		if err != nil || n <= 0 {

@@ -200,7 +200,7 @@ func TestAccProvision_Programs(t *testing.T) {
 	}
 	args["terraform"] = "./tools/terraform"
 	_, _, err = b.try(t, "provision.apply", args)
-	wantError(t, err, filepath.Join(b.folder, "tools/terraform")+": there is no such program")
+	wantError(t, err, filepath.Join(b.folder, "tools/terraform")+": the program")
 	args["folder"] = "nowhere"
 	_, _, err = b.try(t, "provision.apply", args)
 	wantError(t, err, "the folder nowhere does not exist")
