@@ -233,7 +233,7 @@ func TestRun_Stubborn(t *testing.T) {
 func TestRun_LeavesChildrenBehind(t *testing.T) {
 	c := newCheckout(t, "- {name: work, do: build.command, command: \"echo $$ > ../pid; sleep 600 & echo done\"}")
 	s := c.run(t, 0)
-	if w := s.Steps[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "still at work") {
+	if w := s.Steps[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "left processes running") {
 		t.Errorf("got %q", w)
 	}
 	c.gone(t)

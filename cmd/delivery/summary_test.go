@@ -52,7 +52,7 @@ func TestRun_WarnsOnce(t *testing.T) {
 	if code != 0 {
 		t.Fatal(said)
 	}
-	if n := strings.Count(out+said, "still at work"); n != 1 || strings.Contains(out, "arning") {
+	if n := strings.Count(out+said, "left processes running"); n != 1 || strings.Contains(out, "arning") {
 		t.Errorf("got the warning %d times:\n%s%s", n, said, out)
 	}
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // alarms watches alarms.
-func (l *Library) alarms() pipe.Definition {
+func (r *Registry) alarms() pipe.Definition {
 	return pipe.Definition{
 		Type: "verify.alarms", Summary: "Watches CloudWatch alarms, and fails as soon as one fires.",
 		Arguments: []pipe.Argument{
@@ -27,7 +27,7 @@ func (l *Library) alarms() pipe.Definition {
 			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},
 			{Name: "missing_data", Kind: pipe.Text, OneOf: []string{"ok", "alarm"}, Summary: "What an alarm without data counts as: ok (the default) or alarm."},
 		},
-		Run: l.watchAlarms,
+		Run: r.watchAlarms,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return fmt.Sprintf("watch %s for %s", strings.Join(c.Args.List("alarms"), ", "), watch(c))
 		}),
@@ -42,18 +42,18 @@ func watch(c *pipe.Call) time.Duration {
 	return defaultWatch
 }
 
-func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	names, long := c.Args.List("alarms"), watch(c)
 	if len(names) == 0 {
 		return pipe.Result{}, errors.New("no alarm is named, so there is nothing to watch")
 	}
-	source, err := l.Alarms(ctx)
+	source, err := r.Alarms(ctx)
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("the alarms cannot be watched: %w", err)
 	}
-	say(c, "watching %s for %s", strings.Join(names, ", "), long)
+	printf(c, "watching %s for %s", strings.Join(names, ", "), long)
 	states := map[string]cluster.AlarmState{}
-	begin := l.Clock.Now()
+	begin := r.Clock.Now()
 	for {
 		all, err := source.Alarms(ctx, names)
 		if cause := context.Cause(ctx); cause != nil {
@@ -62,11 +62,11 @@ func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, e
 		if err != nil {
 			return pipe.Result{}, fmt.Errorf("nobody knows whether the alarms are quiet: %w", err)
 		}
-		watched := max(0, l.Clock.Now().Sub(begin))
+		watched := max(0, r.Clock.Now().Sub(begin))
 		for _, alarm := range all {
 			if states[alarm.Name] != alarm.State {
 				states[alarm.Name] = alarm.State
-				say(c, "after %s: %s is %s", watched.Round(time.Second), alarm.Name, alarm.State)
+				printf(c, "after %s: %s is %s", watched.Round(time.Second), alarm.Name, alarm.State)
 			}
 		}
 		if err := judge(all, c.Args.Text("missing_data") == "alarm"); err != nil {
@@ -75,7 +75,7 @@ func (l *Library) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, e
 		if watched >= long {
 			break
 		}
-		if l.Clock.Sleep(ctx, min(watchEvery, long-watched)) != nil {
+		if r.Clock.Sleep(ctx, min(watchEvery, long-watched)) != nil {
 			return pipe.Result{}, context.Cause(ctx)
 		}
 	}

@@ -58,7 +58,7 @@ func TestAlarms(t *testing.T) {
 		{"NoneNamed", pipe.Args{"alarms": []string{}}, quiet, nil, 0, 0, "no alarm is named"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			source := &alarms{clock: b.Clock, state: tt.state, err: tt.err}
 			b.Alarms = func(context.Context) (task.Alarms, error) { return source, nil }
 			args := pipe.Args{"alarms": []string{"errors", "latency"}}
@@ -79,7 +79,7 @@ func TestAlarms(t *testing.T) {
 		})
 	}
 	t.Run("Interrupted", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		ctx, stop := context.WithCancelCause(t.Context())
 		b.Alarms = func(context.Context) (task.Alarms, error) {
 			return &alarms{clock: b.Clock, state: func(_ string, after time.Duration) cluster.AlarmState {

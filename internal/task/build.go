@@ -10,12 +10,15 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// build runs a command. A preset is what it is by default.
-func (l *Library) build(name, preset string) pipe.Definition {
+// build runs a command, which is preset by default.
+func (r *Registry) build(name, preset string) pipe.Definition {
 	d := pipe.Definition{
-		Type: name, Summary: "Runs a command, which fails the step by a non-zero exit code.",
+		Type: name, Summary: "Runs a command. The step fails if its exit code is not 0.",
 		Arguments: []pipe.Argument{
-			{Name: "command", Kind: pipe.Command, Required: preset == "", Summary: "The command: a text for the shell, or a list of a program and its arguments."},
+			{
+				Name: "command", Kind: pipe.Command, Required: preset == "",
+				Summary: "The command: a text for the shell, or a list of a program and its arguments.",
+			},
 			folderArgument, envArgument, graceArgument,
 		},
 	}
@@ -25,14 +28,17 @@ func (l *Library) build(name, preset string) pipe.Definition {
 		d.Arguments[0].Summary = fmt.Sprintf("The command, by default %q.", preset)
 	}
 	if name == "build.gradle" {
-		d.Arguments = append(d.Arguments, pipe.Argument{Name: "loglevel", Kind: pipe.Text, OneOf: []string{"quiet", "warn", "lifecycle", "info", "debug"}, Summary: "How much Gradle prints: quiet, warn, lifecycle, info or debug; its own default if left out."})
+		d.Arguments = append(d.Arguments, pipe.Argument{
+			Name: "loglevel", Kind: pipe.Text, OneOf: []string{"quiet", "warn", "lifecycle", "info", "debug"},
+			Summary: "How much Gradle prints: quiet, warn, lifecycle, info or debug; by default Gradle's own setting.",
+		})
 	}
 	d.Run = func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 		dir, err := folder(c)
 		if err != nil {
 			return pipe.Result{}, err
 		}
-		result, err := l.script(ctx, c, buildScript(c, preset), dir)
+		result, err := r.script(ctx, c, buildScript(c, preset), dir)
 		if err != nil {
 			return result, err
 		}
@@ -44,14 +50,14 @@ func (l *Library) build(name, preset string) pipe.Definition {
 	return d
 }
 
-// buildScript returns the command with what is added to it.
+// buildScript returns the command with the log level added.
 func buildScript(c *pipe.Call, preset string) pipe.Script {
 	s := c.Args.Script("command")
 	if !c.Args.Has("command") {
 		s = shell(preset)
 	}
 	level := c.Args.Text("loglevel")
-	if level == "" || level == "lifecycle" { // which has no option, being what Gradle does without one
+	if level == "" || level == "lifecycle" { // lifecycle is the default, and has no option
 		return s
 	}
 	option := "--" + level
@@ -64,5 +70,5 @@ func buildScript(c *pipe.Call, preset string) pipe.Script {
 	return s
 }
 
-// shell is a command as if it had been written in the pipe.
+// shell returns a command as if it were written in the pipe.
 func shell(text string) pipe.Script { return pipe.Script{Args: []string{"sh", "-c", text}, Text: text} }

@@ -18,14 +18,19 @@ import (
 
 // Arguments of all tasks that run programs.
 var (
-	folderArgument = pipe.Argument{Name: "folder", Kind: pipe.Text, Summary: "The folder to run in, from the root of the checkout, which is the default."}
-	envArgument    = pipe.Argument{Name: "env", Kind: pipe.Table, Summary: "Variables to add to the environment."}
-	graceArgument  = pipe.Argument{Name: "grace", Kind: pipe.Duration, Summary: "How long it has to end after it was interrupted, by default 10s; more for one that has to save something first, such as Terraform."}
+	folderArgument = pipe.Argument{
+		Name: "folder", Kind: pipe.Text, Summary: "The folder to run in, relative to the root of the checkout, which is the default.",
+	}
+	envArgument   = pipe.Argument{Name: "env", Kind: pipe.Table, Summary: "Environment variables to add."}
+	graceArgument = pipe.Argument{
+		Name: "grace", Kind: pipe.Duration,
+		Summary: "How long the command may take to end after an interrupt, by default 10s. Give more time to one that saves its work first.",
+	}
 )
 
-// folder returns the folder to run in, which has to be there.
+// folder returns the folder to run in, which has to exist.
 func folder(c *pipe.Call) (string, error) {
-	path := within(c.Folder, c.Args.Text(folderArgument.Name))
+	path := resolve(c.Folder, c.Args.Text(folderArgument.Name))
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -38,8 +43,8 @@ func folder(c *pipe.Call) (string, error) {
 	return path, nil
 }
 
-// within returns a path that is meant from a folder.
-func within(folder, path string) string {
+// resolve returns a path that may be relative to a folder.
+func resolve(folder, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
@@ -47,15 +52,15 @@ func within(folder, path string) string {
 }
 
 // program returns how to start a program that an argument names: a path is
-// meant from the root of the checkout, anything else is looked for on PATH.
+// relative to the root of the checkout, any other name is looked up on PATH.
 func program(c *pipe.Call, name string) string {
 	if strings.ContainsRune(filepath.ToSlash(name), '/') {
-		return within(c.Folder, name)
+		return resolve(c.Folder, name)
 	}
 	return name
 }
 
-// environ is the environment of a program that a task starts.
+// environ returns the environment of a program that a task starts.
 func environ(c *pipe.Call, more ...string) []string {
 	all := slices.Clone(c.Environ)
 	all = append(all, more...)
@@ -66,7 +71,7 @@ func environ(c *pipe.Call, more ...string) []string {
 	return all
 }
 
-// command is a program that gives values back.
+// command is a program that may set outputs.
 type command struct {
 	args    []string
 	dir     string
@@ -75,10 +80,10 @@ type command struct {
 	grace   time.Duration
 }
 
-// start runs a command with what it prints going to the step's output, and
-// returns the values that it gave back.
-func (l *Library) start(ctx context.Context, c *pipe.Call, cmd command) (result pipe.Result, err error) {
-	file, err := l.outputs.take(c.Scratch)
+// start runs a command, which prints to the step's output, and returns the
+// outputs that it set.
+func (r *Registry) start(ctx context.Context, c *pipe.Call, cmd command) (result pipe.Result, err error) {
+	file, err := r.outputs.take(c.Scratch)
 	if err != nil {
 		return result, err
 	}
@@ -87,7 +92,7 @@ func (l *Library) start(ctx context.Context, c *pipe.Call, cmd command) (result 
 		Stdin: cmd.stdin, Stdout: c.Output, Stderr: c.Output, Grace: cmd.grace,
 	})
 	if ended.LeftBehind {
-		result.Warnings = append(result.Warnings, "it ended while processes that it had started were still at work; they were ended, too")
+		result.Warnings = append(result.Warnings, "it left processes running when it ended; they were ended too")
 	}
 	if ended.Forced {
 		result.Warnings = append(result.Warnings, "it did not end when it was interrupted, and was killed")
@@ -99,13 +104,15 @@ func (l *Library) start(ctx context.Context, c *pipe.Call, cmd command) (result 
 	if err != nil {
 		result.Outputs = nil
 	}
-	return result, errors.Join(err, l.outputs.put(file, c.Scratch, ended))
+	return result, errors.Join(err, r.outputs.put(file, c.Scratch, ended))
 }
 
 // script runs the step's command in a folder.
-func (l *Library) script(ctx context.Context, c *pipe.Call, s pipe.Script, dir string) (pipe.Result, error) {
+func (r *Registry) script(ctx context.Context, c *pipe.Call, s pipe.Script, dir string) (pipe.Result, error) {
 	for text := range strings.Lines(strings.TrimRight(s.Text, "\n")) {
-		say(c, "$ %s", strings.TrimRight(text, "\r\n"))
+		printf(c, "$ %s", strings.TrimRight(text, "\r\n"))
 	}
-	return l.start(ctx, c, command{args: s.Args, dir: dir, environ: environ(c, s.Environ...), grace: c.Args.Duration(graceArgument.Name)})
+	return r.start(ctx, c, command{
+		args: s.Args, dir: dir, environ: environ(c, s.Environ...), grace: c.Args.Duration(graceArgument.Name),
+	})
 }

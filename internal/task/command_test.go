@@ -38,7 +38,7 @@ func TestCommand_Outputs(t *testing.T) {
 		{name: "TooMuch", written: strings.Repeat("a=1234567\n", 110_000), says: "more than 1048576 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.write(t, "written", tt.written)
 			got, _, err := b.try(t, "build.command", pipe.Args{"command": sh(`cat written > "$DELIVERY_OUTPUT"`)})
 			if tt.says != "" {
@@ -51,7 +51,7 @@ func TestCommand_Outputs(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	t.Run("Environment", func(t *testing.T) {
 		b.environ = append(b.environ, "A=run", "B=run", "DELIVERY_OUTPUT=elsewhere")
 		s := sh(`echo "$A $B ${DELIVERY_VALUE_X} $(pwd)"; echo oops >&2`)
@@ -60,7 +60,8 @@ func TestCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, out, err := b.try(t, "build.command", pipe.Args{"command": s, "folder": "sub", "env": map[string]string{"B": "step"}})
-		if want := "run step $(rm -rf /) " + filepath.Join(b.folder, "sub") + "\noops\n"; err != nil || !strings.HasPrefix(out, "$ echo") || !strings.HasSuffix(out, want) {
+		want := "run step $(rm -rf /) " + filepath.Join(b.folder, "sub") + "\noops\n"
+		if err != nil || !strings.HasPrefix(out, "$ echo") || !strings.HasSuffix(out, want) {
 			t.Errorf("printed %q (%v), want %q at the end", out, err, want)
 		}
 	})
@@ -77,22 +78,23 @@ func TestCommand(t *testing.T) {
 		_, _, err = b.try(t, "build.command", pipe.Args{"command": sh("true"), "folder": "nowhere"})
 		wantError(t, err, "the folder nowhere does not exist")
 	})
-	t.Run("BreaksItsPromise", func(t *testing.T) {
+	t.Run("MissingOutput", func(t *testing.T) {
 		_, _, err := b.try(t, "build.command", pipe.Args{"command": sh(`echo other=1 >> "$DELIVERY_OUTPUT"`)}, "url")
 		wantError(t, err, "declared output url was not set", "url=VALUE")
 	})
 	t.Run("LeavesBehind", func(t *testing.T) {
 		got, _, err := b.try(t, "build.command", pipe.Args{"command": sh("sleep 100 & true")})
-		if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "still at work") {
+		if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "left processes running") {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
 	for name, grace := range map[string]time.Duration{"Interrupted": time.Minute, "InterruptedWithoutGrace": time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			ctx, stop := context.WithCancelCause(t.Context())
-			c := b.call(pipe.Args{"command": sh("trap 'sleep 0.5; echo tidied; exit 1' INT; mkfifo " + name + "; echo > " + name + "; while :; do sleep 0.1; done"), "grace": grace})
+			script := "trap 'sleep 0.5; echo tidied; exit 1' INT; mkfifo " + name + "; echo > " + name + "; while :; do sleep 0.1; done"
+			c := b.call(pipe.Args{"command": sh(script), "grace": grace})
 			go func() {
-				for { // until the command is there
+				for { // until the command is running
 					if _, err := os.ReadFile(filepath.Join(b.folder, name)); err == nil {
 						break
 					}
@@ -129,7 +131,7 @@ func TestBuild_Presets(t *testing.T) {
 		{"build.go", nil, "go build ./...\n"},
 	} {
 		t.Run(fmt.Sprint(tt.task, tt.args), func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.environ = append(b.environ, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			_, out, err := b.try(t, tt.task, tt.args)
 			if err != nil || !strings.HasSuffix(out, "\n"+tt.want) && out != tt.want {
@@ -140,7 +142,7 @@ func TestBuild_Presets(t *testing.T) {
 }
 
 func TestClean(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	got, _, err := b.try(t, "setup.clean", nil)
 	if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "outside of a git repository") {
 		t.Errorf("got %q and %v, want a warning", got.Warnings, err)
@@ -151,7 +153,8 @@ func TestClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{
-		".gitignore": "dist\nbuild/*\n*.log\ntarget\nodd*\n", "build/tracked.txt": "x", "build/made/deep.o": "x", "build/new\nline.o": "x",
+		".gitignore":        "dist\nbuild/*\n*.log\ntarget\nodd*\n",
+		"build/tracked.txt": "x", "build/made/deep.o": "x", "build/new\nline.o": "x",
 		"dist/a.jar": "x", "keep.log": "x", "src/main.go": "x", "reports/untracked.xml": "x", "reports/a.log": "x",
 	} {
 		b.write(t, name, content)
@@ -163,7 +166,7 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Whoever runs this may be a hook of another repository.
+	// A hook of another git repository may have started the run.
 	b.environ = append(b.environ, "GIT_DIR="+filepath.Join(t.TempDir(), "elsewhere"))
 	got, _, err = b.try(t, "setup.clean", nil)
 	if err != nil {
@@ -179,7 +182,8 @@ func TestClean(t *testing.T) {
 		}
 		return err
 	})
-	if diff := cmp.Diff(left, []string{".gitignore", "build/tracked.txt", "keep.log", "reports/untracked.xml", "src/main.go"}); err != nil || diff != "" {
+	want := []string{".gitignore", "build/tracked.txt", "keep.log", "reports/untracked.xml", "src/main.go"}
+	if diff := cmp.Diff(left, want); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
 	if _, err := os.Stat(outside); err != nil {
@@ -193,11 +197,12 @@ func TestClean(t *testing.T) {
 	}
 	for _, path := range []string{"..", "/tmp", "a/../../b", ""} {
 		_, _, err = b.try(t, "setup.clean", pipe.Args{"paths": []string{path}})
-		wantError(t, err, "does not lie in the checkout")
+		wantError(t, err, "is not inside of the checkout")
 	}
-	// An expression that became one of git's patterns is a name like any other.
+	// A path that is a pattern to git is taken literally.
 	b.write(t, "odd.txt", "x")
-	if got, _, err := b.try(t, "setup.clean", pipe.Args{"paths": []string{":(glob)**", "*"}}); err != nil || got.Message != "nothing to clean" {
+	got, _, err = b.try(t, "setup.clean", pipe.Args{"paths": []string{":(glob)**", "*"}})
+	if err != nil || got.Message != "nothing to clean" {
 		t.Errorf("got %+v (%v)", got, err)
 	}
 }

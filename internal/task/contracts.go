@@ -19,17 +19,23 @@ import (
 // contractProgram is the name of the executable in a consumer's folder.
 const contractProgram = "contract"
 
-// contracts runs what the consumers of a service have registered as what they
-// rely on.
-func (l *Library) contracts() pipe.Definition {
+// contracts runs the tests by which consumers of a service check what they rely
+// on.
+func (r *Registry) contracts() pipe.Definition {
 	return pipe.Definition{
 		Type: "test.contracts", Summary: "Runs the contract tests that consumers have registered.",
 		Arguments: []pipe.Argument{
-			{Name: "contracts", Kind: pipe.Text, Summary: "The folder that holds a folder per consumer, each with an executable named contract; by default contracts."},
-			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that the contracts write, from the consumer's folder."},
+			{
+				Name: "contracts", Kind: pipe.Text,
+				Summary: "The folder with one folder per consumer, each with an executable named contract; by default contracts.",
+			},
+			{
+				Name: "reports", Kind: pipe.List,
+				Summary: "Patterns of the JUnit XML files that the contracts write, relative to the consumer's folder.",
+			},
 			folderArgument, envArgument, graceArgument,
 		},
-		Run: l.runContracts,
+		Run: r.runContracts,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "run the contracts in " + contractsFolder(c)
 		}),
@@ -38,31 +44,31 @@ func (l *Library) contracts() pipe.Definition {
 
 func contractsFolder(c *pipe.Call) string { return cmp.Or(c.Args.Text("contracts"), "contracts") }
 
-func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	dir, err := folder(c)
 	if err != nil {
 		return pipe.Result{}, err
 	}
-	root := within(dir, contractsFolder(c))
+	root := resolve(dir, contractsFolder(c))
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return pipe.Result{}, fmt.Errorf("look for contracts: %w", err)
+		return pipe.Result{}, fmt.Errorf("list the contracts: %w", err)
 	}
 	var consumers []string
-	for _, entry := range entries { // they come sorted
+	for _, entry := range entries { // ReadDir sorts them
 		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") {
 			consumers = append(consumers, entry.Name())
 		}
 	}
 	result := pipe.Result{Message: "no contracts registered", Outputs: map[string]string{}}
 	if len(consumers) == 0 {
-		say(c, "%s in %s", result.Message, root)
+		printf(c, "%s in %s", result.Message, root)
 		return result, checkDeclared(c, result.Outputs)
 	}
 	var sum testReport
 	var broken []string
 	for _, consumer := range consumers {
-		one, report, err := l.runContract(ctx, c, filepath.Join(root, consumer))
+		one, report, err := r.runContract(ctx, c, filepath.Join(root, consumer))
 		if cause := context.Cause(ctx); cause != nil {
 			return result, cause
 		}
@@ -72,7 +78,7 @@ func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, 
 			result.Warnings = append(result.Warnings, consumer+": "+warning)
 		}
 		if err != nil {
-			say(c, "the contract of %s is broken: %v", consumer, err)
+			printf(c, "the contract of %s is broken: %v", consumer, err)
 			broken = append(broken, fmt.Sprintf("%s: %v", consumer, err))
 		}
 	}
@@ -80,7 +86,8 @@ func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, 
 		result.Report = sum.JSON()
 	}
 	if len(broken) > 0 {
-		return result, fmt.Errorf("%d of %s broken: %s", len(broken), text.Count(len(consumers), "contract"), strings.Join(broken, "; "))
+		return result, fmt.Errorf("%d of %s broken: %s",
+			len(broken), text.Count(len(consumers), "contract"), strings.Join(broken, "; "))
 	}
 	result.Message = text.Count(len(consumers), "contract") + " kept"
 	if sum.Tests > 0 {
@@ -90,7 +97,7 @@ func (l *Library) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result, 
 }
 
 // runContract runs the contract of one consumer.
-func (l *Library) runContract(ctx context.Context, c *pipe.Call, dir string) (pipe.Result, testReport, error) {
+func (r *Registry) runContract(ctx context.Context, c *pipe.Call, dir string) (pipe.Result, testReport, error) {
 	program := filepath.Join(dir, contractProgram)
 	info, err := os.Stat(program)
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
@@ -100,8 +107,10 @@ func (l *Library) runContract(ctx context.Context, c *pipe.Call, dir string) (pi
 	if err != nil {
 		return pipe.Result{}, testReport{}, err
 	}
-	say(c, "$ %s", program)
-	result, failed := l.start(ctx, c, command{args: []string{program}, dir: dir, environ: environ(c), grace: c.Args.Duration(graceArgument.Name)})
+	printf(c, "$ %s", program)
+	result, failed := r.start(ctx, c, command{
+		args: []string{program}, dir: dir, environ: environ(c), grace: c.Args.Duration(graceArgument.Name),
+	})
 	if len(expected.patterns) == 0 || ctx.Err() != nil {
 		return result, testReport{}, failed
 	}

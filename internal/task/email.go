@@ -16,41 +16,53 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// portTLS is where servers speak TLS from the start, without STARTTLS.
+// portTLS is the port of servers that use TLS from the start, without STARTTLS.
 const portTLS = 465
 
-// email tells people how the run is.
-func (l *Library) email() pipe.Definition {
+// email mails the state of the run.
+func (r *Registry) email() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.email", Courtesy: true, Summary: "Tells people how the run is, by mail.",
+		Type: "notify.email", Courtesy: true, Summary: "Sends the state of the run by mail.",
 		Arguments: []pipe.Argument{
-			{Name: "to", Kind: pipe.List, From: []string{"email_to"}, Summary: "The addresses that get it, by default that in the value email_to. Without one, nobody is told."},
-			{Name: "from", Kind: pipe.Text, From: []string{"email_from"}, Summary: "The address that it comes from, by default that in the value email_from."},
-			{Name: "server", Kind: pipe.Text, From: []string{"email_server"}, Summary: "The mail server, as host:port: smtp.example.com:587; by default that in the value email_server."},
-			{Name: "username", Kind: pipe.Text, Summary: "Who signs in to the server; left out, nobody does."},
+			{
+				Name: "to", Kind: pipe.List, From: []string{"email_to"},
+				Summary: "The addresses to send it to; by default the value email_to. Without one, no mail is sent.",
+			},
+			{
+				Name: "from", Kind: pipe.Text, From: []string{"email_from"},
+				Summary: "The sender's address; by default the value email_from.",
+			},
+			{
+				Name: "server", Kind: pipe.Text, From: []string{"email_server"},
+				Summary: "The mail server, as host:port: smtp.example.com:587; by default the value email_server.",
+			},
+			{Name: "username", Kind: pipe.Text, Summary: "The user to sign in as; by default there is no sign-in."},
 			{Name: "password", Kind: pipe.Text, Summary: "The password, which is sent through TLS only."},
-			{Name: "tls", Kind: pipe.Text, OneOf: []string{"auto", "required", "none"}, Summary: "Whether to use TLS: auto (the default, if the server does), required, or none."},
-			{Name: "subject", Kind: pipe.Text, Summary: "The subject, by default how the run ended."},
-			{Name: "text", Kind: pipe.Text, Summary: "The text, by default what became of each step."},
+			{
+				Name: "tls", Kind: pipe.Text, OneOf: []string{"auto", "required", "none"},
+				Summary: "Whether to use TLS: auto (the default: if the server supports it), required, or none.",
+			},
+			{Name: "subject", Kind: pipe.Text, Summary: "The subject; by default how the run ended."},
+			{Name: "text", Kind: pipe.Text, Summary: "The text; by default the state of each step."},
 			requiredArgument,
 		},
-		Run: l.runEmail,
+		Run: r.runEmail,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return fmt.Sprintf("mail %s: %s", strings.Join(c.Args.List("to"), ", "), emailSubject(c))
 		}),
 	}
 }
 
-// emailSubject is one line, whatever is in it.
+// emailSubject returns the subject, which is always one line.
 func emailSubject(c *pipe.Call) string {
-	return text.Clip(text.Line(c.Mask(cmp.Or(c.Args.Text("subject"), tell(c.Run)))), 200)
+	return text.Clip(text.Line(c.Mask(cmp.Or(c.Args.Text("subject"), summaryLine(c.Run)))), 200)
 }
 
-func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if !c.Args.Has("to") {
-		return nobody(c, "email_to in .delivery.yml, or the argument to, says who; email_from and email_server go with it")
+		return noRecipient(c, "set email_to in .delivery.yml, or the argument to; email_from and email_server belong to it")
 	}
-	message, to, err := l.emailMessage(c)
+	message, to, err := r.emailMessage(c)
 	if err != nil {
 		return delivered(ctx, c, "", err)
 	}
@@ -58,7 +70,7 @@ func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	if err != nil {
 		return delivered(ctx, c, "", err)
 	}
-	bounded, cancel := withPatience(ctx)
+	bounded, cancel := withTimeout(ctx)
 	defer cancel()
 	if err = server.DialAndSendWithContext(bounded, message); err != nil {
 		if cause := context.Cause(bounded); cause != nil {
@@ -66,25 +78,25 @@ func (l *Library) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 		}
 		why := text.Line(err.Error())
 		if errors.Is(err, mail.ErrNoSupportedAuthDiscovered) {
-			why += "; without TLS no password is sent as it is: use a server, or a port of it, that speaks TLS"
+			why += "; a password is not sent without TLS: use a server or port with TLS"
 		}
-		err = fmt.Errorf("the mail by %s: %s", c.Args.Text("server"), why)
+		err = fmt.Errorf("send the mail by %s: %s", c.Args.Text("server"), why)
 	}
 	return delivered(ctx, c, fmt.Sprintf("mailed %s: %s", strings.Join(to, ", "), emailSubject(c)), err)
 }
 
-func (l *Library) emailMessage(c *pipe.Call) (message *mail.Msg, to []string, err error) {
+func (r *Registry) emailMessage(c *pipe.Call) (message *mail.Msg, to []string, err error) {
 	message = mail.NewMsg()
-	message.SetDateWithValue(l.Clock.Now())
+	message.SetDateWithValue(r.Clock.Now())
 	from, err := netmail.ParseAddress(c.Args.Text("from"))
 	if err != nil {
-		return nil, nil, fmt.Errorf("from: %q is no mail address", c.Args.Text("from"))
+		return nil, nil, fmt.Errorf("from: %q is not a valid mail address", c.Args.Text("from"))
 	}
 	message.FromMailAddress(from)
-	for _, text := range c.Args.List("to") {
-		addresses, err := netmail.ParseAddressList(text)
+	for _, list := range c.Args.List("to") {
+		addresses, err := netmail.ParseAddressList(list)
 		if err != nil {
-			return nil, nil, fmt.Errorf("to: %q is no mail address", text)
+			return nil, nil, fmt.Errorf("to: %q is not a valid mail address", list)
 		}
 		for _, address := range addresses {
 			to = append(to, address.Address)
@@ -92,10 +104,10 @@ func (l *Library) emailMessage(c *pipe.Call) (message *mail.Msg, to []string, er
 		}
 	}
 	if len(to) == 0 {
-		return nil, nil, errors.New("to: nobody is named")
+		return nil, nil, errors.New("to: the list of addresses is empty")
 	}
 	message.Subject(emailSubject(c))
-	message.SetBodyString(mail.TypeTextPlain, c.Mask(cmp.Or(c.Args.Text("text"), tell(c.Run)+"\n\n"+details(c.Run))))
+	message.SetBodyString(mail.TypeTextPlain, c.Mask(cmp.Or(c.Args.Text("text"), summaryLine(c.Run)+"\n\n"+details(c.Run))))
 	return message, to, nil
 }
 
@@ -103,17 +115,17 @@ func emailServer(c *pipe.Call) (*mail.Client, error) {
 	host, portText, err := net.SplitHostPort(c.Args.Text("server"))
 	port, parseErr := strconv.Atoi(portText)
 	if err != nil || parseErr != nil || host == "" {
-		return nil, fmt.Errorf("server: %q has not the form host:port, as in smtp.example.com:587", c.Args.Text("server"))
+		return nil, fmt.Errorf("server: %q is not a valid address: expected host:port, such as smtp.example.com:587", c.Args.Text("server"))
 	}
 	policy := cmp.Or(c.Args.Text("tls"), "auto")
-	options := []mail.Option{mail.WithPort(port), mail.WithTimeout(patience), mail.WithTLSPolicy(map[string]mail.TLSPolicy{
-		"auto": mail.TLSOpportunistic, "required": mail.TLSMandatory, "none": mail.NoTLS,
-	}[policy])}
+	policies := map[string]mail.TLSPolicy{"auto": mail.TLSOpportunistic, "required": mail.TLSMandatory, "none": mail.NoTLS}
+	options := []mail.Option{mail.WithPort(port), mail.WithTimeout(answerTimeout), mail.WithTLSPolicy(policies[policy])}
 	if port == portTLS && policy != "none" {
 		options = append(options, mail.WithSSL())
 	}
 	if username := c.Args.Text("username"); username != "" {
-		options = append(options, mail.WithUsername(username), mail.WithPassword(c.Args.Text("password")), mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover))
+		options = append(options,
+			mail.WithUsername(username), mail.WithPassword(c.Args.Text("password")), mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover))
 	}
 	client, err := mail.NewClient(host, options...)
 	if err != nil {

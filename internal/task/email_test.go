@@ -28,7 +28,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// certificate is that of the mail server here. TestMain has it trusted.
+// certificate belongs to the mail server here. TestMain makes Go trust it.
 var certificate tls.Certificate
 
 func makeCertificate() (file []byte, err error) {
@@ -38,7 +38,8 @@ func makeCertificate() (file []byte, err error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -48,29 +49,29 @@ func makeCertificate() (file []byte, err error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), nil
 }
 
-// trustCertificate has Go trust the mail server, where Go takes that from the
-// environment.
-func trustCertificate() (forget func(), err error) {
+// trustCertificate makes Go trust the mail server, on systems where Go reads its
+// trusted certificates from the environment.
+func trustCertificate() (cleanup func(), err error) {
 	dir, err := os.MkdirTemp("", "delivery-certificate-")
 	if err != nil {
 		return nil, err
 	}
-	forget = func() { _ = os.RemoveAll(dir) }
+	cleanup = func() { _ = os.RemoveAll(dir) }
 	file, err := makeCertificate()
 	if err != nil {
-		return forget, err
+		return cleanup, err
 	}
 	path := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
-		return forget, err
+		return cleanup, err
 	}
-	return forget, os.Setenv("SSL_CERT_FILE", path)
+	return cleanup, os.Setenv("SSL_CERT_FILE", path)
 }
 
-// mailServer speaks as much SMTP as it takes to get a mail.
+// mailServer implements enough SMTP to receive a mail.
 type mailServer struct {
 	address string
-	// extensions are what it offers, refuse is what it answers to RCPT.
+	// extensions are those it announces, refuse is its answer to RCPT.
 	extensions []string
 	refuse     string
 
@@ -113,8 +114,8 @@ func (s *mailServer) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	var m mail
 	c := textproto.NewConn(conn)
-	say := func(line string) { _ = c.PrintfLine("%s", line) }
-	say("220 localhost ESMTP")
+	reply := func(line string) { _ = c.PrintfLine("%s", line) }
+	reply("220 localhost ESMTP")
 	for {
 		line, err := c.ReadLine()
 		if err != nil {
@@ -123,44 +124,44 @@ func (s *mailServer) serve(conn net.Conn) {
 		verb, rest, _ := strings.Cut(line, " ")
 		switch strings.ToUpper(verb) {
 		case "EHLO":
-			say("250-localhost")
+			reply("250-localhost")
 			for _, extension := range s.extensions {
 				if extension != "STARTTLS" || !m.encrypted {
-					say("250-" + extension)
+					reply("250-" + extension)
 				}
 			}
-			say("250 8BITMIME")
+			reply("250 8BITMIME")
 		case "STARTTLS":
-			say("220 go on")
+			reply("220 go on")
 			conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}})
 			c, m.encrypted = textproto.NewConn(conn), true
 		case "AUTH":
 			m.auth = rest
-			say("235 welcome")
+			reply("235 welcome")
 		case "MAIL":
 			m.from = rest
-			say("250 ok")
+			reply("250 ok")
 		case "RCPT":
 			if s.refuse != "" {
-				say(s.refuse)
+				reply(s.refuse)
 				continue
 			}
 			m.to += rest
-			say("250 ok")
+			reply("250 ok")
 		case "DATA":
-			say("354 go on")
+			reply("354 go on")
 			if m.data, err = c.ReadDotBytes(); err != nil {
 				return
 			}
 			s.mu.Lock()
 			s.mails = append(s.mails, m)
 			s.mu.Unlock()
-			say("250 ok")
+			reply("250 ok")
 		case "QUIT":
-			say("221 bye")
+			reply("221 bye")
 			return
 		default:
-			say("250 ok")
+			reply("250 ok")
 		}
 	}
 }
@@ -190,7 +191,9 @@ func (s *mailServer) only(t *testing.T) (mail, *netmail.Message, string) {
 
 func TestEmail(t *testing.T) {
 	base := func(s *mailServer, more pipe.Args) pipe.Args {
-		args := pipe.Args{"to": []string{"Ada <ada@example.com>", "bob@example.com, carl@example.com"}, "from": "Delivery <ci@example.com>", "server": s.address}
+		args := pipe.Args{
+			"to": []string{"Ada <ada@example.com>", "bob@example.com, carl@example.com"}, "from": "Delivery <ci@example.com>", "server": s.address,
+		}
 		for name, value := range more {
 			args[name] = value
 		}
@@ -198,19 +201,21 @@ func TestEmail(t *testing.T) {
 	}
 	t.Run("Plain", func(t *testing.T) {
 		s := startMailServer(t, "")
-		b := newBench(t)
+		b := newFixture(t)
 		b.run = failed()
 		got, _, err := b.try(t, "notify.email", base(s, nil))
 		if err != nil || len(got.Warnings) > 0 {
 			t.Fatalf("got %+v (%v)", got, err)
 		}
 		envelope, message, text := s.only(t)
-		if envelope.auth != "" || envelope.encrypted || !strings.Contains(envelope.from, "<ci@example.com>") || strings.Count(envelope.to, "@example.com>") != 3 {
+		if envelope.auth != "" || envelope.encrypted || !strings.Contains(envelope.from, "<ci@example.com>") ||
+			strings.Count(envelope.to, "@example.com>") != 3 {
 			t.Errorf("got %+v", envelope)
 		}
 		for name, want := range map[string]string{
 			"From": `"Delivery" <ci@example.com>`, "To": `"Ada" <ada@example.com>, <bob@example.com>, <carl@example.com>`,
-			"Subject": "strawberry 17: application failed at functional tests: exit code 1 <&>", "Content-Type": "text/plain; charset=UTF-8", "Date": "Sun, 01 Nov 2026 12:00:00 +0000",
+			"Subject": "strawberry 17: application failed at functional tests: exit code 1 <&>", "Content-Type": "text/plain; charset=UTF-8",
+			"Date": "Sun, 01 Nov 2026 12:00:00 +0000",
 		} {
 			if got := message.Header.Get(name); got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)
@@ -227,7 +232,10 @@ func TestEmail(t *testing.T) {
 			t.Skip("Go does not take trusted certificates from the environment here")
 		}
 		s := startMailServer(t, "", "STARTTLS", "AUTH PLAIN LOGIN")
-		got, out, err := newBench(t).try(t, "notify.email", base(s, pipe.Args{"tls": "required", "username": "ci", "password": "s3cr3t", "subject": "Über\r\nBcc: eve@example.com", "text": "Hallo Größe\n.\n"}))
+		got, out, err := newFixture(t).try(t, "notify.email", base(s, pipe.Args{
+			"tls": "required", "username": "ci", "password": "s3cr3t",
+			"subject": "Über\r\nBcc: eve@example.com", "text": "Hallo Größe\n.\n",
+		}))
 		if err != nil || len(got.Warnings) > 0 || strings.Contains(out, "s3cr3t") {
 			t.Fatalf("got %+v (%v)", got, err)
 		}
@@ -251,16 +259,19 @@ func TestEmail(t *testing.T) {
 		says       string
 	}{
 		{"NoTLS", "", nil, pipe.Args{"tls": "required"}, "STARTTLS"},
-		{"NoPasswordWithoutTLS", "", []string{"AUTH PLAIN LOGIN"}, pipe.Args{"username": "ci", "password": "s3cr3t"}, "without TLS no password is sent"},
+		{
+			"NoPasswordWithoutTLS", "", []string{"AUTH PLAIN LOGIN"}, pipe.Args{"username": "ci", "password": "s3cr3t"},
+			"a password is not sent without TLS",
+		},
 		{"Refused", "550 no such user", nil, nil, "no such user"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := startMailServer(t, tt.refuse, tt.extensions...)
-			b := newBench(t)
+			b := newFixture(t)
 			_, out, err := b.try(t, "notify.email", base(s, tt.args))
 			wantError(t, err, tt.says)
 			if strings.Contains(out+err.Error(), "s3cr3t") {
-				t.Errorf("it says too much: %s %v", out, err)
+				t.Errorf("the output contains the secret: %s %v", out, err)
 			}
 			if len(s.mails) > 0 {
 				t.Errorf("got %+v", s.mails)
@@ -269,10 +280,11 @@ func TestEmail(t *testing.T) {
 	}
 	t.Run("WrongArguments", func(t *testing.T) {
 		for says, args := range map[string]pipe.Args{
-			`to: "nobody"`: {"to": []string{"nobody"}}, "to: nobody is named": {"to": []string{}}, `from: "a@b\r\nBcc: c@d"`: {"from": "a@b\r\nBcc: c@d"},
-			"has not the form host:port": {"server": "localhost"},
+			`to: "ada" is not a valid mail address`: {"to": []string{"ada"}}, "to: the list of addresses is empty": {"to": []string{}},
+			`from: "a@b\r\nBcc: c@d"`:                    {"from": "a@b\r\nBcc: c@d"},
+			"is not a valid address: expected host:port": {"server": "localhost"},
 		} {
-			_, _, err := newBench(t).try(t, "notify.email", base(&mailServer{address: "localhost:1"}, args))
+			_, _, err := newFixture(t).try(t, "notify.email", base(&mailServer{address: "localhost:1"}, args))
 			wantError(t, err, says)
 		}
 	})

@@ -15,33 +15,36 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-var filesArgument = pipe.Argument{Name: "files", Kind: pipe.List, Required: true, Summary: "Patterns of the files, from the root of the checkout: reports/**/*.html."}
+var filesArgument = pipe.Argument{
+	Name: "files", Kind: pipe.List, Required: true,
+	Summary: "Patterns of the files, relative to the root of the checkout: reports/**/*.html.",
+}
 
-// files keeps files of the run where they can be looked at later.
-func (l *Library) files() pipe.Definition {
+// files uploads files of the run.
+func (r *Registry) files() pipe.Definition {
 	return pipe.Definition{
 		Type: "report.files", Courtesy: true, Summary: "Uploads files, such as reports, to an S3 bucket, each of at most 5 GB.",
 		Arguments: []pipe.Argument{
 			filesArgument,
 			{Name: "bucket", Kind: pipe.Text, Required: true, Summary: "The bucket."},
-			{Name: "prefix", Kind: pipe.Text, Summary: "What the files' keys begin with: ${{ service }}/${{ version }}."},
-			{Name: "region", Kind: pipe.Text, Summary: "The bucket's region, by default the environment's."},
+			{Name: "prefix", Kind: pipe.Text, Summary: "The prefix of the files' keys: ${{ service }}/${{ version }}."},
+			{Name: "region", Kind: pipe.Text, Summary: "The bucket's region; by default that of the environment."},
 			requiredArgument,
 		},
-		Run: l.runFiles,
+		Run: r.runFiles,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return fmt.Sprintf("upload %s to %s", strings.Join(c.Args.List("files"), ", "), bucketURL(c))
 		}),
 	}
 }
 
-// bucketURL names where the files go.
+// bucketURL is the address of the uploaded files.
 func bucketURL(c *pipe.Call) string {
 	return "s3://" + path.Join(c.Args.Text("bucket"), c.Args.Text("prefix")) + "/"
 }
 
-func (l *Library) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	names, err := matches(c.Folder, c.Args.List("files"))
+func (r *Registry) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	names, err := findFiles(c.Folder, c.Args.List("files"))
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("files: %w", err)
 	}
@@ -49,9 +52,9 @@ func (l *Library) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	if len(names) == 0 {
 		return delivered(ctx, c, "", noFiles(c))
 	}
-	done, err := l.upload(ctx, c, names)
+	done, err := r.upload(ctx, c, names)
 	if err != nil && done > 0 {
-		err = fmt.Errorf("%w; %d of %s are at %s already", err, done, text.Count(len(names), "file"), to)
+		err = fmt.Errorf("%w; %d of %s were uploaded to %s before that", err, done, text.Count(len(names), "file"), to)
 	}
 	result, err := delivered(ctx, c, fmt.Sprintf("uploaded %s to %s", text.Count(len(names), "file"), to), err)
 	if done > 0 {
@@ -65,8 +68,8 @@ func noFiles(c *pipe.Call) error {
 }
 
 // upload returns how many files it has uploaded.
-func (l *Library) upload(ctx context.Context, c *pipe.Call, names []string) (done int, err error) {
-	store, err := l.Files(ctx, c.Args.Text("region"))
+func (r *Registry) upload(ctx context.Context, c *pipe.Call, names []string) (done int, err error) {
+	store, err := r.Files(ctx, c.Args.Text("region"))
 	if err != nil {
 		return 0, fmt.Errorf("the files: %w", err)
 	}
@@ -80,7 +83,7 @@ func (l *Library) upload(ctx context.Context, c *pipe.Call, names []string) (don
 		if err := uploadFile(ctx, store, root, name, c.Args.Text("bucket"), key); err != nil {
 			return done, fmt.Errorf("the file %s: %w", name, err)
 		}
-		say(c, "%s -> s3://%s/%s", name, c.Args.Text("bucket"), key)
+		printf(c, "%s -> s3://%s/%s", name, c.Args.Text("bucket"), key)
 	}
 	return len(names), nil
 }

@@ -20,7 +20,7 @@ var literalBraces = strings.NewReplacer(`\\`, `\\`, `\{`, `\{`, `\}`, `\}`, `{`,
 // as relative paths with slashes, sorted. ** stands for any number of folders,
 // including none. A pattern may not lead out of the folder. A symbolic link to
 // a folder is followed only if the pattern names it.
-func matches(folder string, patterns []string) ([]string, error) {
+func findFiles(folder string, patterns []string) ([]string, error) {
 	var all []string
 	for _, pattern := range patterns {
 		clean := path.Clean(filepath.ToSlash(pattern))

@@ -17,26 +17,26 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// patience is how long a server has to take a report or message. A host that
-// does not answer must not hold a delivery up.
-const patience = 30 * time.Second
+// answerTimeout is how long a server may take to accept a report or message. A
+// host that does not answer must not delay a delivery.
+const answerTimeout = 30 * time.Second
 
-// patienceForFile is how long a server that gets a file may take nothing of it,
-// and how long it has to say that it has got all.
-const patienceForFile = 5 * time.Minute
+// fileTimeout is how long a server may take to read the next part of a file, and
+// to answer once it has all of it.
+const fileTimeout = 5 * time.Minute
 
-// maxAnswer bounds what is shown of a server's answer.
+// maxAnswer limits how much of a server's answer is shown.
 const maxAnswer = 200
 
-// client follows a redirection only where the same request is made of the same
-// host: the others become a GET, which delivers nothing, or hand credentials on.
+// client follows a redirect only if it repeats the same request to the same host:
+// others become a GET, which delivers nothing, or pass credentials on.
 var client = &http.Client{
 	Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dial,
-		TLSHandshakeTimeout:   patience,
-		ResponseHeaderTimeout: patienceForFile,
-		IdleConnTimeout:       patience,
+		TLSHandshakeTimeout:   answerTimeout,
+		ResponseHeaderTimeout: fileTimeout,
+		IdleConnTimeout:       answerTimeout,
 		ForceAttemptHTTP2:     true,
 	},
 	CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -47,63 +47,61 @@ var client = &http.Client{
 	},
 }
 
-// dial connects to a server that has to take what it is sent.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, network, address)
+	conn, err := (&net.Dialer{Timeout: answerTimeout}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return impatient{Conn: conn, within: patienceForFile}, nil
+	return deadlineConn{Conn: conn, timeout: fileTimeout}, nil
 }
 
-// impatient is a connection whose other end has to take something within a time.
-type impatient struct {
+// deadlineConn is a connection with a timeout for each write.
+type deadlineConn struct {
 	net.Conn
-	within time.Duration
+	timeout time.Duration
 }
 
-// Write fails if nothing of p is taken in time.
-func (c impatient) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(clock.System{}.Now().Add(c.within)); err != nil {
+// Write fails if p cannot be written in time.
+func (c deadlineConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(clock.System{}.Now().Add(c.timeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
 }
 
-// withPatience bounds a context.
-func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %s", patience))
+// withTimeout limits a context to answerTimeout.
+func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %s", answerTimeout))
 }
 
-// parseURL reads an address of HTTP. Its errors do not repeat it, for it may be
-// a secret.
-func parseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(strings.TrimSpace(text))
+// errInvalidURL does not contain the URL, which may be a secret.
+var errInvalidURL = errors.New("invalid url: expected https://host/path")
+
+func parseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(address))
 	switch {
-	case text == "":
-		return nil, errors.New("its url is empty")
-	case err != nil:
-		return nil, errors.New("its url cannot be understood: use https://host/path")
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, errors.New("its url is not one of HTTP: use https://host/path")
+	case address == "":
+		return nil, errors.New("url is empty")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, errInvalidURL
 	}
 	return u, nil
 }
 
-// where is as much of a URL as may be shown.
-func where(u *url.URL) string { return u.Scheme + "://" + u.Host }
+// origin is the part of a URL that may be shown.
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// post sends a body of JSON.
+// post sends JSON.
 func post(ctx context.Context, address string, headers map[string]string, body []byte) error {
 	u, err := parseURL(address)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := withPatience(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return errors.New("its url cannot be understood: use https://host/path")
+		return errInvalidURL
 	}
 	r.Header.Set("Content-Type", "application/json")
 	for name, value := range headers {
@@ -112,8 +110,8 @@ func post(ctx context.Context, address string, headers map[string]string, body [
 	return send(r)
 }
 
-// send makes a request, which has to be answered with success. No error holds
-// more of the URL than its host.
+// send sends a request. Any status but 2xx is an error. No error contains more of
+// the URL than its origin.
 func send(r *http.Request) error {
 	r.Header.Set("User-Agent", "delivery")
 	resp, err := client.Do(r)
@@ -122,38 +120,38 @@ func send(r *http.Request) error {
 			err = cause
 		}
 		var wrapped *url.Error
-		for errors.As(err, &wrapped) { // it holds the URL
+		for errors.As(err, &wrapped) { // it contains the URL
 			err = wrapped.Err
 		}
-		return fmt.Errorf("%s: %w", where(r.URL), err)
+		return fmt.Errorf("%s: %w", origin(r.URL), err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode/100 == 2 {
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be used again
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be reused
 		return nil
 	}
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16)) // as far as it came
-	problem := fmt.Sprintf("%s answered %s", where(r.URL), resp.Status)
-	if text := text.Clip(text.Line(withoutURL(string(answer), r.URL)), maxAnswer); text != "" {
-		problem += ": " + text
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16)) // as much as arrived
+	problem := fmt.Sprintf("%s answered %s", origin(r.URL), resp.Status)
+	if body := text.Clip(text.Line(withoutURL(string(answer), r.URL)), maxAnswer); body != "" {
+		problem += ": " + body
 	}
 	if resp.StatusCode/100 == 3 {
-		problem += "; it redirects to elsewhere, which is not followed: give the final url"
+		problem += "; redirects to other hosts are not followed: use the final url"
 	}
 	return errors.New(problem)
 }
 
-// withoutURL removes what a server repeats of a URL.
-func withoutURL(text string, u *url.URL) string {
+// withoutURL removes the parts of a URL from a server's answer.
+func withoutURL(answer string, u *url.URL) string {
 	for _, secret := range []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery} {
 		if len(secret) > 1 {
-			text = strings.ReplaceAll(text, secret, "…")
+			answer = strings.ReplaceAll(answer, secret, "…")
 		}
 	}
-	return text
+	return answer
 }
 
-// asJSON encodes what is sent. Slack, like people, reads & < > as they are.
+// asJSON encodes a body without escaping & < >, which Slack would show escaped.
 func asJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

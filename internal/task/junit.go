@@ -22,7 +22,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// What bounds the reports of tests.
+// Limits of test reports.
 const (
 	maxReport         = 64 << 20
 	maxFailures       = 20
@@ -30,7 +30,7 @@ const (
 	maxNamed          = 5
 )
 
-// testReport is what came of tests. It is kept with the step's event.
+// testReport is the result of tests. It is stored with the step's event.
 type testReport struct {
 	Tests   int     `json:"tests"`
 	Passed  int     `json:"passed"`
@@ -38,10 +38,9 @@ type testReport struct {
 	Errors  int     `json:"errors"`
 	Skipped int     `json:"skipped"`
 	Seconds float64 `json:"seconds"`
-	// Failures are the first of those that failed or broke down.
+	// Failures are the first tests with failures or errors.
 	Failures []testFailure `json:"failures,omitempty"`
-	// empty names the reports that hold no test: such as are no JUnit XML, but
-	// that of another tool.
+	// empty names the reports without tests, such as other XML files.
 	empty []string
 }
 
@@ -70,7 +69,7 @@ func (r testReport) String() string {
 	return s
 }
 
-// add adds what came of other tests, whose suites get a prefix.
+// add adds the result of other tests, whose suites get a prefix.
 func (r *testReport) add(other testReport, prefix string) {
 	r.Tests += other.Tests
 	r.Passed += other.Passed
@@ -84,13 +83,13 @@ func (r *testReport) add(other testReport, prefix string) {
 	}
 }
 
-// JSON is the report as it is kept.
+// JSON returns the report as it is stored.
 func (r testReport) JSON() string {
-	text, err := json.Marshal(r)
+	encoded, err := json.Marshal(r)
 	if err != nil {
-		return "" // cannot be: it is numbers and texts
+		return "" // unreachable: it holds numbers and strings
 	}
-	return string(text)
+	return string(encoded)
 }
 
 // reports are files that tests write.
@@ -100,10 +99,10 @@ type reports struct {
 	before   map[string]fs.FileInfo
 }
 
-// expectReports looks which files there are before the tests run.
+// expectReports records which files exist before the tests run.
 func expectReports(folder string, patterns []string) (reports, error) {
 	r := reports{folder: folder, patterns: patterns, before: map[string]fs.FileInfo{}}
-	names, err := matches(folder, patterns)
+	names, err := findFiles(folder, patterns)
 	if err != nil {
 		return r, fmt.Errorf("reports: %w", err)
 	}
@@ -115,22 +114,24 @@ func expectReports(folder string, patterns []string) (reports, error) {
 	return r, nil
 }
 
-// read reads those reports that were written since.
+// read reads the reports that were written since.
 func (r reports) read() (sum testReport, err error) {
-	names, err := matches(r.folder, r.patterns)
+	names, err := findFiles(r.folder, r.patterns)
 	if err != nil {
 		return sum, fmt.Errorf("reports: %w", err)
 	}
 	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		info, err := os.Stat(filepath.Join(r.folder, filepath.FromSlash(name)))
 		before := r.before[name]
-		return err == nil && before != nil && os.SameFile(info, before) && info.ModTime().Equal(before.ModTime()) && info.Size() == before.Size()
+		return err == nil && before != nil && os.SameFile(info, before) &&
+			info.ModTime().Equal(before.ModTime()) && info.Size() == before.Size()
 	})
 	switch {
 	case len(names) == 0:
 		return sum, fmt.Errorf("no report was found: no file matches %s in %s", strings.Join(r.patterns, ", "), r.folder)
 	case len(fresh) == 0:
-		return sum, fmt.Errorf("no report was written: %s of an earlier run, such as %s, still there; have the command run the tests again and write them", text.Count(len(names), "report"), names[0])
+		return sum, fmt.Errorf("no report was written: only %s of an earlier run exist, such as %s; let the command run the tests again",
+			text.Count(len(names), "report"), names[0])
 	}
 	for _, name := range fresh {
 		one, err := readReport(filepath.Join(r.folder, filepath.FromSlash(name)))
@@ -145,13 +146,12 @@ func (r reports) read() (sum testReport, err error) {
 	return sum, nil
 }
 
-// warnings are what is odd about the reports.
+// warnings names the reports without tests.
 func (r testReport) warnings() []string {
 	if len(r.empty) == 0 {
 		return nil
 	}
-	names := strings.Join(r.empty[:min(maxNamed, len(r.empty))], ", ") + more(len(r.empty)-maxNamed)
-	return []string{fmt.Sprintf("there is no test in %s: %s", text.Count(len(r.empty), "report"), names)}
+	return []string{fmt.Sprintf("%s without tests: %s", text.Count(len(r.empty), "report"), text.ListSome(r.empty, maxNamed))}
 }
 
 func readReport(path string) (r testReport, err error) {
@@ -165,14 +165,14 @@ func readReport(path string) (r testReport, err error) {
 		return r, err
 	}
 	if len(data) > maxReport {
-		return r, fmt.Errorf("it has more than %d MiB", maxReport>>20)
+		return r, fmt.Errorf("it is larger than %d MiB", maxReport>>20)
 	}
-	if data, err = mend(data); err != nil {
+	if data, err = normalize(data); err != nil {
 		return r, err
 	}
 	suites, err := junit.Ingest(data)
 	if err != nil {
-		return r, fmt.Errorf("it is no JUnit XML: %w", err)
+		return r, fmt.Errorf("it is not valid JUnit XML: %w", err)
 	}
 	for _, suite := range suites {
 		r.addSuite(suite)
@@ -182,14 +182,14 @@ func readReport(path string) (r testReport, err error) {
 
 var (
 	declaration = regexp.MustCompile(`^\s*<\?xml[^>]*?encoding=["']([A-Za-z0-9._-]+)["'][^>]*\?>`)
-	// invalidReference are control characters, which XML 1.0 has no place for.
+	// invalidReference matches control characters, which XML 1.0 does not allow.
 	invalidReference = regexp.MustCompile(`&#(?:0*(?:[0-8]|1[1-24-9]|2[0-9]|3[01])|x0*(?:[0-8bceBCEfF]|1[0-9a-fA-F]));`)
 )
 
-// mend makes of a report what the parser takes: many are written by hand-made
-// XML writers. It is UTF-8 then, without control characters. A test that is in
-// no suite, as Node's reporter has them, is in one that the whole file is.
-func mend(data []byte) ([]byte, error) {
+// normalize converts a report to what the parser accepts, since many tools write
+// invalid XML: to UTF-8, and without control characters. Tests without a suite,
+// as Node's reporter writes them, are put in one for the whole file.
+func normalize(data []byte) ([]byte, error) {
 	data, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), data)
 	if err != nil {
 		return nil, err
@@ -199,9 +199,9 @@ func mend(data []byte) ([]byte, error) {
 		name := strings.ToLower(string(m[1]))
 		encoding, err := htmlindex.Get(name)
 		if err != nil {
-			return nil, fmt.Errorf("its encoding %s is unknown", name)
+			return nil, fmt.Errorf("unknown encoding %s", name)
 		}
-		if !strings.HasPrefix(name, "utf-") { // one of UTF-16 had a mark at its beginning, and is UTF-8 already
+		if !strings.HasPrefix(name, "utf-") { // UTF-16 has a byte order mark, and is UTF-8 already
 			if data, err = encoding.NewDecoder().Bytes(data); err != nil {
 				return nil, err
 			}
@@ -256,5 +256,6 @@ func failure(suite junit.Suite, test junit.Test) testFailure {
 	if name == "" {
 		name = suite.Name
 	}
-	return testFailure{Suite: name, Name: test.Name, Message: text.Clip(strings.TrimSpace(text.Clean(message)), maxFailureMessage)}
+	message = text.Clip(strings.TrimSpace(text.Clean(message)), maxFailureMessage)
+	return testFailure{Suite: name, Name: test.Name, Message: message}
 }

@@ -15,15 +15,17 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// What reporters write: Surefire and Gradle one suite per file, pytest and
-// others suites in suites, Node tests without a suite, PHPUnit suites in suites.
+// Examples of reports: Surefire and Gradle write one suite per file, pytest, PHPUnit
+// and others suites in suites, Node tests without a suite.
 const (
 	surefire = `<?xml version="1.0" encoding="UTF-8"?>
-<testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" name="com.example.BasketTest" time="1,234.5" tests="4" errors="1" skipped="1" failures="1">
+<testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" name="com.example.BasketTest" time="1,234.5"
+    tests="4" errors="1" skipped="1" failures="1">
   <properties><property name="java.version" value="21"/></properties>
   <testcase name="adds" classname="com.example.BasketTest" time="1,000.5"><system-out><![CDATA[hello]]></system-out></testcase>
   <testcase name="flaky" classname="com.example.BasketTest" time="0.5"><flakyFailure message="once">x</flakyFailure></testcase>
-  <testcase name="removes" classname="com.example.BasketTest" time="0.25"><failure message="expected: &lt;1&gt; but was: &lt;2&gt;" type="AssertionFailedError"><![CDATA[stack]]></failure></testcase>
+  <testcase name="removes" classname="com.example.BasketTest" time="0.25">
+    <failure message="expected: &lt;1&gt; but was: &lt;2&gt;" type="AssertionFailedError"><![CDATA[stack]]></failure></testcase>
   <testcase name="breaks" classname="com.example.BasketTest" time="0"><error type="NPE">java.lang.NullPointerException
 	at com.example</error></testcase>
   <testcase name="later" classname="com.example.BasketTest" time="0"><skipped/></testcase>
@@ -32,13 +34,15 @@ const (
 <testsuites>
 	<testcase name="stray" time="0.001" classname="test"/>
 	<testsuite name="group" time="0.01" tests="2">
-		<testcase name="inner" time="0.001" classname="test" failure="boom"><failure type="testCodeFailure" message="boom">Error: boom</failure></testcase>
+		<testcase name="inner" time="0.001" classname="test" failure="boom">
+			<failure type="testCodeFailure" message="boom">Error: boom</failure></testcase>
 		<testsuite name="deep"><testcase name="deepest" time="0.001"/></testsuite>
 	</testsuite>
 	<!-- tests 3 -->
 </testsuites>
 `
-	passing = `<testsuites><testsuite name="s"><testcase name="a"/><testcase name="b"><skipped message="not now"/></testcase></testsuite></testsuites>`
+	passing = `<testsuites><testsuite name="s"><testcase name="a"/>` +
+		`<testcase name="b"><skipped message="not now"/></testcase></testsuite></testsuites>`
 )
 
 func encoded(t *testing.T, name, text string) string {
@@ -57,7 +61,9 @@ func encoded(t *testing.T, name, text string) string {
 }
 
 func TestTests_Reports(t *testing.T) {
-	german := `<?xml version='1.0' encoding='%s' standalone="no"?><testsuite name="Prüfung"><testcase name="größer"><failure message="Fünf"/></testcase></testsuite>`
+	german := `<?xml version='1.0' encoding='%s' standalone="no"?>` +
+		`<testsuite name="Prüfung"><testcase name="größer"><failure message="Fünf"/></testcase></testsuite>`
+	const oneFailure = `{"tests":1,"passed":0,"failed":1,"errors":0,"skipped":0,"seconds":0,"failures":[`
 	for _, tt := range []struct {
 		name, xml string
 		want      string // the report
@@ -65,7 +71,9 @@ func TestTests_Reports(t *testing.T) {
 	}{
 		{
 			"Surefire", surefire,
-			`{"tests":5,"passed":2,"failed":1,"errors":1,"skipped":1,"seconds":1001.25,"failures":[{"suite":"com.example.BasketTest","name":"removes","message":"expected: \u003c1\u003e but was: \u003c2\u003e"},{"suite":"com.example.BasketTest","name":"breaks","message":"java.lang.NullPointerException\n\tat com.example"}]}`,
+			`{"tests":5,"passed":2,"failed":1,"errors":1,"skipped":1,"seconds":1001.25,"failures":[` +
+				`{"suite":"com.example.BasketTest","name":"removes","message":"expected: \u003c1\u003e but was: \u003c2\u003e"},` +
+				`{"suite":"com.example.BasketTest","name":"breaks","message":"java.lang.NullPointerException\n\tat com.example"}]}`,
 			"2 of 5 tests failed: com.example.BasketTest/removes, com.example.BasketTest/breaks",
 		},
 		{
@@ -77,27 +85,30 @@ func TestTests_Reports(t *testing.T) {
 		{"ByteOrderMark", "\ufeff" + passing, `{"tests":2,"passed":1,"failed":0,"errors":0,"skipped":1,"seconds":0}`, "1 test passed, 1 skipped"},
 		{
 			"Latin1", encoded(t, "ISO-8859-1", fmt.Sprintf(german, "ISO-8859-1")),
-			`{"tests":1,"passed":0,"failed":1,"errors":0,"skipped":0,"seconds":0,"failures":[{"suite":"Prüfung","name":"größer","message":"Fünf"}]}`,
+			oneFailure + `{"suite":"Prüfung","name":"größer","message":"Fünf"}]}`,
 			"1 of 1 test failed: Prüfung/größer",
 		},
 		{
 			"UTF16", encoded(t, "UTF-16", fmt.Sprintf(german, "UTF-16")),
-			`{"tests":1,"passed":0,"failed":1,"errors":0,"skipped":0,"seconds":0,"failures":[{"suite":"Prüfung","name":"größer","message":"Fünf"}]}`,
+			oneFailure + `{"suite":"Prüfung","name":"größer","message":"Fünf"}]}`,
 			"1 of 1 test failed: Prüfung/größer",
 		},
 		{
-			"ControlCharacters", "<testsuite name=\"s\"><testcase name=\"a\"><failure message=\"&#27;[31mred&#x1b;[0m\">\x1b[31m\xff</failure></testcase></testsuite>",
-			`{"tests":1,"passed":0,"failed":1,"errors":0,"skipped":0,"seconds":0,"failures":[{"suite":"s","name":"a","message":"[31mred[0m"}]}`,
+			"ControlCharacters",
+			`<testsuite name="s"><testcase name="a"><failure message="&#27;[31mred&#x1b;[0m">` + "\x1b[31m\xff</failure></testcase></testsuite>",
+			oneFailure + `{"suite":"s","name":"a","message":"[31mred[0m"}]}`,
 			"1 of 1 test failed: s/a",
 		},
 		{"NoTests", "<testsuites/>", `{"tests":0,"passed":0,"failed":0,"errors":0,"skipped":0,"seconds":0}`, "0 tests passed"},
-		{"Malformed", "<testsuite><testcase></testsuite>", "", "the report out/a.xml cannot be read: it is no JUnit XML"},
-		{"UnknownEncoding", `<?xml version="1.0" encoding="klingon"?><testsuite/>`, "", "its encoding klingon is unknown"},
+		{"Malformed", "<testsuite><testcase></testsuite>", "", "the report out/a.xml cannot be read: it is not valid JUnit XML"},
+		{"UnknownEncoding", `<?xml version="1.0" encoding="klingon"?><testsuite/>`, "", "unknown encoding klingon"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.write(t, "prepared.xml", tt.xml)
-			got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("mkdir -p out; cp prepared.xml out/a.xml"), "reports": []string{"out/**/*.xml"}})
+			got, _, err := b.try(t, "test.command", pipe.Args{
+				"command": sh("mkdir -p out; cp prepared.xml out/a.xml"), "reports": []string{"out/**/*.xml"},
+			})
 			if diff := cmp.Diff(got.Report, tt.want); diff != "" {
 				t.Error(diff)
 			}
@@ -117,14 +128,14 @@ func TestTests_Reports(t *testing.T) {
 
 func TestTests(t *testing.T) {
 	t.Run("OnlyTheExitCode", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh(`echo url=x >> "$DELIVERY_OUTPUT"`)}, "url")
 		if err != nil || got.Report != "" || got.Outputs["url"] != "x" {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
 	t.Run("CommandAndTestsFail", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.write(t, "a.xml", node)
 		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml b.xml; exit 4"), "reports": []string{"b.xml"}})
 		wantError(t, err, "1 of 3 tests failed: test/inner (exit code 4)")
@@ -133,7 +144,7 @@ func TestTests(t *testing.T) {
 		}
 	})
 	t.Run("OnlyTheCommandFails", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.write(t, "a.xml", passing)
 		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml b.xml; exit 4"), "reports": []string{"b.xml"}})
 		if err == nil || err.Error() != "exit code 4" || got.Message != "1 test passed, 1 skipped" || got.Report == "" {
@@ -141,7 +152,7 @@ func TestTests(t *testing.T) {
 		}
 	})
 	t.Run("NoReport", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		args := pipe.Args{"command": sh("true"), "reports": []string{"out/*.xml"}}
 		_, _, err := b.try(t, "test.command", args)
 		wantError(t, err, "no report was found: no file matches out/*.xml")
@@ -155,29 +166,34 @@ func TestTests(t *testing.T) {
 		_, _, err = b.try(t, "test.command", args)
 		wantError(t, err, "exit code 2", "no report was written")
 	})
-	t.Run("SomeHoldNoTest", func(t *testing.T) {
-		b := newBench(t)
+	t.Run("SomeWithoutTests", func(t *testing.T) {
+		b := newFixture(t)
 		b.write(t, "a.xml", passing)
 		b.write(t, "b.xml", `<test-run result="Failed"><test-case result="Failed"/></test-run>`) // NUnit's
 		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("mkdir out; cp *.xml out"), "reports": []string{"out/*.xml"}})
-		if err != nil || got.Message != "1 test passed, 1 skipped" || !cmp.Equal(got.Warnings, []string{"there is no test in 1 report: out/b.xml"}) {
+		warnings := []string{"1 report without tests: out/b.xml"}
+		if err != nil || got.Message != "1 test passed, 1 skipped" || !cmp.Equal(got.Warnings, warnings) {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
 	t.Run("OldOnesDoNotCount", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.write(t, "out/old.xml", node)
 		b.write(t, "out/rewritten.xml", node)
 		b.write(t, "a.xml", passing)
-		_, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml out/rewritten.xml; cp a.xml out/new.xml"), "reports": []string{"out"}})
-		wantError(t, err, "no report was found") // a folder is no report
-		got, _, err := b.try(t, "test.command", pipe.Args{"command": sh("cp a.xml out/.new; mv out/.new out/rewritten.xml; cp a.xml out/newer.xml"), "reports": []string{"out/*.xml"}})
+		_, _, err := b.try(t, "test.command", pipe.Args{
+			"command": sh("cp a.xml out/rewritten.xml; cp a.xml out/new.xml"), "reports": []string{"out"},
+		})
+		wantError(t, err, "no report was found") // out is a folder
+		got, _, err := b.try(t, "test.command", pipe.Args{
+			"command": sh("cp a.xml out/.new; mv out/.new out/rewritten.xml; cp a.xml out/newer.xml"), "reports": []string{"out/*.xml"},
+		})
 		if err != nil || got.Message != "2 tests passed, 2 skipped" {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
 	t.Run("ManyFailures", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		var xml strings.Builder
 		for suite := range 3 {
 			fmt.Fprintf(&xml, `<testsuite name="s%d">`, suite)
@@ -195,19 +211,19 @@ func TestTests(t *testing.T) {
 		}
 	})
 	t.Run("HugeReport", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		_, _, err := b.try(t, "test.command", pipe.Args{"command": sh("truncate -s 65M b.xml"), "reports": []string{"*.xml"}})
-		wantError(t, err, "b.xml", "more than 64 MiB")
+		wantError(t, err, "b.xml", "larger than 64 MiB")
 	})
 	t.Run("OutsideOfTheFolder", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		for _, pattern := range []string{"../*.xml", "/tmp/*.xml", "a/../../b.xml", "", "[", "a/[/b"} {
 			_, _, err := b.try(t, "test.command", pipe.Args{"command": sh("true"), "reports": []string{pattern}})
 			wantError(t, err, "reports: ")
 		}
 	})
 	t.Run("Patterns", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		link := filepath.Join(t.TempDir(), "link")
 		if err := os.Symlink(b.folder, link); err != nil {
 			t.Fatal(err)
@@ -215,11 +231,11 @@ func TestTests(t *testing.T) {
 		b.folder = link
 		b.write(t, "source", passing)
 		for pattern, want := range map[string]int{
-			"**/*.xml": 4, "a/**": 3, "a/*.xml": 1, "*/b/*.xml": 1, "a/b/c/3.xml": 1, "**/c/**/*.xml": 1, "./a//b/?.xml": 1, "{a,b}/*.xml": 0,
+			"**/*.xml": 4, "a/**": 3, "a/*.xml": 1, "*/b/*.xml": 1, "a/b/c/3.xml": 1, "**/c/**/*.xml": 1, "./a//b/?.xml": 1,
+			"{a,b}/*.xml": 0,
 		} {
-			got, _, err := b.try(t, "test.command", pipe.Args{
-				"command": sh("rm -rf a z.xml; mkdir -p a/b/c; cp source z.xml; cp source a/1.xml; cp source a/b/2.xml; cp source a/b/c/3.xml"), "reports": []string{pattern},
-			})
+			script := "rm -rf a z.xml; mkdir -p a/b/c; for f in z.xml a/1.xml a/b/2.xml a/b/c/3.xml; do cp source $f; done"
+			got, _, err := b.try(t, "test.command", pipe.Args{"command": sh(script), "reports": []string{pattern}})
 			if want == 0 {
 				wantError(t, err, "no file matches")
 			} else if !strings.HasPrefix(got.Message, fmt.Sprint(want, " test")) {
@@ -230,7 +246,7 @@ func TestTests(t *testing.T) {
 }
 
 func TestContracts(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	got, _, err := b.try(t, "test.contracts", nil)
 	if err != nil || got.Message != "no contracts registered" {
 		t.Errorf("got %+v (%v)", got, err)
@@ -248,7 +264,8 @@ func TestContracts(t *testing.T) {
 	b.write(t, "contracts/zebra/contract", "#!/bin/sh\nexit 7\n")
 	b.write(t, "contracts/absent/readme", "x")
 	got, _, err = b.try(t, "test.contracts", args)
-	wantError(t, err, "3 of 4 contracts broken: absent: there is no executable contract", "; checkout: 1 of 3 tests failed: test/inner (exit code 1); zebra: exit code 7; and no report was found")
+	wantError(t, err, "3 of 4 contracts broken: absent: there is no executable contract",
+		"; checkout: 1 of 3 tests failed: test/inner (exit code 1); zebra: exit code 7; and no report was found")
 	if !strings.Contains(got.Report, `"tests":5`) || !strings.Contains(got.Report, `"suite":"checkout/test"`) {
 		t.Errorf("got the report %s", got.Report)
 	}

@@ -9,11 +9,11 @@ import (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	forget, err := trustCertificate()
+	cleanup, err := trustCertificate()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer forget()
+	defer cleanup()
 	return m.Run()
 }

@@ -11,34 +11,36 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// requiredArgument is taken by all tasks that tell somebody of the run.
-var requiredArgument = pipe.Argument{Name: pipe.ArgRequired, Kind: pipe.Switch, Summary: "Whether the step fails if this cannot be delivered; by default it only warns."}
+// requiredArgument belongs to all tasks that only report the run.
+var requiredArgument = pipe.Argument{
+	Name: pipe.ArgRequired, Kind: pipe.Switch, Summary: "Whether the step fails if this cannot be delivered; by default it only warns.",
+}
 
-// delivered is what becomes of a step that has told somebody of the run.
+// delivered is the result of a step that has reported the run.
 func delivered(ctx context.Context, c *pipe.Call, what string, err error) (pipe.Result, error) {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return pipe.Result{}, cause
 	}
 	if err != nil {
 		err = fmt.Errorf("not delivered: %w", err)
-		say(c, "%v", err)
+		printf(c, "%v", err)
 		return pipe.Result{}, err
 	}
-	say(c, "%s", what)
+	printf(c, "%s", what)
 	return pipe.Result{Message: what}, nil
 }
 
-// nobody is what becomes of a step that nothing says whom to tell.
-func nobody(c *pipe.Call, how string) (pipe.Result, error) {
+// noRecipient is the result of a step without a recipient; how says how to set one.
+func noRecipient(c *pipe.Call, how string) (pipe.Result, error) {
 	if c.Args.Switch(pipe.ArgRequired) {
-		return pipe.Result{}, fmt.Errorf("there is nobody to tell: %s", how)
+		return pipe.Result{}, fmt.Errorf("no recipient: %s", how)
 	}
-	return pipe.Result{Message: "nobody to tell: " + how}, nil
+	return pipe.Result{Message: "no recipient: " + how}, nil
 }
 
-// tell is one line that says how the run is, for people:
+// summaryLine describes the run in one line:
 // "strawberry 17: application failed at functional tests: exit code 1".
-func tell(s pipe.Summary) string {
+func summaryLine(s pipe.Summary) string {
 	subject := s.Service
 	if s.Version != "" {
 		subject += " " + s.Version
@@ -48,7 +50,7 @@ func tell(s pipe.Summary) string {
 	case builddata.Succeeded:
 		return fmt.Sprintf("%s: %s succeeded in %s", subject, s.Pipe, took)
 	case builddata.Started:
-		return fmt.Sprintf("%s: %s is running for %s", subject, s.Pipe, took)
+		return fmt.Sprintf("%s: %s has been running for %s", subject, s.Pipe, took)
 	}
 	how := string(s.Status)
 	if s.Status == builddata.Interrupted {
@@ -64,7 +66,7 @@ func tell(s pipe.Summary) string {
 	return result
 }
 
-// details are more lines about the run, for people.
+// details describes the run and its steps in lines.
 func details(s pipe.Summary) string {
 	var b strings.Builder
 	row := func(name, value string) {
@@ -89,7 +91,7 @@ func details(s pipe.Summary) string {
 		}
 	}
 	if step := s.Failed(); step != nil && step.Tail != "" {
-		fmt.Fprintf(&b, "\nThe end of what %s printed:\n\n%s\n", step.Name, step.Tail)
+		fmt.Fprintf(&b, "\nThe end of the output of %s:\n\n%s\n", step.Name, step.Tail)
 	}
 	return b.String()
 }

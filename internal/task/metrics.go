@@ -18,51 +18,59 @@ import (
 )
 
 // metrics counts and times the run and its steps.
-func (l *Library) metrics() pipe.Definition {
+func (r *Registry) metrics() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.metrics", Courtesy: true, Summary: "Sends how the run and its steps ended, and how many milliseconds they took, to StatsD or Graphite.",
+		Type: "report.metrics", Courtesy: true,
+		Summary: "Sends how the run and its steps ended, and how many milliseconds they took, to StatsD or Graphite.",
 		Arguments: []pipe.Argument{
-			{Name: "address", Kind: pipe.Text, Required: true, Summary: "Where metrics are taken, as host:port."},
-			{Name: "protocol", Kind: pipe.Text, OneOf: []string{"statsd", "graphite"}, Summary: "How they are sent: statsd (the default, by UDP) or graphite (its plaintext protocol, by TCP)."},
-			{Name: "prefix", Kind: pipe.Text, Summary: "What their names begin with, by default delivery: PREFIX.SERVICE.PIPE.step.STEP.duration."},
+			{Name: "address", Kind: pipe.Text, Required: true, Summary: "The server, as host:port."},
+			{
+				Name: "protocol", Kind: pipe.Text, OneOf: []string{"statsd", "graphite"},
+				Summary: "The protocol: statsd (the default, by UDP) or graphite (its plaintext protocol, by TCP).",
+			},
+			{
+				Name: "prefix", Kind: pipe.Text,
+				Summary: "The prefix of the metrics' names, by default delivery: PREFIX.SERVICE.PIPE.step.STEP.duration.",
+			},
 			requiredArgument,
 		},
-		Run: l.runMetrics,
+		Run: r.runMetrics,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "send metrics to " + c.Args.Text("address")
 		}),
 	}
 }
 
-// metric is what is counted or timed.
+// metric is a counter or a timer.
 type metric struct {
 	name  string
 	value int64
 	timer bool
 }
 
-// datagram is what passes through networks in one piece.
-const datagram = 1432
+// maxDatagram is the size of a datagram that most networks do not fragment.
+const maxDatagram = 1432
 
-func (l *Library) runMetrics(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) runMetrics(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	address := c.Args.Text("address")
 	_, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return delivered(ctx, c, "", fmt.Errorf("address: %q has not the form host:port, as in statsd.example.com:8125", address))
+		err = fmt.Errorf("address: %q is not a valid address: expected host:port, such as statsd.example.com:8125", address)
+		return delivered(ctx, c, "", err)
 	}
 	all := metricsOf(cmp.Or(c.Args.Text("prefix"), "delivery"), c.Run)
-	bounded, cancel := withPatience(ctx)
+	bounded, cancel := withTimeout(ctx)
 	defer cancel()
 	if c.Args.Text("protocol") != "graphite" {
 		err = sendTo(bounded, "udp", address, statsd(all))
 	} else {
-		err = sendTo(bounded, "tcp", address, [][]byte{graphite(all, l.Clock.Now())})
+		err = sendTo(bounded, "tcp", address, [][]byte{graphite(all, r.Clock.Now())})
 	}
 	return delivered(ctx, c, fmt.Sprintf("sent %s to %s", text.Count(len(all), "metric"), address), err)
 }
 
-// metricsOf lists what is to be told of a run. Steps that were left out or are
-// at work are not.
+// metricsOf returns the metrics of a run and its steps, except for steps that were
+// skipped or are running.
 func metricsOf(prefix string, s pipe.Summary) (all []metric) {
 	root := strings.Trim(notInPath.ReplaceAllString(prefix, "_"), ".") + "." + segment(s.Service) + "." + segment(s.Pipe)
 	add := func(name string, status builddata.Status, took time.Duration) {
@@ -85,12 +93,12 @@ var (
 	notInSegment = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 )
 
-// segment makes a text a part of a metric's name.
+// segment replaces what may not be in a part of a metric's name.
 func segment(s string) string {
 	return cmp.Or(strings.Trim(notInSegment.ReplaceAllString(s, "_"), "_"), "_")
 }
 
-// statsd packs metrics into datagrams.
+// statsd encodes metrics as datagrams.
 func statsd(all []metric) (packets [][]byte) {
 	var packet []byte
 	for _, m := range all {
@@ -98,14 +106,14 @@ func statsd(all []metric) (packets [][]byte) {
 		if m.timer {
 			kind = "ms"
 		}
-		text := fmt.Appendf(nil, "%s:%d|%s", m.name, m.value, kind)
-		if len(packet) > 0 && len(packet)+1+len(text) > datagram {
+		line := fmt.Appendf(nil, "%s:%d|%s", m.name, m.value, kind)
+		if len(packet) > 0 && len(packet)+1+len(line) > maxDatagram {
 			packets, packet = append(packets, packet), nil
 		}
 		if len(packet) > 0 {
 			packet = append(packet, '\n')
 		}
-		packet = append(packet, text...)
+		packet = append(packet, line...)
 	}
 	if len(packet) > 0 {
 		packets = append(packets, packet)
@@ -121,7 +129,7 @@ func graphite(all []metric, now time.Time) []byte {
 	return b.Bytes()
 }
 
-// sendTo writes each packet, and does not wait for an answer, since there is none.
+// sendTo writes each packet. The protocols have no answers.
 func sendTo(ctx context.Context, network, address string, packets [][]byte) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
@@ -142,5 +150,5 @@ func sendTo(ctx context.Context, network, address string, packets [][]byte) erro
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return fmt.Errorf("the metrics to %s: %w", address, err)
+	return fmt.Errorf("send metrics to %s: %w", address, err)
 }

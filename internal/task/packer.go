@@ -19,32 +19,34 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// packerGrace is how long Packer has to end after an interruption: it
-// terminates the server that it bakes on, and removes what belongs to it.
+// packerGrace is how long Packer may take to end after an interrupt: it terminates
+// the instance that it builds on, and removes what belongs to it.
 const packerGrace = 5 * time.Minute
 
-// packer bakes machine images.
-func (l *Library) packer() pipe.Definition {
+// packer builds machine images.
+func (r *Registry) packer() pipe.Definition {
 	return pipe.Definition{
-		Type: "bake.packer", Summary: "Bakes AMIs with Packer, whose plugins have to be installed. The value images lists them, as in eu-north-1=ami-1,eu-west-1=ami-2.",
+		Type: "bake.packer",
+		Summary: "Builds AMIs with Packer, whose plugins have to be installed. " +
+			"The output images lists them: eu-north-1=ami-1,eu-west-1=ami-2.",
 		Arguments: []pipe.Argument{
 			folderArgument,
-			{Name: "template", Kind: pipe.Text, Summary: "The template, or a folder of them, from the folder, which is the default."},
-			{Name: "variables", Kind: pipe.Table, Summary: "The template's variables. Lists and maps are written as a text that holds HCL. They are passed on the command line, which others on the machine can see: no place for secrets."},
+			{Name: "template", Kind: pipe.Text, Summary: "The template, or a folder of templates, relative to the folder, which is the default."},
+			{Name: "variables", Kind: pipe.Table, Summary: "The template's variables. " + onCommandLine},
 			{Name: "packer", Kind: pipe.Text, Summary: "The program, by name or path; by default packer."},
 		},
 		Outputs: []string{"images"},
-		Run:     l.runPacker,
+		Run:     r.runPacker,
 		Mock: mock(map[string]string{"images": "eu-north-1=ami-mock"}, func(c *pipe.Call) string {
-			return "bake " + cmp.Or(c.Args.Text("template"), ".") + " with Packer"
+			return "build " + cmp.Or(c.Args.Text("template"), ".") + " with Packer"
 		}),
 	}
 }
 
-// image is an AMI that was baked.
+// image is an AMI that was built.
 type image struct{ region, id string }
 
-func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	dir, err := folder(c)
 	if err != nil {
 		return pipe.Result{}, err
@@ -55,7 +57,7 @@ func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, err
 		args = append(args, "-var", name+"="+variables[name])
 	}
 	args = append(args, cmp.Or(c.Args.Text("template"), "."))
-	say(c, "$ %s build %s", args[0], args[len(args)-1])
+	printf(c, "$ %s build %s", args[0], args[len(args)-1])
 
 	read := &packerReader{to: c.Output}
 	ended, err := process.Run(ctx, process.Command{
@@ -65,42 +67,45 @@ func (l *Library) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	read.end()
 	result := pipe.Result{}
 	if ended.Forced {
-		result.Warnings = append(result.Warnings, fmt.Sprintf("Packer did not end within %s after it was interrupted, and was killed: the server that it baked on may still run", packerGrace))
+		result.Warnings = append(result.Warnings, fmt.Sprintf(
+			"Packer did not end within %s after it was interrupted, and was killed: the instance that it built on may still be running",
+			packerGrace))
 	}
 	slices.SortFunc(read.images, func(a, b image) int { return cmp.Or(cmp.Compare(a.region, b.region), cmp.Compare(a.id, b.id)) })
-	pairs, words := make([]string, len(read.images)), make([]string, len(read.images))
+	pairs, names := make([]string, len(read.images)), make([]string, len(read.images))
 	for i, image := range read.images {
-		pairs[i], words[i] = image.region+"="+image.id, image.region+" "+image.id
+		pairs[i], names[i] = image.region+"="+image.id, image.region+" "+image.id
 	}
 	var exit *process.ExitError
 	if errors.As(err, &exit) && read.lastError != "" {
 		err = fmt.Errorf("%w: %s", err, text.Clip(text.Line(read.lastError), 500))
 	}
 	switch {
-	case err != nil && len(words) > 0:
-		return result, fmt.Errorf("%w; it made %s before that", err, strings.Join(words, ", "))
+	case err != nil && len(names) > 0:
+		return result, fmt.Errorf("%w; it built %s before that", err, strings.Join(names, ", "))
 	case err != nil:
 		return result, err
-	case len(words) == 0:
-		return result, errors.New("it succeeded, but made no AMI: let the template have a build with an amazon source, and no post-processor that throws its artifact away")
+	case len(names) == 0:
+		return result, errors.New("it succeeded, but built no AMI: " +
+			"the template needs a build with an amazon source, and no post-processor that discards its artifact")
 	}
 	result.Outputs = map[string]string{"images": strings.Join(pairs, ",")}
-	result.Message = strings.Join(words, ", ")
-	if warning := l.unregistered(ctx, c, read.images); warning != "" {
+	result.Message = strings.Join(names, ", ")
+	if warning := r.unregistered(ctx, c, read.images); warning != "" {
 		result.Warnings = append(result.Warnings, warning)
 	}
 	return result, checkDeclared(c, result.Outputs)
 }
 
-// unregistered says which AMIs the repository does not know; empty if none.
-func (l *Library) unregistered(ctx context.Context, c *pipe.Call, baked []image) string {
+// unregistered names the AMIs that are not in the repository; empty if none.
+func (r *Registry) unregistered(ctx context.Context, c *pipe.Call, built []image) string {
 	if c.Run.Version == "" {
 		return ""
 	}
 	unknown := func(err error) string {
-		return fmt.Sprintf("it is not known whether the AMIs are registered as those of version %s: %v", c.Run.Version, err)
+		return fmt.Sprintf("it is unknown whether the AMIs are registered as images of version %s: %v", c.Run.Version, err)
 	}
-	store, err := l.Store(ctx)
+	store, err := r.Store(ctx)
 	if err != nil {
 		return unknown(err)
 	}
@@ -113,7 +118,7 @@ func (l *Library) unregistered(ctx context.Context, c *pipe.Call, baked []image)
 		return unknown(err)
 	}
 	var missing []string
-	for _, i := range baked {
+	for _, i := range built {
 		if !slices.ContainsFunc(registered, func(r builddata.Image) bool { return r.Region == i.region && r.ID == i.id }) {
 			missing = append(missing, i.id+" in "+i.region)
 		}
@@ -121,11 +126,13 @@ func (l *Library) unregistered(ctx context.Context, c *pipe.Call, baked []image)
 	if len(missing) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s not registered as an image of version %s: the template has no delivery-stamp post-processor, or it stamps another version or reports to another repository", strings.Join(missing, ", "), v.Name)
+	return fmt.Sprintf("%s not registered as an image of version %s: "+
+		"the template has no delivery-stamp post-processor, or it stamps another version or uses another repository",
+		strings.Join(missing, ", "), v.Name)
 }
 
-// packerReader reads what Packer prints for machines, prints for people what
-// is meant for them, and keeps the AMIs.
+// packerReader reads Packer's machine-readable output. It prints the messages for
+// people, and collects the AMIs.
 type packerReader struct {
 	to        io.Writer
 	line      []byte
@@ -133,14 +140,14 @@ type packerReader struct {
 	lastError string
 }
 
-// maxPackerLine bounds a line; the rest of a longer one is left out.
+// maxPackerLine limits a line; the rest of a longer one is dropped.
 const maxPackerLine = 1 << 20
 
 // Write implements io.Writer.
 func (r *packerReader) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
-		text, after, whole := bytes.Cut(rest, []byte("\n"))
-		r.line = append(r.line, text[:min(len(text), maxPackerLine-len(r.line))]...)
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		r.line = append(r.line, line[:min(len(line), maxPackerLine-len(r.line))]...)
 		if whole {
 			r.end()
 		}
@@ -157,16 +164,16 @@ func (r *packerReader) end() {
 	r.line = r.line[:0]
 }
 
-// unescape undoes what Packer does to the fields of its lines.
+// unescape undoes the escaping of fields.
 var unescape = strings.NewReplacer("%!(PACKER_COMMA)", ",", `\n`, "\n", `\r`, "")
 
 var packerTime = regexp.MustCompile(`^[0-9]+$`)
 
-// read reads a line: time, target, type and what belongs to the type.
-func (r *packerReader) read(text string) {
-	fields := strings.Split(text, ",")
+// read reads a line: time, target, type and the data of the type.
+func (r *packerReader) read(line string) {
+	fields := strings.Split(line, ",")
 	if len(fields) < 3 || !packerTime.MatchString(fields[0]) {
-		_, _ = fmt.Fprintln(r.to, text) // not one for machines
+		_, _ = fmt.Fprintln(r.to, line) // not machine-readable
 		return
 	}
 	for i := range fields {
@@ -178,7 +185,7 @@ func (r *packerReader) read(text string) {
 		if data[0] == "error" {
 			r.lastError = message
 		}
-		_, _ = fmt.Fprintln(r.to, message) // what is printed is not what is done
+		_, _ = fmt.Fprintln(r.to, message) // a failed print must not fail the step
 	case kind == "artifact" && len(data) == 3 && data[1] == "id":
 		for pair := range strings.SplitSeq(data[2], ",") {
 			region, id, ok := strings.Cut(pair, ":")

@@ -19,8 +19,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
-// A program that prints what Packer does, where the real one cannot be brought
-// to it.
+// A program stands in for Packer, to print what the real one prints rarely.
 func TestPacker_Lines(t *testing.T) {
 	for _, tt := range []struct {
 		name, prints, exit string
@@ -40,25 +39,34 @@ func TestPacker_Lines(t *testing.T) {
 			exit: "0", want: "eu-north-1=ami-1,eu-west-1=ami-2", message: "eu-north-1 ami-1, eu-west-1 ami-2",
 			shows: "==> amazon-ebs.x: one, two\n    three\na warning of a plugin, unformatted\n",
 		},
-		{name: "NoAMI", prints: "1633020000,docker.y,artifact,0,id,sha256:abc", exit: "0", says: "made no AMI"},
-		{name: "Fails", prints: `1633020000,,ui,error,Build 'x' errored after 2 seconds: no credentials\n`, exit: "1", says: "exit code 1: Build 'x' errored after 2 seconds: no credentials"},
+		{name: "NoAMI", prints: "1633020000,docker.y,artifact,0,id,sha256:abc", exit: "0", says: "built no AMI"},
+		{
+			name: "Fails", prints: `1633020000,,ui,error,Build 'x' errored after 2 seconds: no credentials\n`, exit: "1",
+			says: "exit code 1: Build 'x' errored after 2 seconds: no credentials",
+		},
 		{
 			name: "OneOfTwoFails", prints: "1633020000,x,artifact,0,id,eu-north-1:ami-1\n1633020000,,ui,error,Build 'y' errored", exit: "1",
-			says: "Build 'y' errored; it made eu-north-1 ami-1 before that",
+			says: "Build 'y' errored; it built eu-north-1 ami-1 before that",
 		},
-		{name: "FailsWithoutAWord", exit: "1", says: "exit code 1"},
-		{name: "LongLine", prints: "1633020000,,ui,say," + strings.Repeat("x", 3<<20) + "\n1633020000,x,artifact,0,id,eu-north-1:ami-1", exit: "0", want: "eu-north-1=ami-1", message: "eu-north-1 ami-1"},
+		{name: "FailsSilently", exit: "1", says: "exit code 1"},
+		{
+			name: "LongLine", prints: "1633020000,,ui,say," + strings.Repeat("x", 3<<20) + "\n1633020000,x,artifact,0,id,eu-north-1:ami-1",
+			exit: "0", want: "eu-north-1=ami-1", message: "eu-north-1 ami-1",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.write(t, "prints", tt.prints)
 			b.write(t, "tools/packer", "#!/bin/sh\nprintf '%s\\n' \"$@\" > arguments; cat prints; exit "+tt.exit+"\n")
-			got, out, err := b.try(t, "bake.packer", pipe.Args{"packer": "tools/packer", "variables": map[string]string{"b": "x y", "a": "1"}, "template": "image.pkr.hcl"})
+			got, out, err := b.try(t, "bake.packer", pipe.Args{
+				"packer": "tools/packer", "variables": map[string]string{"b": "x y", "a": "1"}, "template": "image.pkr.hcl",
+			})
 			if tt.says != "" {
 				wantError(t, err, tt.says)
 				return
 			}
-			if err != nil || got.Outputs["images"] != tt.want || got.Message != tt.message || len(got.Warnings) > 0 || !strings.Contains(out, tt.shows) || len(out) > 1<<21 {
+			if err != nil || got.Outputs["images"] != tt.want || got.Message != tt.message || len(got.Warnings) > 0 ||
+				!strings.Contains(out, tt.shows) || len(out) > 1<<21 {
 				t.Errorf("got %+v (%v)", got, err)
 			}
 			arguments, err := os.ReadFile(filepath.Join(b.folder, "arguments"))
@@ -97,7 +105,7 @@ func TestAccPacker(t *testing.T) {
 		t.Fatal(err)
 	}
 	plugins := t.TempDir()
-	b := newBench(t)
+	b := newFixture(t)
 	b.environ = append(b.environ, account.Environ()...)
 	b.environ = append(b.environ, "PATH="+filepath.Dir(packer)+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"PACKER_PLUGIN_PATH="+plugins, "PACKER_CONFIG_DIR="+plugins, "PACKER_CACHE_DIR="+plugins)
@@ -119,13 +127,15 @@ func TestAccPacker(t *testing.T) {
 		t.Fatal(err)
 	}
 	var north, east string
-	if _, err := fmt.Sscanf(strings.ReplaceAll(got.Outputs["images"], ",", " "), "eu-north-1=%s us-east-1=%s", &north, &east); err != nil || got.Message != "eu-north-1 "+north+", us-east-1 "+east {
+	_, err = fmt.Sscanf(strings.ReplaceAll(got.Outputs["images"], ",", " "), "eu-north-1=%s us-east-1=%s", &north, &east)
+	if err != nil || got.Message != "eu-north-1 "+north+", us-east-1 "+east {
 		t.Errorf("got %+v (%v)", got, err)
 	}
 	if !strings.Contains(out, "==> amazon-ebs.strawberry: Creating AMI") || strings.Contains(out, ",ui,") {
 		t.Errorf("it printed\n%s", out)
 	}
-	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], north+" in eu-north-1, "+east+" in us-east-1 not registered as an image of version 1: the template has no delivery-stamp") {
+	warning := north + " in eu-north-1, " + east + " in us-east-1 not registered as an image of version 1: the template has no delivery-stamp"
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], warning) {
 		t.Errorf("got the warnings %q", got.Warnings)
 	}
 
@@ -136,24 +146,27 @@ func TestAccPacker(t *testing.T) {
 }
 
 func TestPacker_Registered(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	v, err := b.store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = b.store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: v.Number, Region: "eu-north-1", ID: "ami-1", Digest: "x", Architecture: "arm64"})
+	err = b.store.Register(t.Context(), builddata.Image{
+		Service: "strawberry", Number: v.Number, Region: "eu-north-1", ID: "ami-1", Digest: "x", Architecture: "arm64",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.run.Version = v.Name
 	b.write(t, "packer", "#!/bin/sh\necho 1,x,artifact,0,id,eu-north-1:ami-1\n")
 	got, _, err := b.try(t, "bake.packer", pipe.Args{"packer": "./packer"})
-	if diff := cmp.Diff(got, pipe.Result{Outputs: map[string]string{"images": "eu-north-1=ami-1"}, Message: "eu-north-1 ami-1"}); err != nil || diff != "" {
+	want := pipe.Result{Outputs: map[string]string{"images": "eu-north-1=ami-1"}, Message: "eu-north-1 ami-1"}
+	if diff := cmp.Diff(got, want); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
 	b.Store = func(context.Context) (task.Repository, error) { return nil, builddata.ErrUnavailable }
 	got, _, err = b.try(t, "bake.packer", pipe.Args{"packer": "./packer"})
-	if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "it is not known whether") {
+	if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "it is unknown whether") {
 		t.Errorf("got %+v (%v)", got, err)
 	}
 }
@@ -169,7 +182,7 @@ func TestAccFiles(t *testing.T) {
 	if _, err := direct.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t)
+	b := newFixture(t)
 	b.Files = func(ctx context.Context, region string) (task.Files, error) {
 		return awscloud.OpenFiles(ctx, awscloud.Config{Region: region})
 	}
@@ -192,7 +205,10 @@ func TestAccFiles(t *testing.T) {
 		t.Error(diff)
 	}
 
-	for says, more := range map[string]pipe.Args{"there is no bucket missing": {"bucket": "missing-" + account.ID}, "no file matches none/*": {"files": []string{"none/*"}}} {
+	for says, more := range map[string]pipe.Args{
+		"there is no bucket missing": {"bucket": "missing-" + account.ID},
+		"no file matches none/*":     {"files": []string{"none/*"}},
+	} {
 		own := pipe.Args{"files": args["files"], "bucket": bucket, "region": "us-east-1"}
 		for name, value := range more {
 			own[name] = value

@@ -12,22 +12,33 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
+// onCommandLine is what the variables of Terraform and Packer have in common.
+const onCommandLine = "Lists and maps are written as text that holds HCL. " +
+	"They are passed on the command line, which other users of the machine can see: do not put secrets here."
+
 // terraformArguments are those of all tasks that run Terraform.
 var terraformArguments = []pipe.Argument{
-	{Name: "folder", Kind: pipe.Text, Required: true, Summary: "The folder of the Terraform configuration, from the root of the checkout."},
-	{Name: "variables", Kind: pipe.Table, Summary: "The configuration's variables. Lists and maps are written as a text that holds HCL. They are passed on the command line, which others on the machine can see: no place for secrets."},
-	{Name: "workspace", Kind: pipe.Text, From: []string{"env.TF_WORKSPACE"}, Summary: "The Terraform workspace, which is made if it is not there; by default that in the environment variable TF_WORKSPACE, or else the one that is selected."},
-	{Name: "backend", Kind: pipe.Table, Summary: "Settings of the backend that the configuration leaves open."},
+	{
+		Name: "folder", Kind: pipe.Text, Required: true,
+		Summary: "The folder of the Terraform configuration, relative to the root of the checkout.",
+	},
+	{Name: "variables", Kind: pipe.Table, Summary: "The configuration's variables. " + onCommandLine},
+	{
+		Name: "workspace", Kind: pipe.Text, From: []string{"env.TF_WORKSPACE"},
+		Summary: "The Terraform workspace, which is created if it does not exist; by default that in the environment variable TF_WORKSPACE, " +
+			"or else the selected one.",
+	},
+	{Name: "backend", Kind: pipe.Table, Summary: "Settings of the backend that the configuration does not contain."},
 	{Name: "terraform", Kind: pipe.Text, Summary: "The program, by name or path; by default terraform, or else tofu."},
-	{Name: "lock_timeout", Kind: pipe.Duration, Summary: "How long to wait while somebody else has the state locked, by default 5m."},
+	{Name: "lock_timeout", Kind: pipe.Duration, Summary: "How long to wait while another process has locked the state, by default 5m."},
 }
 
 // provision applies a Terraform configuration.
-func (l *Library) provision(name string) pipe.Definition {
+func (r *Registry) provision(name string) pipe.Definition {
 	return pipe.Definition{
-		Type: name, Summary: "Applies a Terraform configuration, and puts its outputs on the context.",
+		Type: name, Summary: "Applies a Terraform configuration. Its outputs become values of the run.",
 		Arguments: terraformArguments,
-		Run:       l.runApply,
+		Run:       r.runApply,
 		Mock:      mock(nil, func(c *pipe.Call) string { return "apply " + configuration(c) }),
 	}
 }
@@ -36,13 +47,14 @@ func (l *Library) provision(name string) pipe.Definition {
 const ProvisionDestroy = "provision.destroy"
 
 // destroy undoes provision.
-func (l *Library) destroy() pipe.Definition {
+func (r *Registry) destroy() pipe.Definition {
 	return pipe.Definition{
-		Type: ProvisionDestroy, Summary: "Destroys what a Terraform configuration has made, and its workspace.",
+		Type: ProvisionDestroy, Summary: "Destroys the resources of a Terraform configuration, and its workspace.",
 		Arguments: append(slices.Clone(terraformArguments), pipe.Argument{
-			Name: "environment", Kind: pipe.Text, Summary: "The environment of which nothing may be left: servers of the service in it that the state does not know are removed, too.",
+			Name: "environment", Kind: pipe.Text,
+			Summary: "The environment that must be empty in the end: clusters of the service in it that are not in the state are removed too.",
 		}),
-		Run:  l.runDestroy,
+		Run:  r.runDestroy,
 		Mock: mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
 	}
 }
@@ -57,7 +69,7 @@ func configuration(c *pipe.Call) string {
 
 // withTerraform runs a step of Terraform in its initialized folder, in which no
 // other step runs meanwhile.
-func (l *Library) withTerraform(
+func (r *Registry) withTerraform(
 	ctx context.Context, c *pipe.Call, step func(ctx context.Context, c *pipe.Call, t *terraform) (pipe.Result, error),
 ) (result pipe.Result, err error) {
 	t, err := newTerraform(ctx, c)
@@ -65,10 +77,10 @@ func (l *Library) withTerraform(
 		return result, err
 	}
 	defer func() { result.Warnings = t.warnings }()
-	unlock, ok := l.folders.TryLock(t.folder)
+	unlock, ok := r.folders.TryLock(t.folder)
 	if !ok {
-		say(c, "waiting for another step in %s", t.folder)
-		if unlock, err = l.folders.Lock(ctx, t.folder); err != nil {
+		printf(c, "waiting for another step in %s", t.folder)
+		if unlock, err = r.folders.Lock(ctx, t.folder); err != nil {
 			return result, err
 		}
 	}
@@ -79,19 +91,19 @@ func (l *Library) withTerraform(
 	return step(ctx, c, t)
 }
 
-func (l *Library) runApply(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	return l.withTerraform(ctx, c, apply)
+func (r *Registry) runApply(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	return r.withTerraform(ctx, c, apply)
 }
 
 func apply(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result, err error) {
-	if err := t.enter(ctx); err != nil {
+	if err := t.selectWorkspace(ctx); err != nil {
 		return result, err
 	}
 	options := []tfexec.ApplyOption{tfexec.LockTimeout(t.lockTimeout)}
 	for _, variable := range t.variables() {
 		options = append(options, variable)
 	}
-	if err := t.talking(ctx, "apply", func() error { return t.Apply(ctx, options...) }); err != nil {
+	if err := t.run(ctx, "apply", func() error { return t.Apply(ctx, options...) }); err != nil {
 		return result, err
 	}
 	if result.Outputs, result.Secrets, err = t.outputs(ctx); err != nil {
@@ -107,14 +119,14 @@ func apply(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result,
 	return result, nil
 }
 
-func (l *Library) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	result, err := l.withTerraform(ctx, c, destroy)
+func (r *Registry) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	result, err := r.withTerraform(ctx, c, destroy)
 	environment := c.Args.Text("environment")
-	if err != nil || environment == "" || l.Remove == nil {
+	if err != nil || environment == "" || r.Remove == nil {
 		return result, err
 	}
-	say(c, "looking for remaining clusters of %s in %s", c.Run.Service, environment)
-	err = l.Remove(ctx, c.Run.Service, environment, func(format string, args ...any) { say(c, format, args...) })
+	printf(c, "looking for remaining clusters of %s in %s", c.Run.Service, environment)
+	err = r.Remove(ctx, c.Run.Service, environment, func(format string, args ...any) { printf(c, format, args...) })
 	if err != nil {
 		return result, fmt.Errorf("%s, but not everything that remains of %s in %s could be removed: %w",
 			result.Message, c.Run.Service, environment, err)
@@ -126,13 +138,13 @@ func (l *Library) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, er
 func destroy(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result, err error) {
 	exists := true
 	if t.workspace != "" {
-		if exists, err = t.exists(ctx); err != nil {
+		if exists, err = t.workspaceExists(ctx); err != nil {
 			return result, err
 		}
 	}
 	if !exists {
 		result.Message = fmt.Sprintf("nothing to destroy: there is no workspace %s", t.workspace)
-		say(c, "%s", result.Message)
+		printf(c, "%s", result.Message)
 		return result, nil
 	}
 	if err := t.destroyAll(ctx); err != nil {
@@ -144,15 +156,15 @@ func destroy(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Resul
 
 // destroyAll destroys what is in the workspace, and the workspace.
 func (t *terraform) destroyAll(ctx context.Context) error {
-	if err := t.enter(ctx); err != nil {
+	if err := t.selectWorkspace(ctx); err != nil {
 		return err
 	}
 	options := []tfexec.DestroyOption{tfexec.LockTimeout(t.lockTimeout)}
 	for _, variable := range t.variables() {
 		options = append(options, variable)
 	}
-	if err := t.talking(ctx, "destroy", func() error { return t.Destroy(ctx, options...) }); err != nil {
+	if err := t.run(ctx, "destroy", func() error { return t.Destroy(ctx, options...) }); err != nil {
 		return err
 	}
-	return t.leave(ctx)
+	return t.deleteWorkspace(ctx)
 }

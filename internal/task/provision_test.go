@@ -18,7 +18,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// configuration needs no provider that would have to be downloaded.
+// configuration needs no provider, which would have to be downloaded.
 const configuration = `
 terraform {
   backend "local" {}
@@ -52,7 +52,7 @@ output "count" {
   value = length(var.zones)
 }
 
-output "nothing" { # which Terraform then does not have
+output "nothing" { # Terraform drops it
   value = null
 }
 
@@ -65,24 +65,26 @@ output "version" {
 }
 `
 
-func newTerraform(t *testing.T) *bench {
+func newTerraform(t *testing.T) *fixture {
 	t.Helper()
 	rig.Acceptance(t)
 	program, err := rig.Tool("terraform")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t)
-	b.environ = append(b.environ, "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"), "TF_CLI_CONFIG_FILE="+os.DevNull)
+	b := newFixture(t)
+	b.environ = append(b.environ,
+		"PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"), "TF_CLI_CONFIG_FILE="+os.DevNull)
 	b.write(t, "infra/main.tf", configuration)
 	return b
 }
 
 func TestAccProvision(t *testing.T) {
 	b := newTerraform(t)
-	// What of the environment would lead Terraform elsewhere does not.
+	// Variables that would make Terraform behave otherwise are not passed on.
 	missing := filepath.Join(t.TempDir(), "terraform.rc")
-	b.environ = append(b.environ, "TF_CLI_CONFIG_FILE="+missing, "TF_WORKSPACE=other", "TF_INPUT=1", "TF_LOG=TRACE", "TF_CLI_ARGS=-help", "TF_VAR_name=environment", "TF_VAR_zones=[]")
+	b.environ = append(b.environ, "TF_CLI_CONFIG_FILE="+missing, "TF_WORKSPACE=other", "TF_INPUT=1", "TF_LOG=TRACE",
+		"TF_CLI_ARGS=-help", "TF_VAR_name=environment", "TF_VAR_zones=[]")
 	args := pipe.Args{
 		"folder": "infra", "workspace": "test-17", "variables": map[string]string{"name": "straw=berry", "zones": `["a", "b"]`},
 		"backend": map[string]string{"workspace_dir": "states"}, "lock_timeout": 10 * time.Second,
@@ -93,14 +95,15 @@ func TestAccProvision(t *testing.T) {
 	}
 	want := pipe.Result{
 		Outputs: map[string]string{
-			"url": "https://straw=berry.example.com/?a=<b>", "password": "s3cr3t-straw=berry", "zones": `{"count":2,"names":["a","b"]}`, "count": "2",
+			"url": "https://straw=berry.example.com/?a=<b>", "password": "s3cr3t-straw=berry",
+			"zones": `{"count":2,"names":["a","b"]}`, "count": "2",
 		},
 		Secrets: []string{"password"}, Message: "applied infra in workspace test-17",
 		Warnings: []string{
-			"TF_CLI_ARGS is set in the environment, but not passed on: what it asks for is not done",
-			"TF_CLI_CONFIG_FILE names " + missing + ", which does not exist; it is left out",
-			"the output version is not put on the context: it is what the run knows by itself",
-			"the output with-hyphen is not put on the context: a name has letters, digits, underscores and dots, and does not begin with a digit",
+			"TF_CLI_ARGS is set in the environment, but not passed on",
+			"TF_CLI_CONFIG_FILE is not passed on, because its file " + missing + " does not exist",
+			"the output version is not set as a value: it is what the run knows by itself",
+			"the output with-hyphen is not set as a value: a name has letters, digits, underscores and dots, and does not begin with a digit",
 		},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
@@ -119,12 +122,14 @@ func TestAccProvision(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("BreaksItsPromise", func(t *testing.T) {
+	t.Run("MissingOutput", func(t *testing.T) {
 		_, _, err := b.try(t, "provision.apply", args, "other")
 		wantError(t, err, "declared output other was not set", "count, password, url, zones")
 	})
 	t.Run("OtherBackendSettings", func(t *testing.T) {
-		other := pipe.Args{"folder": "infra", "variables": args["variables"], "backend": map[string]string{"path": "other.tfstate"}, "workspace": "default"}
+		other := pipe.Args{
+			"folder": "infra", "variables": args["variables"], "backend": map[string]string{"path": "other.tfstate"}, "workspace": "default",
+		}
 		if _, _, err := b.try(t, "provision.apply", other); err != nil {
 			t.Error(err)
 		}
@@ -133,9 +138,9 @@ func TestAccProvision(t *testing.T) {
 			t.Errorf("got %+v (%v)", got, err)
 		}
 	})
-	t.Run("VariableOfTheEnvironment", func(t *testing.T) {
-		own := pipe.Args{"folder": "infra", "workspace": "test-17", "variables": map[string]string{}, "backend": args["backend"]}
-		got, _, err := b.try(t, "provision.apply", own)
+	t.Run("VariableInEnvironment", func(t *testing.T) {
+		without := pipe.Args{"folder": "infra", "workspace": "test-17", "variables": map[string]string{}, "backend": args["backend"]}
+		got, _, err := b.try(t, "provision.apply", without)
 		wantError(t, err, "terraform apply: No value for required variable")
 		if len(err.Error()) > 100 || len(got.Warnings) != 4 || !strings.Contains(got.Warnings[1], "name: ${{ env.TF_VAR_name }}") {
 			t.Errorf("got %+v (%v)", got, err)
@@ -157,7 +162,8 @@ func TestAccProvision(t *testing.T) {
 			t.Error("the workspace is still there")
 		}
 		got, _, err = b.try(t, "provision.destroy", args)
-		if err != nil || got.Message != "nothing to destroy: there is no workspace test-17" || !slices.Equal(removed, []string{"strawberry/test-17", "strawberry/test-17"}) {
+		if err != nil || got.Message != "nothing to destroy: there is no workspace test-17" ||
+			!slices.Equal(removed, []string{"strawberry/test-17", "strawberry/test-17"}) {
 			t.Errorf("again: got %+v (%v), removed %q", got, err, removed)
 		}
 		// Another checkout may have deleted the workspace that is selected here.
@@ -180,7 +186,7 @@ func TestAccProvision_Programs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// OpenTofu is the same program by another name, as far as it is used here.
+	// To these tasks, OpenTofu is the same program by another name.
 	bin := t.TempDir()
 	if err := os.Symlink(program, filepath.Join(bin, "tofu")); err != nil {
 		t.Fatal(err)
@@ -207,7 +213,7 @@ func TestAccProvision_Programs(t *testing.T) {
 }
 
 // Branches that provision the same folder for different workspaces do not mix
-// them up, though Terraform keeps which one is selected in the folder.
+// them up, although Terraform stores the selected one in the folder.
 func TestAccProvision_InParallel(t *testing.T) {
 	b := newTerraform(t)
 	names := []string{"one", "two", "three"}
@@ -231,7 +237,7 @@ func TestAccProvision_InParallel(t *testing.T) {
 	}
 }
 
-// Ctrl-C in the middle of an apply: what was made until then is in the state.
+// After Ctrl-C during an apply, the state holds the resources created so far.
 func TestAccProvision_Interrupted(t *testing.T) {
 	b := newTerraform(t)
 	b.write(t, "slow/main.tf", `
@@ -249,10 +255,11 @@ resource "terraform_data" "slow" {
 	ctx, stop := context.WithCancelCause(t.Context())
 	c := b.call(pipe.Args{"folder": "slow"})
 	go func() {
-		_ = clock.Poll(ctx, clock.System{}, 50*time.Millisecond, time.Minute, func(context.Context, time.Duration) (bool, string, error) {
+		started := func(context.Context, time.Duration) (bool, string, error) {
 			_, err := os.Stat(filepath.Join(b.folder, "slow", "started"))
 			return err == nil, "", nil
-		})
+		}
+		_ = clock.Poll(ctx, clock.System{}, 50*time.Millisecond, time.Minute, started)
 		stop(errors.New("Ctrl-C"))
 	}()
 	_, err := b.do(t, ctx, "provision.apply", c)

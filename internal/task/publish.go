@@ -14,14 +14,17 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// publish puts what was built where others get it.
-func (l *Library) publish() pipe.Definition {
+// publish uploads build results to an artifact repository.
+func (r *Registry) publish() pipe.Definition {
 	return pipe.Definition{
-		Type: "release.publish", Summary: "Uploads files to a repository of artifacts, by HTTP PUT.",
+		Type: "release.publish", Summary: "Uploads files to an artifact repository by HTTP PUT.",
 		Arguments: []pipe.Argument{
 			filesArgument,
-			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The folder there, below which each file is put by its path in the checkout."},
-			{Name: "username", Kind: pipe.Text, Summary: "Who signs in; left out, nobody does."},
+			{
+				Name: "url", Kind: pipe.Text, Required: true,
+				Summary: "The URL of the folder to upload to. Each file keeps its path in the checkout.",
+			},
+			{Name: "username", Kind: pipe.Text, Summary: "The user to sign in as; by default there is no sign-in."},
 			{Name: "password", Kind: pipe.Text, Summary: "The password."},
 		},
 		Run: runPublish,
@@ -32,7 +35,7 @@ func (l *Library) publish() pipe.Definition {
 }
 
 func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	names, err := matches(c.Folder, c.Args.List("files"))
+	names, err := findFiles(c.Folder, c.Args.List("files"))
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("files: %w", err)
 	}
@@ -53,10 +56,11 @@ func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
 			}
-			return pipe.Result{}, fmt.Errorf("%s was not published: %w; %d of %s were before it", name, err, done, text.Count(len(names), "file"))
+			return pipe.Result{}, fmt.Errorf("%s was not published: %w; %d of %s were published before it",
+				name, err, done, text.Count(len(names), "file"))
 		}
 	}
-	return pipe.Result{Message: fmt.Sprintf("published %s at %s", text.Count(len(names), "file"), where(target))}, nil
+	return pipe.Result{Message: fmt.Sprintf("published %s at %s", text.Count(len(names), "file"), origin(target))}, nil
 }
 
 // put uploads one file, which is read while it is sent.
@@ -88,6 +92,6 @@ func put(ctx context.Context, c *pipe.Call, root *os.Root, folder *url.URL, name
 	if username := c.Args.Text("username"); username != "" {
 		r.SetBasicAuth(username, c.Args.Text("password"))
 	}
-	say(c, "PUT %s%s (%d bytes)", where(target), target.EscapedPath(), info.Size())
+	printf(c, "PUT %s%s (%d bytes)", origin(target), target.EscapedPath(), info.Size())
 	return send(r)
 }

@@ -10,24 +10,27 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// slack tells a channel how the run is.
-func (l *Library) slack() pipe.Definition {
+// slack sends the state of the run to a channel.
+func (r *Registry) slack() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.slack", Courtesy: true, Summary: "Tells a Slack channel how the run is.",
+		Type: "notify.slack", Courtesy: true, Summary: "Sends the state of the run to a Slack channel.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "url", Kind: pipe.Text, From: []string{"slack_url", "env.SLACK_WEBHOOK_URL"},
-				Summary: "The incoming webhook of the channel, which is a secret; by default the value slack_url, or the environment variable SLACK_WEBHOOK_URL. Without one, nobody is told.",
+				Summary: "The incoming webhook of the channel, which is a secret; by default the value slack_url or the environment variable " +
+					"SLACK_WEBHOOK_URL. Without one, no message is sent.",
 			},
-			{Name: "text", Kind: pipe.Text, Summary: "What to tell, in Slack's markup; by default how the run ended."},
+			{Name: "text", Kind: pipe.Text, Summary: "The message, in Slack's markup; by default how the run ended."},
 			requiredArgument,
 		},
-		Run:  runSlack,
-		Mock: mock(nil, func(c *pipe.Call) string { return "tell Slack: " + text.Line(cmp.Or(c.Args.Text("text"), tell(c.Run))) }),
+		Run: runSlack,
+		Mock: mock(nil, func(c *pipe.Call) string {
+			return "send to Slack: " + text.Line(cmp.Or(c.Args.Text("text"), summaryLine(c.Run)))
+		}),
 	}
 }
 
-// What Slack shows of a message; it cuts or refuses longer ones.
+// How much of a message Slack shows; it cuts or refuses longer ones.
 const (
 	maxSlackText = 3000
 	maxSlackTail = 2000
@@ -46,22 +49,22 @@ type slackAttachment struct {
 	Markdown []string `json:"mrkdwn_in"`
 }
 
-// slackEscape is all the escaping that Slack asks for.
+// slackEscape escapes what Slack asks for.
 var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if !c.Args.Has("url") {
-		return nobody(c, "slack_url in .delivery.yml, or SLACK_WEBHOOK_URL in the environment, says which channel")
+		return noRecipient(c, "set slack_url in .delivery.yml, or SLACK_WEBHOOK_URL in the environment")
 	}
 	message := slackMessage{Text: c.Mask(c.Args.Text("text"))}
 	if message.Text == "" {
-		message.Text = slackEscape.Replace(text.Clip(tell(c.Run), maxSlackText))
+		message.Text = slackEscape.Replace(text.Clip(summaryLine(c.Run), maxSlackText))
 	}
 	if step := c.Run.Failed(); step != nil && strings.TrimSpace(step.Tail) != "" {
 		tail := step.Tail[max(0, len(step.Tail)-maxSlackTail):]
 		tail = strings.ReplaceAll(strings.ToValidUTF8(tail, ""), "```", "'''")
 		message.Attachments = []slackAttachment{{
-			Color: "danger", Fallback: slackEscape.Replace("the end of what " + step.Name + " printed"),
+			Color: "danger", Fallback: slackEscape.Replace("the end of the output of " + step.Name),
 			Text: "```" + slackEscape.Replace(tail) + "```", Markdown: []string{"text"},
 		}}
 	}
@@ -72,5 +75,5 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if err != nil {
 		err = fmt.Errorf("the message to Slack: %w", err)
 	}
-	return delivered(ctx, c, "told Slack: "+text.Line(message.Text), err)
+	return delivered(ctx, c, "sent to Slack: "+text.Line(message.Text), err)
 }

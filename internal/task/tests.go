@@ -9,23 +9,30 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// tests runs tests, and reads the reports that they write.
-func (l *Library) tests() pipe.Definition {
+// tests runs tests and reads their reports.
+func (r *Registry) tests() pipe.Definition {
 	return pipe.Definition{
-		Type: "test.command", Summary: "Runs tests, and reads their JUnit XML reports.",
+		Type: "test.command", Summary: "Runs tests and reads their JUnit XML reports.",
 		Arguments: []pipe.Argument{
-			{Name: "command", Kind: pipe.Command, Required: true, Summary: "The command that runs the tests: a text for the shell, or a list of a program and its arguments."},
-			{Name: "reports", Kind: pipe.List, Summary: "Patterns of the JUnit XML files that it writes, from its folder: build/**/*.xml. Without them only its exit code counts."},
+			{
+				Name: "command", Kind: pipe.Command, Required: true,
+				Summary: "The command that runs the tests: a text for the shell, or a list of a program and its arguments.",
+			},
+			{
+				Name: "reports", Kind: pipe.List,
+				Summary: "Patterns of the JUnit XML files that the command writes, relative to its folder: build/**/*.xml. " +
+					"Without them only the exit code counts.",
+			},
 			folderArgument, envArgument, graceArgument,
 		},
-		Run: l.runTests,
+		Run: r.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "run the tests " + text.Line(c.Args.Script("command").Text)
 		}),
 	}
 }
 
-func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	dir, err := folder(c)
 	if err != nil {
 		return pipe.Result{}, err
@@ -34,7 +41,7 @@ func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	if err != nil {
 		return pipe.Result{}, err
 	}
-	result, failed := l.script(ctx, c, c.Args.Script("command"), dir)
+	result, failed := r.script(ctx, c, c.Args.Script("command"), dir)
 	if cause := context.Cause(ctx); cause != nil {
 		return result, cause
 	}
@@ -42,7 +49,7 @@ func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 		report, err := expected.read()
 		if err == nil {
 			result.Report, result.Message = report.JSON(), report.String()
-			say(c, "%s", result.Message)
+			printf(c, "%s", result.Message)
 		}
 		failed = report.verdict(failed, err)
 		result.Warnings = append(result.Warnings, report.warnings()...)
@@ -53,8 +60,8 @@ func (l *Library) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, erro
 	return result, checkDeclared(c, result.Outputs)
 }
 
-// verdict is what is wrong, given what is wrong with the command and with
-// reading its reports.
+// verdict combines the failed tests with the errors of the command and of reading
+// its reports. It is nil if all went well.
 func (r testReport) verdict(command, reading error) error {
 	switch {
 	case reading != nil && command != nil:

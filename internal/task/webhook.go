@@ -10,14 +10,14 @@ import (
 
 var headersArgument = pipe.Argument{Name: "headers", Kind: pipe.Table, Summary: "HTTP headers to add."}
 
-// webhook tells a program how the run is.
-func (l *Library) webhook() pipe.Definition {
+// webhook posts the state of the run to a server.
+func (r *Registry) webhook() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.webhook", Courtesy: true, Summary: "Tells a program how the run is, by HTTP POST.",
+		Type: "notify.webhook", Courtesy: true, Summary: "Sends the state of the run by HTTP POST.",
 		Arguments: []pipe.Argument{
-			{Name: "url", Kind: pipe.Text, Required: true, Summary: "Where it is told."},
+			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The URL to send it to."},
 			headersArgument,
-			{Name: "body", Kind: pipe.Text, Summary: "What to send, by default the run as JSON."},
+			{Name: "body", Kind: pipe.Text, Summary: "The body to send; by default the run as JSON."},
 			requiredArgument,
 		},
 		Run: func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
@@ -26,28 +26,31 @@ func (l *Library) webhook() pipe.Definition {
 			if len(body) == 0 {
 				body, err = asJSON(c.Run)
 			}
-			return posted(ctx, c, "told the webhook", body, err)
+			return posted(ctx, c, "sent the run to the webhook", body, err)
 		},
-		Mock: mock(nil, func(*pipe.Call) string { return "tell the webhook how the run is" }),
+		Mock: mock(nil, func(*pipe.Call) string { return "send the run to the webhook" }),
 	}
 }
 
-// log sends the run to where logs are searched.
-func (l *Library) log() pipe.Definition {
+// log sends the run to a store of logs.
+func (r *Registry) log() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.log", Courtesy: true, Summary: "Sends the run as one JSON document to where logs are searched, by HTTP POST.",
+		Type: "report.log", Courtesy: true, Summary: "Sends the run as one JSON document to a log store, such as Elasticsearch, by HTTP POST.",
 		Arguments: []pipe.Argument{
-			{Name: "url", Kind: pipe.Text, Required: true, Summary: "Where documents are put in: https://elasticsearch.example.com/delivery/_doc."},
+			{
+				Name: "url", Kind: pipe.Text, Required: true,
+				Summary: "The URL that accepts documents: https://elasticsearch.example.com/delivery/_doc.",
+			},
 			headersArgument, requiredArgument,
 		},
 		Run: func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 			body, err := asJSON(struct {
 				Timestamp time.Time `json:"@timestamp"`
 				pipe.Summary
-			}{l.Clock.Now().UTC(), c.Run})
-			return posted(ctx, c, "sent the run to the log", body, err)
+			}{r.Clock.Now().UTC(), c.Run})
+			return posted(ctx, c, "sent the run to the log store", body, err)
 		},
-		Mock: mock(nil, func(*pipe.Call) string { return "send the run to the log" }),
+		Mock: mock(nil, func(*pipe.Call) string { return "send the run to the log store" }),
 	}
 }
 

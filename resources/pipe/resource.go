@@ -181,6 +181,7 @@ func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 var inTerraform = strings.NewReplacer(
 	"with --allow-unpushed", "with allow_unpushed = true",
 	"bring one with --version", "bring one with for_version",
+	"pass an existing version with --version", "set for_version to an existing version",
 	"that exists, with --version", "that exists, with for_version",
 	"choose one with --pipe", "choose one with the argument pipe",
 	"leave --run-to out", "leave run_to out",

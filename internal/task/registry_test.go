@@ -23,7 +23,7 @@ import (
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-// printed is what a step printed.
+// printed is the output of a step.
 type printed struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -41,8 +41,8 @@ func (p *printed) String() string {
 	return p.b.String()
 }
 
-// bench is where a task is tried out: a checkout and a repository.
-type bench struct {
+// fixture is a checkout and a repository to run tasks in.
+type fixture struct {
 	task.Dependencies
 	folder  string
 	store   builddata.Store
@@ -50,9 +50,9 @@ type bench struct {
 	environ []string
 }
 
-func newBench(t *testing.T) *bench {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	b := &bench{folder: t.TempDir(), environ: os.Environ()}
+	b := &fixture{folder: t.TempDir(), environ: os.Environ()}
 	var err error
 	if b.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.NewFake(noon)); err != nil {
 		t.Fatal(err)
@@ -62,17 +62,20 @@ func newBench(t *testing.T) *bench {
 		Clock: clock.NewFake(noon),
 		Store: func(context.Context) (task.Repository, error) { return b.store, nil },
 	}
-	b.run = pipe.Summary{Run: "01RUN", Pipe: "application", Service: "strawberry", Revision: "abc123", Status: builddata.Started, StartedAt: noon.Add(-200 * time.Second)}
+	b.run = pipe.Summary{
+		Run: "01RUN", Pipe: "application", Service: "strawberry", Revision: "abc123",
+		Status: builddata.Started, StartedAt: noon.Add(-200 * time.Second),
+	}
 	return b
 }
 
-// call is one try of a task.
+// call is a call of a task.
 type call struct {
 	pipe.Call
 	out *printed
 }
 
-func (b *bench) call(args pipe.Args, declared ...string) *call {
+func (b *fixture) call(args pipe.Args, declared ...string) *call {
 	c := &call{out: &printed{}}
 	c.Call = pipe.Call{
 		Step: "try", Args: args, Declared: declared, Run: b.run, Output: c.out, Folder: b.folder, Environ: b.environ,
@@ -84,14 +87,14 @@ func (b *bench) call(args pipe.Args, declared ...string) *call {
 }
 
 // try runs a task.
-func (b *bench) try(t *testing.T, name string, args pipe.Args, declared ...string) (pipe.Result, string, error) {
+func (b *fixture) try(t *testing.T, name string, args pipe.Args, declared ...string) (pipe.Result, string, error) {
 	t.Helper()
 	c := b.call(args, declared...)
 	result, err := b.do(t, t.Context(), name, c)
 	return result, c.out.String(), err
 }
 
-func (b *bench) do(t *testing.T, ctx context.Context, name string, c *call) (pipe.Result, error) {
+func (b *fixture) do(t *testing.T, ctx context.Context, name string, c *call) (pipe.Result, error) {
 	t.Helper()
 	c.Task = name
 	result, err := b.definition(t, name).Run(ctx, &c.Call)
@@ -99,7 +102,7 @@ func (b *bench) do(t *testing.T, ctx context.Context, name string, c *call) (pip
 	return result, err
 }
 
-func (b *bench) definition(t *testing.T, name string) pipe.Definition {
+func (b *fixture) definition(t *testing.T, name string) pipe.Definition {
 	t.Helper()
 	d, ok := task.New(b.Dependencies).Task(name)
 	if !ok {
@@ -109,7 +112,7 @@ func (b *bench) definition(t *testing.T, name string) pipe.Definition {
 }
 
 // write writes a file of the checkout.
-func (b *bench) write(t *testing.T, name, content string) string {
+func (b *fixture) write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(b.folder, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -141,15 +144,15 @@ func wantError(t *testing.T, err error, says ...string) {
 	}
 }
 
-func TestLibrary_Definitions(t *testing.T) {
+func TestRegistry_Definitions(t *testing.T) {
 	l := task.New(task.Dependencies{})
 	for _, name := range l.Types() {
 		d, ok := l.Task(strings.ToUpper(name))
 		if !ok || d.Type != name || d.Run == nil || d.Mock == nil || !strings.HasSuffix(d.Summary, ".") {
 			t.Errorf("%s is %+v", name, d)
 		}
-		if tells := strings.HasPrefix(name, "notify.") || strings.HasPrefix(name, "report."); d.Courtesy != tells {
-			t.Errorf("%s fails a delivery: %t", name, !d.Courtesy)
+		if reports := strings.HasPrefix(name, "notify.") || strings.HasPrefix(name, "report."); d.Courtesy != reports {
+			t.Errorf("%s is best effort: %t", name, d.Courtesy)
 		}
 		for _, a := range d.Arguments {
 			if a.Name == "" || a.Kind == "" || !strings.HasSuffix(a.Summary, ".") {
@@ -165,9 +168,9 @@ func TestLibrary_Definitions(t *testing.T) {
 	}
 }
 
-// A mock needs nothing and touches nothing: there is no folder, no program and
-// no repository here.
-func TestLibrary_MocksTouchNothing(t *testing.T) {
+// A mock needs nothing and changes nothing: there is no folder, program or
+// repository here.
+func TestRegistry_MocksTouchNothing(t *testing.T) {
 	l := task.New(task.Dependencies{})
 	arguments := map[pipe.Kind]any{
 		pipe.Text: "text", pipe.Switch: false, pipe.Duration: time.Hour, pipe.List: []string{"a", "b"},
@@ -180,7 +183,9 @@ func TestLibrary_MocksTouchNothing(t *testing.T) {
 			args[a.Name] = arguments[a.Kind]
 		}
 		var out printed
-		got, err := d.Mock(t.Context(), &pipe.Call{Args: args, Declared: []string{"url"}, Output: &out, Folder: "/nowhere", Mask: strings.ToLower})
+		got, err := d.Mock(t.Context(), &pipe.Call{
+			Args: args, Declared: []string{"url"}, Output: &out, Folder: "/nowhere", Mask: strings.ToLower,
+		})
 		if err != nil || got.Outputs["url"] != "mock-url" || strings.Count(out.String(), "\n") != 1 || got.Version != nil {
 			t.Errorf("%s: got %+v (%v), and it printed %q", name, got, err, &out)
 		}
@@ -193,26 +198,27 @@ func TestLibrary_MocksTouchNothing(t *testing.T) {
 }
 
 func TestDummy(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	began := b.Clock.Now()
 	got, _, err := b.try(t, "mock.dummy", pipe.Args{"message": "hello", "sleep": time.Hour, "set": map[string]string{"url": "x"}}, "url")
 	if err != nil || got.Outputs["url"] != "x" || got.Message != "hello" || b.Clock.Now().Sub(began) != time.Hour {
 		t.Errorf("got %+v (%v)", got, err)
 	}
 	_, _, err = b.try(t, "mock.dummy", pipe.Args{"fail": true})
-	wantError(t, err, "made to fail")
+	wantError(t, err, "failed because of fail: true")
 	_, _, err = b.try(t, "mock.dummy", pipe.Args{"set": map[string]string{"version": "1"}})
 	wantError(t, err, `"version" cannot be set`)
 	d, _ := task.New(b.Dependencies).Task("mock.dummy")
 	_, err = d.Mock(t.Context(), &b.call(pipe.Args{"fail": true}).Call)
-	wantError(t, err, "made to fail")
+	wantError(t, err, "failed because of fail: true")
 }
 
-func TestOwn(t *testing.T) {
-	b := newBench(t)
+func TestExternalTask(t *testing.T) {
+	b := newFixture(t)
 	bin := t.TempDir()
 	program := filepath.Join(bin, "delivery-task-deploy.lambda")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\ncat > call.json\necho \"url=https://example.com/?a=b\" >> \"$DELIVERY_OUTPUT\"\n"), 0o700); err != nil {
+	script := "#!/bin/sh\ncat > call.json\necho \"url=https://example.com/?a=b\" >> \"$DELIVERY_OUTPUT\"\n"
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	b.environ = append(b.environ, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -239,7 +245,8 @@ func TestOwn(t *testing.T) {
 		t.Errorf("got %+v (%v)", got, err)
 	}
 	read, err := os.ReadFile(filepath.Join(b.folder, "call.json"))
-	want := `{"task":"deploy.lambda","step":"try","args":{"memory":128,"tags":["a"]},"values":{"run":"01RUN","service":"strawberry"},"run":"01RUN","service":"strawberry","version":"17"}` + "\n"
+	want := `{"task":"deploy.lambda","step":"try","args":{"memory":128,"tags":["a"]},` +
+		`"values":{"run":"01RUN","service":"strawberry"},"run":"01RUN","service":"strawberry","version":"17"}` + "\n"
 	if diff := cmp.Diff(string(read), want); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
@@ -248,13 +255,14 @@ func TestOwn(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	first, _, err := b.try(t, "init.version", pipe.Args{"scheme": "semver", "bump": "minor", "labels": map[string]string{"colour": "red"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := builddata.Version{
-		Service: "strawberry", Number: 1, Name: "0.1.0", Scheme: builddata.Semver, Key: "run 01RUN", SourceRevision: "abc123", Labels: map[string]string{"colour": "red"}, CreatedAt: noon,
+		Service: "strawberry", Number: 1, Name: "0.1.0", Scheme: builddata.Semver, Key: "run 01RUN", SourceRevision: "abc123",
+		Labels: map[string]string{"colour": "red"}, CreatedAt: noon,
 	}
 	if diff := cmp.Diff(*first.Version, want); diff != "" {
 		t.Error(diff)
@@ -307,7 +315,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestPromote(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	v, err := b.store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence})
 	if err != nil {
 		t.Fatal(err)
@@ -319,10 +327,12 @@ func TestPromote(t *testing.T) {
 	_, _, err = b.try(t, "release.promote", args)
 	wantError(t, err, "test.command has not happened to it")
 
-	// What happened is known once it was flushed.
+	// The repository knows the events once they are flushed.
 	c := b.call(args)
 	c.Flush = func(ctx context.Context) error {
-		return b.store.Append(ctx, builddata.Event{ID: "1", Service: "strawberry", Number: v.Number, Run: "01RUN", Step: "t", Type: "test.command", Status: builddata.Succeeded})
+		return b.store.Append(ctx, builddata.Event{
+			ID: "1", Service: "strawberry", Number: v.Number, Run: "01RUN", Step: "t", Type: "test.command", Status: builddata.Succeeded,
+		})
 	}
 	if got, err := b.do(t, t.Context(), "release.promote", c); err != nil || got.Message != "version 1 is at passed_test" {
 		t.Errorf("got %+v (%v)", got, err)
