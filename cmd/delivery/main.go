@@ -48,15 +48,15 @@ func run(ctx context.Context, args []string, std streams) int {
 // exitCode tells kinds of failure apart.
 func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
-	var faults pipe.Faults
-	var fault *pipe.Fault
+	var diagnostics pipe.Diagnostics
+	var diagnostic *pipe.Diagnostic
 	var noProject *pipefile.NotFoundError
 	var noPipe *pipefile.MissingError
 	var busyCheckout *app.CheckoutBusyError
 	var untraceable *scm.UntraceableError
 	var failed *failedError
 	switch {
-	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &fault), errors.As(err, &noProject), errors.As(err, &noPipe):
+	case errors.As(err, &usage), errors.As(err, &diagnostics), errors.As(err, &diagnostic), errors.As(err, &noProject), errors.As(err, &noPipe):
 		return exitUsage
 	case errors.As(err, &failed) && failed.summary.Status != builddata.Interrupted:
 		return exitFailed // before anybody stopped it

@@ -55,10 +55,10 @@ names. Files that others include are left out, unless the output is json.`,
 				case l.Piece:
 					continue // for pipes to include
 				}
-				if len(l.Faults) > 0 {
-					what = "cannot run: " + l.Faults[0].Error()
+				if len(l.Diagnostics) > 0 {
+					what = "cannot run: " + l.Diagnostics[0].Error()
 				}
-				rows = append(rows, []string{name, l.From, what})
+				rows = append(rows, []string{name, l.At.Source(), what})
 			}
 			return table(w.out, rows)
 		},
@@ -87,7 +87,7 @@ func newPipeShow(c *common) *cobra.Command {
 			if w.output == asJSON {
 				return w.printJSON(p)
 			}
-			_, err = fmt.Fprintf(w.out, "%s, from %s\n", p.Name, p.At.File)
+			_, err = fmt.Fprintf(w.out, "%s, from %s\n", p.Name, p.At.File())
 			for _, section := range pipe.Sections {
 				if steps := p.Section(section); err == nil && len(steps) > 0 {
 					_, err = fmt.Fprintf(w.out, "\n%s\n", section)

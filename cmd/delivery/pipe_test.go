@@ -15,9 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// Which steps of the ready-made pipes run, and in which order: when all goes
+// Which steps of the built-in pipes run, and in which order: when all goes
 // well, and when a step of each section fails.
-func TestReadyMade(t *testing.T) {
+func TestBuiltInPipes(t *testing.T) {
 	c := newCheckout(t, "- {do: mock.dummy}")
 	for _, name := range []string{"ci", "cd", "cd-parallel"} {
 		t.Run(name, func(t *testing.T) {

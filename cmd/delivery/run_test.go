@@ -276,7 +276,7 @@ func TestRun_Output(t *testing.T) {
 	contains(t, out, "  after\n")
 	for what, text := range map[string]string{"stdout": out, "stderr": said} {
 		if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }); i >= 0 {
-			t.Errorf("%s holds the control character %q", what, text[i])
+			t.Errorf("%s contains the control character %q", what, text[i])
 		}
 	}
 	logs, err := filepath.Glob(filepath.Join(c.state, "delivery", "logs", "*", "much.log"))

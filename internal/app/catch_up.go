@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -80,7 +79,7 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 	var tidy []string
 	for section, step := range definition.Tasks() {
 		if section == pipe.Last && strings.EqualFold(step.Task, "provision.destroy") {
-			command := fmt.Sprintf("\n  delivery run --of %s --run-task %s --pipe %s", s.Run.ID, Quoted(step.Name), Quoted(calledBy(definition)))
+			command := fmt.Sprintf("\n  delivery run --of %s --run-task %s --pipe %s", s.Run.ID, Quoted(step.Name), Quoted(definition.At.PipeName()))
 			if s.Run.Untraceable != "" {
 				command += " --allow-unpushed"
 			}
@@ -91,21 +90,4 @@ func Tell(ctx context.Context, store builddata.Versions, s spool.Synced) string 
 		text += fmt.Sprintf("; what it may have made, in the environment %s, is removed by", s.Run.Context[pipe.ValueEnvironment]) + strings.Join(tidy, "")
 	}
 	return text
-}
-
-// calledBy is the name under which a pipe is found again: what it calls itself
-// may be another one.
-func calledBy(p *pipe.Pipe) string {
-	file := p.At.File
-	if name, ok := strings.CutPrefix(file, "ready-made pipe "); ok {
-		return name
-	}
-	colon := strings.LastIndex(file, ": ")
-	if !strings.HasPrefix(file, "library ") || colon < 0 {
-		return file
-	}
-	// "library shared: pipes/build/nightly.yml" is found by build.nightly.
-	file = file[colon+len(": "):]
-	name := strings.TrimPrefix(strings.TrimSuffix(file, path.Ext(file)), "pipes/")
-	return strings.ReplaceAll(name, "/", ".")
 }

@@ -63,7 +63,7 @@ func (p *Pipes) Project() (*Project, error) {
 		return nil, err
 	}
 	if err := builddata.ValidateService(project.Service); err != nil {
-		return nil, &pipe.Fault{At: project.Position("service"), Problem: err.Error()}
+		return nil, &pipe.Diagnostic{At: project.Position("service"), Problem: err.Error()}
 	}
 	return &Project{Project: project, Root: root, State: state, loader: loader}, nil
 }
@@ -78,7 +78,7 @@ func (p *Pipes) Pipe(ctx context.Context, project *Project, name string, values 
 		name = project.Pipe
 	}
 	if name == "" {
-		return nil, &pipe.Fault{At: project.At, Problem: "it names no pipe: add \"pipe: ci\", or choose one with --pipe; \"delivery pipe list\" lists them"}
+		return nil, &pipe.Diagnostic{At: project.At, Problem: "it names no pipe: add \"pipe: ci\", or choose one with --pipe; \"delivery pipe list\" lists them"}
 	}
 	loaded, err := project.loader.Pipe(ctx, name)
 	if err != nil {
@@ -89,11 +89,11 @@ func (p *Pipes) Pipe(ctx context.Context, project *Project, name string, values 
 
 // Begin is what a run of the project begins with: its values, more that are
 // put over them, and a version that is brought, if any. What only the run sets
-// is a *pipe.Fault.
+// is a *pipe.Diagnostic.
 func (p *Project) Begin(more pipe.Values, version string) (pipe.Values, error) {
 	for _, name := range pipe.Reserved {
 		if _, ok := more[name]; ok {
-			return nil, &pipe.Fault{At: p.At, Problem: fmt.Sprintf("the value %s cannot be put over it: a run sets that by itself", name)}
+			return nil, &pipe.Diagnostic{At: p.At, Problem: fmt.Sprintf("the value %s cannot be put over it: a run sets that by itself", name)}
 		}
 	}
 	values := p.Values.Clone()

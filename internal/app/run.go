@@ -260,10 +260,10 @@ func Narrow(p *pipe.Pipe, o RunOptions) error {
 			return err
 		}
 		if section == pipe.Last && name == o.To {
-			return &pipe.Fault{At: step.At, Problem: fmt.Sprintf("the step %q is in the section last, which always runs: leave --run-to out", name)}
+			return &pipe.Diagnostic{At: step.At, Problem: fmt.Sprintf("the step %q is in the section last, which always runs: leave --run-to out", name)}
 		}
 		if _, ok := step.Args["requires"]; !ok && name == o.Only && strings.EqualFold(step.Task, "release.promote") {
-			return &pipe.Fault{At: step.At, Problem: fmt.Sprintf("the step %q cannot be run alone, because it does not say what it requires, so that nothing would keep a version that failed its tests from being promoted: add requires: [...], with the tasks or steps that must have succeeded; an empty list says that nothing is required", name)}
+			return &pipe.Diagnostic{At: step.At, Problem: fmt.Sprintf("the step %q cannot be run alone, because it does not say what it requires, so that nothing would keep a version that failed its tests from being promoted: add requires: [...], with the tasks or steps that must have succeeded; an empty list says that nothing is required", name)}
 		}
 	}
 	return nil

@@ -27,19 +27,21 @@ func TestTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		name, file, untraceable, want string
+		name              string
+		at                pipe.Position
+		untraceable, want string
 	}{
-		{"ReadyMade", "ready-made pipe cd", "", " --pipe cd"},
-		{"Repository", "pipes/nightly.yml", "", " --pipe pipes/nightly.yml"},
-		{"Unusual", "pipes/a: $b.yml", "", " --pipe 'pipes/a: $b.yml'"},
-		{"Library", "library shared: pipes/nightly.yml", "", " --pipe nightly"},
-		{"LibraryFolder", "library shared: pipes/build/deployable.yaml", "", " --pipe build.deployable"},
-		{"LibraryTop", "library shared: build/deployable.yml", "", " --pipe build.deployable"},
-		{"Untraceable", "ready-made pipe cd", "it differs", " --pipe cd --allow-unpushed"},
+		{"BuiltIn", pipe.Position{Origin: pipe.OriginBuiltIn, Path: "cd.yml"}, "", " --pipe cd"},
+		{"Repository", pipe.Position{Origin: pipe.OriginCheckout, Path: "pipes/nightly.yml"}, "", " --pipe pipes/nightly.yml"},
+		{"Unusual", pipe.Position{Origin: pipe.OriginCheckout, Path: "pipes/a: $b.yml"}, "", " --pipe 'pipes/a: $b.yml'"},
+		{"Library", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "pipes/nightly.yml"}, "", " --pipe nightly"},
+		{"LibraryFolder", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "pipes/build/deployable.yaml"}, "", " --pipe build.deployable"},
+		{"LibraryTop", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "build/deployable.yml"}, "", " --pipe build.deployable"},
+		{"Untraceable", pipe.Position{Origin: pipe.OriginBuiltIn, Path: "cd.yml"}, "it differs", " --pipe cd --allow-unpushed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			definition, err := json.Marshal(&pipe.Pipe{
-				Name: "Nightly", At: pipe.Position{File: tt.file, Line: 1, Column: 1},
+				Name: "Nightly", At: tt.at,
 				Last: []pipe.Step{{Name: "tear $HOME down", Task: "Provision.Destroy"}, {Name: "tell", Task: "notify.slack"}},
 			})
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 // has the arguments that it takes, and every expression names a value that is
 // known by then. The values are those that the run begins with; a version that
 // the caller brings is one of them. Steps without a name get one, so that each
-// is the only one of its name. The error is Faults, in the order in which they
+// is the only one of its name. The error is Diagnostics, in the order in which they
 // are written.
 func Check(p *Pipe, library Library, values Values) error {
 	c := checker{library: library, setBy: map[string]string{}}
@@ -47,7 +47,7 @@ var ownValues = []string{ValueService, ValueRun, ValuePipe, ValueRevision, Value
 
 type checker struct {
 	library Library
-	faults  Faults
+	faults  Diagnostics
 	// setBy names the step that sets a value.
 	setBy map[string]string
 }

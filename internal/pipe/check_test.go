@@ -7,7 +7,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	at := pipe.Position{File: "pipe.yml", Line: 3, Column: 5}
+	at := pipe.Position{Path: "pipe.yml", Line: 3, Column: 5}
 	for name, tt := range map[string]struct {
 		step pipe.Step
 		want string

@@ -5,9 +5,7 @@
 package pipe
 
 import (
-	"fmt"
 	"iter"
-	"strings"
 	"time"
 )
 
@@ -60,58 +58,6 @@ type Value struct {
 
 // IsZero reports whether nothing was written.
 func (v Value) IsZero() bool { return v.Data == nil && v.At == Position{} }
-
-// Position is where something is written.
-type Position struct {
-	// File is as the reader would name it: "pipes/ci.yml", "ready-made pipe cd".
-	File string `json:"file"`
-	// Line and Column count from 1; 0 is unknown.
-	Line   int `json:"line,omitempty"`
-	Column int `json:"column,omitempty"`
-}
-
-func (p Position) String() string {
-	switch {
-	case p.Line == 0:
-		return p.File
-	case p.Column == 0:
-		return fmt.Sprintf("%s:%d", p.File, p.Line)
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
-}
-
-// Fault is what is wrong with a pipe, and where.
-type Fault struct {
-	At Position `json:"at"`
-	// Problem says what is wrong, what was expected, and what would mend it.
-	Problem string `json:"problem"`
-}
-
-func (f *Fault) Error() string { return f.At.String() + ": " + f.Problem }
-
-// Faults are all that is wrong with a pipe. It is an error if there are any.
-type Faults []*Fault
-
-func (f Faults) Error() string {
-	lines := make([]string, len(f))
-	for i, fault := range f {
-		lines[i] = fault.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Add adds a fault.
-func (f *Faults) Add(at Position, format string, args ...any) {
-	*f = append(*f, &Fault{At: at, Problem: fmt.Sprintf(format, args...)})
-}
-
-// Err returns the faults as an error, nil if there are none.
-func (f Faults) Err() error {
-	if len(f) == 0 {
-		return nil
-	}
-	return f
-}
 
 // Section is a part of a pipe.
 type Section string

@@ -43,7 +43,7 @@ func (r route) enters(branch []Step) bool {
 	return false
 }
 
-// Find returns the step of a name and its section, or a *Fault that suggests
+// Find returns the step of a name and its section, or a *Diagnostic that suggests
 // the nearest.
 func (p *Pipe) Find(name string) (Section, *Step, error) {
 	var all []string
@@ -53,5 +53,5 @@ func (p *Pipe) Find(name string) (Section, *Step, error) {
 		}
 		all = append(all, step.Name)
 	}
-	return "", nil, &Fault{At: p.At, Problem: fmt.Sprintf("the pipe %s has no step %q%s; \"delivery pipe show %s\" lists its steps", p.Name, name, meant(name, all), p.Name)}
+	return "", nil, &Diagnostic{At: p.At, Problem: fmt.Sprintf("the pipe %s has no step %q%s; \"delivery pipe show %s\" lists its steps", p.Name, name, meant(name, all), p.Name)}
 }

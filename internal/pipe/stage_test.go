@@ -132,7 +132,7 @@ func fails(context.Context, *pipe.Call) (pipe.Result, error) {
 func steps(names ...string) []pipe.Step {
 	var all []pipe.Step
 	for i, name := range names {
-		at := pipe.Position{File: "pipe.yml", Line: i + 1, Column: 1}
+		at := pipe.Position{Path: "pipe.yml", Line: i + 1, Column: 1}
 		branches := strings.Split(name, "|")
 		if len(branches) == 1 {
 			all = append(all, pipe.Step{Name: name, Task: "work", At: at})

@@ -12,7 +12,7 @@ import (
 )
 
 // FuzzLoad reads any pipe with any .delivery.yml: it ends, and what is wrong
-// with either is a fault with a place in it.
+// with either is a diag with a place in it.
 func FuzzLoad(f *testing.F) {
 	f.Setenv("PATH", "") // without git, which would ask other machines for libraries
 	const project = "pipe: p\nservice: strawberry\nsecrets: [A]\nnested: {a: {b: 1}}\n"
@@ -83,20 +83,20 @@ func FuzzLoad(f *testing.F) {
 // judge judges an error about content.
 func judge(t *testing.T, err error, content string) {
 	t.Helper()
-	var faults pipe.Faults
-	if !errors.As(err, &faults) || len(faults) == 0 {
-		t.Fatalf("%T is no Faults: %v", err, err)
+	var diags pipe.Diagnostics
+	if !errors.As(err, &diags) || len(diags) == 0 {
+		t.Fatalf("%T is no Diagnostics: %v", err, err)
 	}
 	lines := strings.Count(strings.ReplaceAll(strings.ReplaceAll(content, "\r\n", "\n"), "\r", "\n"), "\n") + 1
-	for _, fault := range faults {
-		if fault.At.Line < 1 || fault.At.Column < 1 || fault.At.File == "" || fault.Problem == "" {
-			t.Errorf("a fault without a place or a problem: %v", fault)
+	for _, diag := range diags {
+		if diag.At.Line < 1 || diag.At.Column < 1 || diag.At.Path == "" || diag.Problem == "" {
+			t.Errorf("a diag without a place or a problem: %v", diag)
 		}
-		if fault.At.Line > lines && !strings.HasPrefix(fault.At.File, ".delivery") && !strings.HasSuffix(fault.At.File, "q.yml") {
-			t.Errorf("%v: the file has %d lines", fault, lines)
+		if diag.At.Line > lines && !strings.HasPrefix(diag.At.Path, ".delivery") && !strings.HasSuffix(diag.At.Path, "q.yml") {
+			t.Errorf("%v: the file has %d lines", diag, lines)
 		}
-		if strings.Contains(fault.Problem, "\x1b") {
-			t.Errorf("%q holds what a terminal acts on", fault.Problem)
+		if strings.Contains(diag.Problem, "\x1b") {
+			t.Errorf("%q holds what a terminal acts on", diag.Problem)
 		}
 	}
 }

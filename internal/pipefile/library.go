@@ -21,7 +21,7 @@ import (
 // libraries opens the libraries that .delivery.yml names.
 func (l *Loader) libraries(ctx context.Context, all []written) ([]*source, error) {
 	var sources []*source
-	var faults pipe.Faults
+	var diags pipe.Diagnostics
 	names := map[string]bool{}
 	for _, w := range all {
 		folder, name, err := l.library(ctx, w.text)
@@ -29,16 +29,16 @@ func (l *Loader) libraries(ctx context.Context, all []written) ([]*source, error
 			return nil, context.Cause(ctx)
 		}
 		if err != nil {
-			faults.Add(w.at, "the library %s: %s", shown(w.text), err)
+			diags.Add(w.at, "the library %s: %s", redacted(w.text), err)
 			continue
 		}
 		if names[name] {
-			name = shown(w.text)
+			name = redacted(w.text)
 		}
 		names[name] = true
 		sources = append(sources, library(folder, name))
 	}
-	return sources, faults.Err()
+	return sources, diags.Err()
 }
 
 // library returns the folder of a library, and its name.
@@ -51,9 +51,9 @@ func (l *Loader) library(ctx context.Context, text string) (folder, name string,
 		info, err := os.Stat(folder)
 		switch {
 		case err != nil:
-			return "", "", fmt.Errorf("it cannot be read: %w; a library is a folder, or the URL of a git repository", unwrapped(err))
+			return "", "", fmt.Errorf("%w; a library is a folder or the URL of a git repository", unwrapped(err))
 		case !info.IsDir():
-			return "", "", errors.New("it is not a folder; a library is a folder, or the URL of a git repository")
+			return "", "", errors.New("it is not a folder; a library is a folder or the URL of a git repository")
 		}
 		return folder, filepath.Base(folder), nil
 	}
@@ -66,34 +66,34 @@ func (l *Loader) library(ctx context.Context, text string) (folder, name string,
 	return folder, name, err
 }
 
-// shortAddress is how ssh writes the place of a repository.
+// shortAddress matches the short form of an ssh address.
 var shortAddress = regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:`)
 
 func isGit(text string) bool {
 	return strings.Contains(text, "://") || shortAddress.MatchString(text)
 }
 
-// commitName is the full name of a commit, of which the content never changes.
-var commitName = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+// commitHash matches the full hash of a commit, whose content never changes.
+var commitHash = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 // fetch returns the folder with the content of a git repository at a branch, a
-// tag or a commit. A branch or a tag may have moved, so it is asked for each
-// time; a commit that was fetched once needs no network.
+// tag or a commit. A branch or a tag may have moved, so it is fetched each time; a
+// commit is fetched once.
 func (l *Loader) fetch(ctx context.Context, address, ref string) (string, error) {
 	if strings.HasPrefix(address, "-") || strings.HasPrefix(ref, "-") {
-		return "", errors.New("it cannot be fetched: neither a URL nor a ref begins with -")
+		return "", errors.New("it cannot be fetched: a URL or ref must not begin with -")
 	}
 	cache := l.CacheDir
 	if cache == "" {
-		own, err := os.UserCacheDir()
+		userCache, err := os.UserCacheDir()
 		if err != nil {
-			return "", fmt.Errorf("it cannot be fetched: there is no place to keep it: %w", err)
+			return "", fmt.Errorf("it cannot be fetched: there is no folder to store it in: %w", err)
 		}
-		cache = filepath.Join(own, "delivery", "libraries")
+		cache = filepath.Join(userCache, "delivery", "libraries")
 	}
 	sum := sha256.Sum256([]byte(address))
 	cache = filepath.Join(cache, hex.EncodeToString(sum[:8]))
-	if commitName.MatchString(ref) {
+	if commitHash.MatchString(ref) {
 		if kept := filepath.Join(cache, ref); isFolder(kept) {
 			return kept, nil
 		}
@@ -104,23 +104,23 @@ func (l *Loader) fetch(ctx context.Context, address, ref string) (string, error)
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return "", err
 	}
-	// Whoever is first puts the finished folder in its place, so that nobody
+	// The finished folder is moved to its final path, so that no other process
 	// sees half of it.
 	work, err := os.MkdirTemp(cache, "fetch-")
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(work) }() // it may be in its place by now
+	defer func() { _ = os.RemoveAll(work) }() // it may have been moved
 	g := git{dir: work, environ: l.Environ}
-	// Maintenance would go on in the background, in a folder that is about to
-	// be moved.
+	// Maintenance would continue in the background, in a folder that is moved.
 	for _, args := range [][]string{
 		{"init", "--quiet"},
 		{"-c", "maintenance.auto=false", "fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, ref},
 		{"-c", "core.autocrlf=false", "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", "FETCH_HEAD"},
 	} {
 		if _, err := g.run(ctx, args...); err != nil {
-			return "", fmt.Errorf("it cannot be fetched: %w; a library pinned to the full name of a commit, URL#COMMIT, needs no network once it was fetched", err)
+			return "", fmt.Errorf("it cannot be fetched: %w; "+
+				"a library that is pinned to a full commit hash (URL#COMMIT) needs no network after the first fetch", err)
 		}
 	}
 	commit, err := g.run(ctx, "rev-parse", "HEAD")
@@ -157,10 +157,12 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 		environ = os.Environ()
 	}
 	var out, problem bytes.Buffer
-	_, err := process.Run(ctx, process.Command{Args: append([]string{"git"}, args...), Dir: g.dir, Environ: scm.Environ(environ), Stdout: &out, Stderr: &problem})
+	_, err := process.Run(ctx, process.Command{
+		Args: append([]string{"git"}, args...), Dir: g.dir, Environ: scm.Environ(environ), Stdout: &out, Stderr: &problem,
+	})
 	var exit *process.ExitError
 	if errors.As(err, &exit) {
-		lines := strings.Split(strings.TrimSpace(shown(problem.String())), "\n")
+		lines := strings.Split(strings.TrimSpace(redacted(problem.String())), "\n")
 		return "", fmt.Errorf("git: %s", strings.Join(lines[max(0, len(lines)-3):], "; "))
 	}
 	if err != nil {
@@ -169,11 +171,10 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// userInfo is the part of a URL that may hold a password, or a token as the
-// user's name.
+// userInfo matches the part of a URL that may contain a password or a token.
 var userInfo = regexp.MustCompile(`://[^/@\s]+@`)
 
-// shown is a text without the users and passwords in its URLs.
-func shown(text string) string {
+// redacted returns a text without the users and passwords in its URLs.
+func redacted(text string) string {
 	return userInfo.ReplaceAllString(text, "://***@")
 }

@@ -80,8 +80,8 @@ func TestLoader_GitLibrary(t *testing.T) {
 	}
 
 	_, err := r.task(cache, "#nowhere")
-	var faults pipe.Faults
-	if !errors.As(err, &faults) || faults[0].At != (pipe.Position{File: ".delivery.yml", Line: 3, Column: 5}) || !strings.Contains(err.Error(), "nowhere") {
+	var diags pipe.Diagnostics
+	if !errors.As(err, &diags) || diags[0].At != (pipe.Position{Origin: pipe.OriginCheckout, Path: ".delivery.yml", Line: 3, Column: 5}) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("unknown ref: got %v", err)
 	}
 
@@ -100,19 +100,19 @@ func TestLoader_GitLibrary(t *testing.T) {
 	}
 }
 
-func TestLoader_LibraryFaults(t *testing.T) {
+func TestLoader_LibraryDiagnostics(t *testing.T) {
 	for name, test := range map[string]struct{ library, want string }{
-		"NoFolder": {"nowhere", ".delivery.yml:1:10: the library nowhere: it cannot be read"},
+		"NoFolder": {"nowhere", ".delivery.yml:1:10: the library nowhere: no such file"},
 		"File":     {".delivery.yml", ".delivery.yml:1:10: the library .delivery.yml: it is not a folder"},
-		"Option":   {"'-x://y'", ".delivery.yml:1:10: the library -x://y: it cannot be fetched: neither"},
-		"Ref":      {"file:///x#--upload-pack=touch", ".delivery.yml:1:10: the library file:///x#--upload-pack=touch: it cannot be fetched: neither"},
+		"Option":   {"'-x://y'", ".delivery.yml:1:10: the library -x://y: it cannot be fetched: a URL or ref"},
+		"Ref":      {"file:///x#--upload-pack=touch", ".delivery.yml:1:10: the library file:///x#--upload-pack=touch: it cannot be fetched: a URL or ref"},
 		"Password": {"file://me:secret@/nowhere/at/all", ".delivery.yml:1:10: the library file://***@/nowhere/at/all: it cannot be fetched"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := repository(t, map[string]string{".delivery.yml": "library: " + test.library + "\n", "pipes/p.yml": "- a\n"})
 			_, err := l.Pipe(t.Context(), "p")
-			var faults pipe.Faults
-			if !errors.As(err, &faults) || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
+			var diags pipe.Diagnostics
+			if !errors.As(err, &diags) || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v; want %s…", err, test.want)
 			}
 		})

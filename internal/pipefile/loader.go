@@ -1,6 +1,6 @@
-// Package pipefile reads pipes, and the .delivery.yml that says which pipe a
-// repository uses, from YAML files. It judges how they are written; what they
-// say is judged by package pipe.
+// Package pipefile reads pipes, and .delivery.yml, which names the pipe of a
+// checkout, from YAML files. It checks their form; package pipe checks their
+// content.
 package pipefile
 
 import (
@@ -16,17 +16,17 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// Loader finds and reads pipes. What it has read once it does not read again,
-// so that all it returns fits together. It is for one goroutine at a time.
+// Loader finds and reads pipes. It reads each file once, so that its results are
+// consistent. It is not safe for concurrent use.
 //
-// Errors about what is written in a file are pipe.Faults.
+// Errors in the content of a file are pipe.Diagnostics.
 type Loader struct {
 	// Root is the folder that holds .delivery.yml.
 	Root string
-	// CacheDir is where libraries that are git repositories are kept; empty is
+	// CacheDir is the folder for libraries that are git repositories; empty means
 	// a folder in the user's cache.
 	CacheDir string
-	// Environ is the environment of git; nil is that of this process.
+	// Environ is the environment of git; nil means that of this process.
 	Environ []string
 
 	project *Project
@@ -39,7 +39,7 @@ type fileKey struct {
 	path   string
 }
 
-// MissingError says why there is no pipe of a name.
+// MissingError means that there is no pipe of a name.
 type MissingError struct {
 	Name string
 	err  error
@@ -47,10 +47,10 @@ type MissingError struct {
 
 func (e *MissingError) Error() string { return e.err.Error() }
 
-// Pipe returns the pipe of a name with all its refs followed. The name is
-// looked for in the repository, in its libraries, and among the ready-made
-// pipes; a name with a slash, or that ends in .yml, is a path from Root. No
-// name means the pipe that .delivery.yml names.
+// Pipe returns the pipe of a name with all its refs resolved. It searches the
+// checkout, its libraries and the built-in pipes. A name with a slash, or that ends
+// in .yml, is a path relative to Root. An empty name means the pipe that
+// .delivery.yml names.
 func (l *Loader) Pipe(ctx context.Context, name string) (*pipe.Pipe, error) {
 	sources, err := l.sources(ctx)
 	if err != nil {
@@ -62,13 +62,13 @@ func (l *Loader) Pipe(ctx context.Context, name string) (*pipe.Pipe, error) {
 			return nil, err
 		}
 		if project.Pipe == "" {
-			return nil, pipe.Faults{{At: project.At, Problem: "names no pipe: write which one the repository uses, as in pipe: ci"}}
+			return nil, pipe.Diagnostics{{At: project.At, Problem: "does not name a pipe: add one, such as pipe: ci"}}
 		}
 		name = project.Pipe
 	}
 	f, err := l.find(sources, name)
 	if err != nil && project != nil && name == project.Pipe {
-		return nil, pipe.Faults{{At: project.Position(keyPipe), Problem: err.Error()}}
+		return nil, pipe.Diagnostics{{At: project.Position(keyPipe), Problem: err.Error()}}
 	}
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (l *Loader) find(sources []*source, name string) (*file, error) {
 	if isPath(name) {
 		s = sources[0]
 		top := file{source: s, path: ProjectFile}
-		found, err = top.beside(name)
+		found, err = top.relative(name)
 	} else if s, found, err = find(sources, name); err == nil && s == nil {
 		err = missing("pipe", name, sources)
 	}
@@ -99,23 +99,21 @@ func (l *Loader) find(sources []*source, name string) (*file, error) {
 	return l.load(s, found)
 }
 
-// Listing is a file of steps that can be found by its name.
+// Listing is a file of steps that has a name.
 type Listing struct {
 	Name string `json:"name"`
-	// From is where it is: "repository", "library NAME" or "ready-made".
-	From string `json:"from"`
-	// File is the file as errors name it.
-	File string `json:"file"`
-	// Description is what the file says of itself, on one line.
+	// At is its file.
+	At pipe.Position `json:"at"`
+	// Description is the description in the file, on one line.
 	Description string `json:"description,omitempty"`
-	// Piece says that another file includes it.
+	// Piece means that another file includes it.
 	Piece bool `json:"piece"`
-	// Faults are what is wrong with the file itself, if anything is.
-	Faults pipe.Faults `json:"faults,omitempty"`
+	// Diagnostics are the problems of the file itself.
+	Diagnostics pipe.Diagnostics `json:"diagnostics,omitempty"`
 }
 
-// List returns all that can be found by name, sorted by it. Of several files
-// of the same name it is the one that Pipe finds.
+// List returns all files that have a name, sorted by it. Of several files with the
+// same name it returns the one that Pipe finds.
 func (l *Loader) List(ctx context.Context) ([]Listing, error) {
 	sources, err := l.sources(ctx)
 	if err != nil {
@@ -141,7 +139,7 @@ func (l *Loader) List(ctx context.Context) ([]Listing, error) {
 				}
 			}
 			if _, ok := all[name]; !ok {
-				all[name] = Listing{Name: name, From: s.from, File: s.fileName(found), Description: f.description, Faults: f.faults}
+				all[name] = Listing{Name: name, At: s.at(found), Description: f.description, Diagnostics: f.diags}
 				keys[name] = fileKey{s, found}
 			}
 		}
@@ -181,7 +179,7 @@ func (l *Loader) load(s *source, name string) (*file, error) {
 	}
 	content, err := s.read(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", s.fileName(name), unwrapped(err))
+		return nil, fmt.Errorf("%s cannot be read: %w", s.at(name).File(), unwrapped(err))
 	}
 	if l.files == nil {
 		l.files = map[fileKey]*file{}
@@ -191,12 +189,12 @@ func (l *Loader) load(s *source, name string) (*file, error) {
 	return f, nil
 }
 
-// sources returns where pipes are looked for, in this order.
+// sources returns the sources to search, in this order.
 func (l *Loader) sources(ctx context.Context) ([]*source, error) {
 	if l.opened != nil {
 		return l.opened, nil
 	}
-	all := []*source{repository(l.Root)}
+	all := []*source{checkout(l.Root)}
 	project, err := l.Project()
 	var none *NotFoundError
 	if err != nil && !errors.As(err, &none) {
@@ -209,6 +207,6 @@ func (l *Loader) sources(ctx context.Context) ([]*source, error) {
 		}
 		all = append(all, libraries...)
 	}
-	l.opened = append(all, readyMade())
+	l.opened = append(all, builtIn())
 	return l.opened, nil
 }

@@ -8,17 +8,17 @@ import (
 // will.
 type nesting struct {
 	levels []level
-	// path is about as long as the parser's path to the present token.
+	// path is the approximate length of the parser's path to the current token.
 	path int
 }
 
-// level is a list or a table. One in brackets goes on to its closing bracket,
-// any other by its column.
+// level is a list or a table. One in brackets ends at its closing bracket, any
+// other by the column.
 type level struct {
 	brackets bool
 	column   int
 	list     bool
-	// key is the length of the present key.
+	// key is the length of the current key.
 	key int
 }
 
@@ -82,7 +82,8 @@ func (n *nesting) leave() {
 	}
 }
 
-// separator is about what the parser puts before each part of a path.
+// separator is the approximate length of what the parser puts before each part of
+// a path.
 const separator = 8
 
 func (n *nesting) push(l level) {

@@ -50,7 +50,7 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
-// describe names what somebody wrote where something else was expected.
+// describe describes a value for an error about its type.
 func (n *node) describe() string {
 	switch n.kind {
 	case list:
@@ -79,8 +79,8 @@ func (d *document) node(from ast.Node) *node {
 	case nil, *ast.NullNode:
 	case *ast.StringNode:
 		n.text, n.data = from.Value, from.Value
-		if strings.Contains(n.text, "\x00") { // by an escape, \0
-			d.faults.Add(n.at, "holds a NUL, which neither commands nor variables can")
+		if strings.Contains(n.text, "\x00") { // from the escape \0
+			d.diags.Add(n.at, "contains a NUL, which is not possible in commands and variables")
 		}
 	case *ast.LiteralNode:
 		n.text, n.data = from.Value.Value, from.Value.Value
@@ -92,7 +92,7 @@ func (d *document) node(from ast.Node) *node {
 		case int64:
 			n.data = value
 		case uint64:
-			if int64(value) >= 0 { // others stay texts, as those that are larger still
+			if int64(value) >= 0 { // larger numbers stay texts
 				n.data = int64(value)
 			}
 		}
@@ -112,7 +112,7 @@ func (d *document) node(from ast.Node) *node {
 			d.grow(n, item)
 		}
 	case *ast.AnchorNode:
-		// Known from here on only, so that nothing can hold itself.
+		// Defined after its value, so that no value can contain itself.
 		inner := d.node(from.Value)
 		d.anchors[from.Name.GetToken().Value] = inner
 		return inner
@@ -122,41 +122,42 @@ func (d *document) node(from ast.Node) *node {
 		return d.tagged(from)
 	case *ast.InfinityNode, *ast.NanNode:
 		n.text = from.GetToken().Value
-		d.faults.Add(n.at, "%s is not a number that can be used: put it in quotes if it is a text", n.text)
+		d.diags.Add(n.at, "%s is not a supported number: put it in quotes if it is a text", n.text)
 		n.data = n.text
 	default:
-		d.faults.Add(n.at, "is not understood here: a text, a list or a table is expected")
+		d.diags.Add(n.at, "is not supported here: expected a text, a list or a table")
 	}
 	return n
 }
 
-// alias returns what an alias stands for, as if it were written there.
+// alias returns the value of an alias, as if it were written there.
 func (d *document) alias(from *ast.AliasNode) *node {
 	name := from.Value.GetToken().Value
 	meant, ok := d.anchors[name]
 	if !ok {
-		d.faults.Add(d.position(from), "*%s stands for nothing: no &%s comes before it; put it in quotes if it is a text", clip(name), clip(name))
-		meant = &node{data: "", size: 1, depth: 1} // one fault is enough
+		d.diags.Add(d.position(from), "*%s is an unknown alias: there is no &%s before it; put it in quotes if it is a text",
+			clip(name), clip(name))
+		meant = &node{data: "", size: 1, depth: 1} // one diagnostic is enough
 	}
 	n := *meant
 	n.at = d.position(from)
 	return &n
 }
 
-// tagged returns a value with a tag, of which only !!str is of use.
+// tagged returns a value with a tag. Only !!str is supported.
 func (d *document) tagged(from *ast.TagNode) *node {
 	n := d.node(from.Value)
 	n.at = d.position(from)
 	name := from.GetToken().Value
 	if token.ReservedTagKeyword(name) != token.StringTag || n.kind != scalar {
-		d.faults.Add(n.at, "the tag %s is not understood here: leave it out", clip(name))
+		d.diags.Add(n.at, "the tag %s is not supported: remove it", clip(name))
 		return n
 	}
 	n.data = n.text
 	return n
 }
 
-// grow adds what a part has to the size of a whole.
+// grow adds the size of a part to the whole.
 func (d *document) grow(whole, part *node) {
 	whole.size = min(whole.size+part.size, maxNodes+1)
 	whole.depth = max(whole.depth, part.depth+1)
@@ -165,10 +166,10 @@ func (d *document) grow(whole, part *node) {
 	}
 	d.tooLarge = true
 	if whole.depth > maxDepth {
-		d.faults.Add(part.at, "is nested more than %d levels deep once its aliases are replaced", maxDepth)
+		d.diags.Add(part.at, "is nested more than %d levels deep once its aliases are replaced", maxDepth)
 		return
 	}
-	d.faults.Add(part.at, "has more than %d values once its aliases are replaced", maxNodes)
+	d.diags.Add(part.at, "has more than %d values once its aliases are replaced", maxNodes)
 }
 
 // pairs fills a table.
@@ -183,13 +184,13 @@ func (d *document) pairs(n *node, from []*ast.MappingValueNode) {
 		}
 		p := pair{at: at, key: d.key(value.Key), value: d.node(value.Value)}
 		d.grow(n, p.value)
-		before, twice := written[p.key]
+		before, duplicate := written[p.key]
 		switch {
 		case p.key == "":
-			d.faults.Add(at, "has no key before the colon, or not a text")
+			d.diags.Add(at, "the key before the colon is missing, or not a text")
 			continue
-		case twice:
-			d.faults.Add(at, "the key %s is there already, in line %d", clip(p.key), before.Line)
+		case duplicate:
+			d.diags.Add(at, "duplicate key %s, see line %d", clip(p.key), before.Line)
 			continue
 		}
 		written[p.key] = at
@@ -198,7 +199,7 @@ func (d *document) pairs(n *node, from []*ast.MappingValueNode) {
 	for _, from := range merged {
 		d.grow(n, from)
 		for _, p := range from.pairs {
-			if _, own := written[p.key]; !own {
+			if _, ok := written[p.key]; !ok {
 				written[p.key] = p.at
 				n.pairs = append(n.pairs, p)
 			}
@@ -217,7 +218,7 @@ func (d *document) key(from ast.MapKeyNode) string {
 	return ""
 }
 
-// mergeable returns the tables that stand behind a <<.
+// mergeable returns the tables after a <<.
 func (d *document) mergeable(n *node) []*node {
 	switch n.kind {
 	case table:
@@ -226,13 +227,13 @@ func (d *document) mergeable(n *node) []*node {
 		var all []*node
 		for _, item := range n.items {
 			if item.kind != table {
-				d.faults.Add(item.at, "is %s; << takes a table, or a list of tables", item.describe())
+				d.diags.Add(item.at, "is %s; expected a table or a list of tables after <<", item.describe())
 				continue
 			}
 			all = append(all, item)
 		}
 		return all
 	}
-	d.faults.Add(n.at, "is %s; << takes a table, or a list of tables", n.describe())
+	d.diags.Add(n.at, "is %s; expected a table or a list of tables after <<", n.describe())
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// blank is what may stand between tokens.
+// blank is the space between tokens.
 const blank = " \t\n"
 
-// locate finds where tokens are in the text. Their own positions are not
-// exact: they do not count tabs, and go wrong after tags and after spaces at
-// the end of a line.
+// locate finds the positions of tokens in the text. Those of the lexer are not
+// exact: they do not count tabs, and are wrong after tags and after spaces at the
+// end of a line.
 func (d *document) locate(text string, tokens token.Tokens) {
-	d.places = make(map[*token.Token]pipe.Position, len(tokens))
+	d.positions = make(map[*token.Token]pipe.Position, len(tokens))
 	at := d.at(1, 1)
 	pass := func(n int) {
 		for _, r := range text[:n] {
@@ -31,15 +31,15 @@ func (d *document) locate(text string, tokens token.Tokens) {
 		pass(len(text) - len(strings.TrimLeft(text, blank)))
 		length, ok := span(text, tk.Origin)
 		if !ok {
-			return // the others keep their own positions
+			return // the others keep the lexer's positions
 		}
-		d.places[tk] = at
+		d.positions[tk] = at
 		pass(length)
 	}
 }
 
-// span returns how much of the text a token takes. Its origin has lost some of
-// the blanks.
+// span returns the length of a token in the text. The token's origin has lost some
+// of the blanks.
 func span(text, origin string) (length int, ok bool) {
 	for _, r := range origin {
 		if strings.ContainsRune(blank, r) {
@@ -55,13 +55,13 @@ func span(text, origin string) (length int, ok bool) {
 	return length, true
 }
 
-// tokenPosition returns where a token is. Those that the parser adds have a
-// position of their own only.
+// tokenPosition returns the position of a token. Tokens that the parser has added
+// have only the lexer's position.
 func (d *document) tokenPosition(tk *token.Token) pipe.Position {
 	if tk == nil || tk.Position == nil {
 		return d.at(1, 1)
 	}
-	if at, ok := d.places[tk]; ok {
+	if at, ok := d.positions[tk]; ok {
 		return at
 	}
 	return d.at(tk.Position.Line, tk.Position.Column)

@@ -13,16 +13,16 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// ProjectFile is the one file that a repository needs.
+// ProjectFile is the configuration file of a checkout.
 const ProjectFile = ".delivery.yml"
 
-// Project is what .delivery.yml says.
+// Project is the content of .delivery.yml.
 type Project struct {
 	// At is the beginning of the file.
 	At pipe.Position
-	// Pipe is the pipe that the repository uses. All four may be empty.
+	// Pipe is the name of the checkout's pipe. All four may be empty.
 	Pipe, Service, OwnerTeam, Solution string
-	// Secrets are the names of environment variables, and of values, that are
+	// Secrets are the names of environment variables and values whose content is
 	// never shown.
 	Secrets []string
 	// Values are all other keys, with owner_team and solution. The keys of
@@ -33,14 +33,14 @@ type Project struct {
 	positions map[string]pipe.Position
 }
 
-// written is a text and its place.
+// written is a text and its position.
 type written struct {
 	text string
 	at   pipe.Position
 }
 
-// Position returns where a value is written: a name in Values, "pipe" or
-// "service". If it is not, that is the beginning of the file.
+// Position returns the position of a value: a name in Values, "pipe" or
+// "service". If it is not set, that is the beginning of the file.
 func (p *Project) Position(name string) pipe.Position {
 	if at, ok := p.positions[name]; ok {
 		return at
@@ -48,18 +48,17 @@ func (p *Project) Position(name string) pipe.Position {
 	return p.At
 }
 
-// NotFoundError says that there is no .delivery.yml.
+// NotFoundError means that there is no .delivery.yml.
 type NotFoundError struct {
-	// Start is the folder from which it was looked for upwards.
+	// Start is the folder where the search began.
 	Start string
 }
 
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("there is no %s in %s or above it; \"delivery init\" writes one", ProjectFile, e.Start)
+	return fmt.Sprintf("there is no %s in %s or above it; create one with \"delivery init\"", ProjectFile, e.Start)
 }
 
-// Find returns the nearest folder, from start upwards, that holds a
-// .delivery.yml. The error is a *NotFoundError if there is none.
+// Find returns the nearest folder, from start upwards, with a .delivery.yml. The error is a *NotFoundError if there is none.
 func Find(start string) (root string, err error) {
 	start, err = filepath.Abs(start)
 	if err != nil {
@@ -84,7 +83,7 @@ func (l *Loader) Project() (*Project, error) {
 	if l.project != nil {
 		return l.project, nil
 	}
-	s := repository(l.Root)
+	s := checkout(l.Root)
 	content, err := s.read(ProjectFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &NotFoundError{Start: l.Root}
@@ -92,7 +91,7 @@ func (l *Loader) Project() (*Project, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: %w", ProjectFile, unwrapped(err))
 	}
-	project, err := readProject(content)
+	project, err := readProject(s.at(ProjectFile), content)
 	if err != nil {
 		return nil, err
 	}
@@ -100,25 +99,28 @@ func (l *Loader) Project() (*Project, error) {
 	return project, nil
 }
 
-// ownNames are the values that a run sets itself, and which nobody else can.
-var ownNames = []string{
+// reservedNames are the values that only the run itself sets.
+var reservedNames = []string{
 	pipe.ValueVersion, pipe.ValueNumber, pipe.ValueRun, pipe.ValueRevision, pipe.ValueBranch, pipe.ValueStatus, pipe.ValueFailedStep,
 }
 
-func readProject(content []byte) (*Project, error) {
-	root, faults := parseDocument(ProjectFile, content)
+func readProject(file pipe.Position, content []byte) (*Project, error) {
+	root, diags := parseDocument(file, content)
 	if root == nil {
-		return nil, faults
+		return nil, diags
 	}
-	r := projectReader{reader: reader{faults: faults}, project: &Project{At: root.at, Values: pipe.Values{}, positions: map[string]pipe.Position{}}}
+	r := projectReader{
+		reader:  reader{diags: diags},
+		project: &Project{At: root.at, Values: pipe.Values{}, positions: map[string]pipe.Position{}},
+	}
 	if root.kind != table {
-		r.faults.Add(root.at, "is %s; lines of key: value are expected, as in pipe: ci", root.describe())
-		return nil, r.faults
+		r.diags.Add(root.at, "is %s; expected lines of key: value, such as pipe: ci", root.describe())
+		return nil, r.diags
 	}
 	for _, p := range root.pairs {
 		r.pair(p)
 	}
-	if err := inOrder(r.faults).Err(); err != nil {
+	if err := inOrder(r.diags).Err(); err != nil {
 		return nil, err
 	}
 	return r.project, nil
@@ -146,7 +148,7 @@ func (r *projectReader) pair(p pair) {
 	case "secrets":
 		for _, name := range r.texts(p) {
 			if !pipe.ValueName.MatchString(name.text) {
-				r.faults.Add(name.at, "%q is no name of an environment variable or a value", clip(name.text))
+				r.diags.Add(name.at, "%q is not a valid name of an environment variable or a value", clip(name.text))
 			}
 			r.project.Secrets = append(r.project.Secrets, name.text)
 		}
@@ -155,14 +157,14 @@ func (r *projectReader) pair(p pair) {
 	}
 }
 
-// text reads one of the keys with a meaning of its own.
+// text reads the text of a key other than a value's.
 func (r *projectReader) text(p pair) string {
 	_, ok := p.value.data.(string)
 	switch {
 	case p.value.kind != scalar || !ok || strings.TrimSpace(p.value.text) == "":
-		r.faults.Add(p.value.at, "is %s; %s is a text: if it looks like something else, put it in quotes", p.value.describe(), p.key)
+		r.diags.Add(p.value.at, "is %s; expected a text for %s: put it in quotes if it looks like another type", p.value.describe(), p.key)
 	case strings.ContainsFunc(p.value.text, unicode.IsControl):
-		r.faults.Add(p.value.at, "%s is one line", p.key)
+		r.diags.Add(p.value.at, "%s must be one line", p.key)
 	default:
 		r.plain(p.key, p.value)
 	}
@@ -179,7 +181,7 @@ func (r *projectReader) texts(p pair) []written {
 	var all []written
 	for _, item := range items {
 		if _, ok := item.data.(string); item.kind != scalar || !ok || item.text == "" {
-			r.faults.Add(item.at, "is %s; %s is a text, or a list of texts", item.describe(), p.key)
+			r.diags.Add(item.at, "is %s; expected a text or a list of texts for %s", item.describe(), p.key)
 			continue
 		}
 		all = append(all, written{text: item.text, at: item.at})
@@ -189,7 +191,7 @@ func (r *projectReader) texts(p pair) []written {
 
 // value reads a value, or a table of them.
 func (r *projectReader) value(name string, p pair) {
-	before, twice := r.project.positions[name]
+	before, duplicate := r.project.positions[name]
 	top, _, _ := strings.Cut(name, ".")
 	switch {
 	case p.value.kind == table && len(p.value.pairs) > 0:
@@ -198,17 +200,18 @@ func (r *projectReader) value(name string, p pair) {
 		}
 		return
 	case !pipe.ValueName.MatchString(name):
-		r.faults.Add(p.at, "%q is no name of a value: a name is letters, digits and _, not beginning with a digit%s", clip(name), r.spelled(name))
-	case slices.Contains(ownNames, name):
-		r.faults.Add(p.at, "%s is set by the run itself: choose another name", name)
+		r.diags.Add(p.at, "%q is not a valid name of a value: use letters, digits and _, and do not begin with a digit%s",
+			clip(name), r.suggestion(name))
+	case slices.Contains(reservedNames, name):
+		r.diags.Add(p.at, "the run sets %s itself: choose another name", name)
 	case top == "env":
-		r.faults.Add(p.at, "names that begin with env. are those of environment variables: choose another name")
-	case twice:
-		r.faults.Add(p.at, "%s is there already, in line %d", name, before.Line)
+		r.diags.Add(p.at, "names that begin with env. are reserved for environment variables: choose another name")
+	case duplicate:
+		r.diags.Add(p.at, "duplicate key %s, see line %d", name, before.Line)
 	case p.value.kind == list:
-		r.faults.Add(p.value.at, "is a list; a value is one text, so write its parts with commas or spaces between them, as the command that takes it has them")
+		r.diags.Add(p.value.at, "is a list; expected a text: separate its parts by commas or spaces, as the command expects them")
 	case p.value.kind == table || p.value.data == nil:
-		r.faults.Add(p.at, "%s has no value: give it one, or leave it out", name)
+		r.diags.Add(p.at, "%s has no value: add one, or remove the key", name)
 	default:
 		r.plain(name, p.value)
 		r.project.Values[name] = p.value.text
@@ -216,8 +219,8 @@ func (r *projectReader) value(name string, p pair) {
 	r.project.positions[name] = p.value.at
 }
 
-// spelled suggests a name that is one.
-func (r *projectReader) spelled(name string) string {
+// suggestion suggests a similar name that is valid.
+func (r *projectReader) suggestion(name string) string {
 	if other := strings.Map(func(c rune) rune {
 		if c == '-' || c == ' ' {
 			return '_'
@@ -229,9 +232,10 @@ func (r *projectReader) spelled(name string) string {
 	return ""
 }
 
-// plain refuses what looks as if it were evaluated.
+// plain refuses expressions, which are not evaluated here.
 func (r *projectReader) plain(name string, n *node) {
 	if strings.Contains(n.text, "${{") {
-		r.faults.Add(n.at, "%s is a text as it stands here: ${{ }} is for pipes; commands find the version of the run in $DELIVERY_VERSION", name)
+		r.diags.Add(n.at, "%s is not evaluated here, and ${{ }} works in pipes only; "+
+			"commands find the version of the run in $DELIVERY_VERSION", name)
 	}
 }

@@ -57,41 +57,41 @@ text: |
 	}
 }
 
-func TestLoader_ProjectFaults(t *testing.T) {
+func TestLoader_ProjectDiagnostics(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"WrongTypes": {"pipe: []\nservice: 12\nowner_team: {a: b}\nsolution:\nlibrary: {}\nsecrets: [1, a b]\n", `
-.delivery.yml:1:7: is a list; pipe is a text: if it looks like something else, put it in quotes
-.delivery.yml:2:10: is the number 12; service is a text: if it looks like something else, put it in quotes
-.delivery.yml:3:13: is a table; owner_team is a text: if it looks like something else, put it in quotes
-.delivery.yml:4:10: is empty; solution is a text: if it looks like something else, put it in quotes
-.delivery.yml:5:10: is a table; library is a text, or a list of texts
-.delivery.yml:6:11: is the number 1; secrets is a text, or a list of texts
-.delivery.yml:6:14: "a b" is no name of an environment variable or a value`},
+.delivery.yml:1:7: is a list; expected a text for pipe: put it in quotes if it looks like another type
+.delivery.yml:2:10: is the number 12; expected a text for service: put it in quotes if it looks like another type
+.delivery.yml:3:13: is a table; expected a text for owner_team: put it in quotes if it looks like another type
+.delivery.yml:4:10: is empty; expected a text for solution: put it in quotes if it looks like another type
+.delivery.yml:5:10: is a table; expected a text or a list of texts for library
+.delivery.yml:6:11: is the number 1; expected a text or a list of texts for secrets
+.delivery.yml:6:14: "a b" is not a valid name of an environment variable or a value`},
 		"Names": {"balthazar-pipe: x\n1a: x\nversion: 1\nrun: x\nenv: {HOME: x}\nä: x\n", `
-.delivery.yml:1:1: "balthazar-pipe" is no name of a value: a name is letters, digits and _, not beginning with a digit; write balthazar_pipe
-.delivery.yml:2:1: "1a" is no name of a value: a name is letters, digits and _, not beginning with a digit
-.delivery.yml:3:1: version is set by the run itself: choose another name
-.delivery.yml:4:1: run is set by the run itself: choose another name
-.delivery.yml:5:7: names that begin with env. are those of environment variables: choose another name
-.delivery.yml:6:1: "ä" is no name of a value: a name is letters, digits and _, not beginning with a digit`},
+.delivery.yml:1:1: "balthazar-pipe" is not a valid name of a value: use letters, digits and _, and do not begin with a digit; write balthazar_pipe
+.delivery.yml:2:1: "1a" is not a valid name of a value: use letters, digits and _, and do not begin with a digit
+.delivery.yml:3:1: the run sets version itself: choose another name
+.delivery.yml:4:1: the run sets run itself: choose another name
+.delivery.yml:5:7: names that begin with env. are reserved for environment variables: choose another name
+.delivery.yml:6:1: "ä" is not a valid name of a value: use letters, digits and _, and do not begin with a digit`},
 		"Values": {"a: [x]\nb:\nc: {}\nd: ${{ service }}\ne.f: 1\ne: {f: 2}\na: 2\n", `
-.delivery.yml:1:4: is a list; a value is one text, so write its parts with commas or spaces between them, as the command that takes it has them
-.delivery.yml:2:1: b has no value: give it one, or leave it out
-.delivery.yml:3:1: c has no value: give it one, or leave it out
-.delivery.yml:4:4: d is a text as it stands here: ${{ }} is for pipes; commands find the version of the run in $DELIVERY_VERSION
-.delivery.yml:6:5: e.f is there already, in line 5
-.delivery.yml:7:1: the key a is there already, in line 1`},
-		"List":  {"- a\n", "\n.delivery.yml:1:1: is a list; lines of key: value are expected, as in pipe: ci"},
+.delivery.yml:1:4: is a list; expected a text: separate its parts by commas or spaces, as the command expects them
+.delivery.yml:2:1: b has no value: add one, or remove the key
+.delivery.yml:3:1: c has no value: add one, or remove the key
+.delivery.yml:4:4: d is not evaluated here, and ${{ }} works in pipes only; commands find the version of the run in $DELIVERY_VERSION
+.delivery.yml:6:5: duplicate key e.f, see line 5
+.delivery.yml:7:1: duplicate key a, see line 1`},
+		"List":  {"- a\n", "\n.delivery.yml:1:1: is a list; expected lines of key: value, such as pipe: ci"},
 		"Empty": {"", "\n.delivery.yml:1:1: is empty"},
-		"Wrong": {"a: b: c\n", "\n.delivery.yml:1:4: is not valid YAML: a key is not expected here; mind the indentation, and put a text that holds a colon and a space in quotes"},
+		"Wrong": {"a: b: c\n", "\n.delivery.yml:1:4: is not valid YAML: unexpected key: check the indentation, and put a text with a colon and a space in quotes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, map[string]string{".delivery.yml": test.content}).Project()
-			var faults pipe.Faults
-			if !errors.As(err, &faults) {
-				t.Fatalf("%v is no Faults", err)
+			var diags pipe.Diagnostics
+			if !errors.As(err, &diags) {
+				t.Fatalf("%v is not pipe.Diagnostics", err)
 			}
-			if diff := cmp.Diff(trim(test.want), faults.Error()); diff != "" {
+			if diff := cmp.Diff(trim(test.want), diags.Error()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -9,71 +9,71 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// file is a file of steps as it was written: its refs are not followed.
+// file is a file of steps whose refs are not resolved.
 type file struct {
 	*source
 	path string
-	// name and description are what the file says of itself; both may be empty.
+	// name and description are those in the file; both may be empty.
 	name, description string
 	at                pipe.Position
 	first, main, last []entry
-	faults            pipe.Faults
+	diags             pipe.Diagnostics
 }
 
-// entry is what stands for one step: a task, a ref, or branches.
+// entry is an item of a list of steps: a task, a ref, or branches.
 type entry struct {
 	// step is the task, if there is neither a ref nor branches.
 	step pipe.Step
-	// ref is a ref as it was written; its place is at.
+	// ref is the text of a ref; its position is at.
 	ref      string
 	branches [][]entry
 	at       pipe.Position
-	// when is the condition of a ref or of branches: that of all their steps.
+	// when is the condition of a ref or of branches, which applies to all steps.
 	when pipe.Value
 }
 
-// reader makes entries of nodes.
-type reader struct{ faults pipe.Faults }
+// reader converts nodes to entries.
+type reader struct{ diags pipe.Diagnostics }
 
-// sectionKeys are what a file may have beside steps.
+// sectionKeys are the keys of a file.
 var sectionKeys = []string{"name", "description", "first", "main", "last", keyPipe}
 
-// keyPipe is main in the form of 2014.
+// keyPipe is the name of main in the form of 2014.
 const keyPipe = "pipe"
 
-// readFile makes a file of its content.
+// readFile parses the content of a file.
 func readFile(s *source, path string, content []byte) *file {
 	f := &file{source: s, path: path}
-	name := s.fileName(path)
-	f.at = pipe.Position{File: name, Line: 1, Column: 1}
-	root, faults := parseDocument(name, content)
-	f.faults = faults
+	root, diags := parseDocument(s.at(path), content)
+	f.diags = diags
 	if root == nil {
+		f.at = s.at(path)
+		f.at.Line, f.at.Column = 1, 1
 		return f
 	}
 	f.at = root.at
-	r := reader{faults: faults}
+	r := reader{diags: diags}
 	switch root.kind {
 	case list:
 		f.main = r.steps(root)
 	case table:
 		r.sections(f, root)
 	default:
-		r.faults.Add(root.at, "is %s; a pipe is a list of steps, or has the sections first, main and last", root.describe())
+		r.diags.Add(root.at, "is %s; expected a list of steps, or the sections first, main and last", root.describe())
 	}
-	if len(r.faults) == 0 && len(f.first)+len(f.main)+len(f.last) == 0 {
-		r.faults.Add(root.at, "has no steps")
+	if len(r.diags) == 0 && len(f.first)+len(f.main)+len(f.last) == 0 {
+		r.diags.Add(root.at, "has no steps")
 	}
-	f.faults = inOrder(r.faults)
+	f.diags = inOrder(r.diags)
 	return f
 }
 
-// inOrder sorts the faults of one file by their place in it.
-func inOrder(faults pipe.Faults) pipe.Faults {
-	slices.SortStableFunc(faults, func(a, b *pipe.Fault) int {
+// inOrder sorts the diagnostics of one file by position.
+func inOrder(diags pipe.Diagnostics) pipe.Diagnostics {
+	slices.SortStableFunc(diags, func(a, b *pipe.Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Column, b.At.Column))
 	})
-	return faults
+	return diags
 }
 
 func (r *reader) sections(f *file, root *node) {
@@ -83,7 +83,7 @@ func (r *reader) sections(f *file, root *node) {
 			f.name = r.name(p.value)
 		case "description":
 			if p.value.kind != scalar || p.value.data == nil {
-				r.faults.Add(p.value.at, "is %s; a text is expected", p.value.describe())
+				r.diags.Add(p.value.at, "is %s; expected a text", p.value.describe())
 			}
 			f.description = strings.Join(strings.FieldsFunc(p.value.text, func(c rune) bool {
 				return unicode.IsSpace(c) || unicode.IsControl(c)
@@ -94,21 +94,22 @@ func (r *reader) sections(f *file, root *node) {
 			f.last = r.section(p)
 		case "main", keyPipe:
 			if p.key == keyPipe && root.get("main") != nil {
-				r.faults.Add(p.at, "pipe is what main was called in 2014: write one of them")
+				r.diags.Add(p.at, "pipe is the name of main in the form of 2014: use only one of them")
 				continue
 			}
 			f.main = r.section(p)
 		case keyDo, keyRef, keyParallel, keyTasks:
-			r.faults.Add(p.at, "%s belongs into a list of steps: put \"- \" before it", p.key)
+			r.diags.Add(p.at, "%s belongs in a list of steps: put \"- \" before it", p.key)
 		default:
-			r.faults.Add(p.at, "there is no section %s%s; a pipe has name, description, first, main and last", clip(p.key), meant(p.key, sectionKeys))
+			r.diags.Add(p.at, "there is no section %s%s; the keys of a pipe are name, description, first, main and last",
+				clip(p.key), meant(p.key, sectionKeys))
 		}
 	}
 }
 
 func (r *reader) section(p pair) []entry {
 	if p.value.kind == scalar && p.value.data == nil {
-		r.faults.Add(p.at, "%s has no steps: list some, or leave it out", p.key)
+		r.diags.Add(p.at, "%s has no steps: add some, or remove it", p.key)
 		return nil
 	}
 	return r.steps(p.value)
@@ -117,7 +118,7 @@ func (r *reader) section(p pair) []entry {
 // steps reads a list of steps.
 func (r *reader) steps(n *node) []entry {
 	if n.kind != list {
-		r.faults.Add(n.at, "is %s; a list of steps is expected, each beginning with \"- \"", n.describe())
+		r.diags.Add(n.at, "is %s; expected a list of steps, each beginning with \"- \"", n.describe())
 		return nil
 	}
 	var all []entry
@@ -127,18 +128,18 @@ func (r *reader) steps(n *node) []entry {
 	return all
 }
 
-// oneOf is what a step may be.
+// oneOf describes the kinds of steps.
 const oneOf = "a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])"
 
-// step reads one item of a list of steps. In the form of 2014 it may stand for
-// several steps.
+// step reads one item of a list of steps. In the form of 2014 it may be several
+// steps.
 func (r *reader) step(n *node, typeKey string) []entry {
 	switch {
 	case n.kind == list:
-		r.faults.Add(n.at, "is a list within the list of steps; to run lists of steps at the same time, write parallel: before them")
+		r.diags.Add(n.at, "is a list within a list of steps; use parallel: to run lists of steps at the same time")
 		return nil
 	case n.kind == scalar && n.data == nil:
-		r.faults.Add(n.at, "is empty; %s", oneOf)
+		r.diags.Add(n.at, "is empty; %s", oneOf)
 		return nil
 	case n.kind == scalar:
 		return []entry{r.task(n, typeKey)}
@@ -165,9 +166,9 @@ func (r *reader) step(n *node, typeKey string) []entry {
 	hint := ""
 	switch known := []string{typeKey, keyRef, keyParallel}; {
 	case typeKey == keyType:
-		hint = "; within tasks, the type of a task is under type"
+		hint = "; in tasks, the key of a task's type is type"
 	case slices.Contains(keys, keyType):
-		hint = "; type is under tasks only, elsewhere write do"
+		hint = "; type is a key in tasks only, use do"
 	default:
 		for _, key := range keys {
 			if near := pipe.Nearest(key, known); near != "" && len(key) > 1 {
@@ -176,26 +177,27 @@ func (r *reader) step(n *node, typeKey string) []entry {
 			}
 		}
 	}
-	r.faults.Add(n.at, "the step has no %s: %s%s", typeKey, oneOf, hint)
+	r.diags.Add(n.at, "the step has no %s: %s%s", typeKey, oneOf, hint)
 	return nil
 }
 
-// ref reads a ref. What it includes has names and arguments of its own, so
-// that a condition is all that makes sense beside it.
+// ref reads a ref. The steps that it includes have names and arguments of their
+// own, so only a condition is allowed with it.
 func (r *reader) ref(n *node) entry {
 	e := entry{at: n.at}
 	for _, p := range n.pairs {
 		switch p.key {
 		case keyRef:
 			if _, ok := p.value.data.(string); p.value.kind != scalar || !ok || p.value.text == "" {
-				r.faults.Add(p.value.at, "is %s; a ref is the name of a file below pipes, without its ending, or a path", p.value.describe())
+				r.diags.Add(p.value.at, "is %s; expected a ref: the name of a file in pipes, without its extension, or a path",
+					p.value.describe())
 				continue
 			}
 			e.ref, e.at = p.value.text, p.value.at
 		case keyWhen:
 			e.when = r.when(p.value)
 		default:
-			r.faults.Add(p.at, "%s cannot stand beside ref: only when can, all else is in the file that is included", clip(p.key))
+			r.diags.Add(p.at, "%s is not allowed with ref: only when is, everything else belongs to the included file", clip(p.key))
 		}
 	}
 	return e
@@ -208,7 +210,7 @@ func (r *reader) parallel(n *node) entry {
 		switch p.key {
 		case keyParallel:
 			if p.value.kind != list || len(p.value.items) == 0 {
-				r.faults.Add(p.value.at, "is %s; parallel is a list of branches, each a step or a list of steps", p.value.describe())
+				r.diags.Add(p.value.at, "is %s; expected a list of branches, each a step or a list of steps", p.value.describe())
 				continue
 			}
 			for _, branch := range p.value.items {
@@ -217,7 +219,7 @@ func (r *reader) parallel(n *node) entry {
 		case keyWhen:
 			e.when = r.when(p.value)
 		default:
-			r.faults.Add(p.at, "%s cannot stand beside parallel: only when can, all else belongs to the steps", clip(p.key))
+			r.diags.Add(p.at, "%s is not allowed with parallel: only when is, everything else belongs to the steps", clip(p.key))
 		}
 	}
 	return e
@@ -228,7 +230,7 @@ func (r *reader) branch(n *node) []entry {
 		return r.step(n, keyDo)
 	}
 	if len(n.items) == 0 {
-		r.faults.Add(n.at, "is a branch without steps")
+		r.diags.Add(n.at, "is a branch without steps")
 	}
 	return r.steps(n)
 }
@@ -243,15 +245,15 @@ func (r *reader) groups(n, do *node) []entry {
 		case keyParallel:
 			yes, ok := p.value.data.(bool)
 			if !ok {
-				r.faults.Add(p.value.at, "is %s; beside a list under do, parallel is true or false", p.value.describe())
+				r.diags.Add(p.value.at, "is %s; with a list under do, parallel must be true or false", p.value.describe())
 			}
 			parallel = yes
 		default:
-			r.faults.Add(p.at, "%s cannot stand beside a list under do: only parallel can", clip(p.key))
+			r.diags.Add(p.at, "%s is not allowed with a list under do: only parallel is", clip(p.key))
 		}
 	}
 	if len(do.items) == 0 {
-		r.faults.Add(do.at, "is a list without steps")
+		r.diags.Add(do.at, "is a list without steps")
 	}
 	branches := make([][]entry, len(do.items))
 	for i, item := range do.items {
@@ -269,9 +271,9 @@ func (r *reader) tasks(n *node) []entry {
 	for _, p := range n.pairs {
 		switch {
 		case p.key != keyTasks:
-			r.faults.Add(p.at, "%s cannot stand beside tasks", clip(p.key))
+			r.diags.Add(p.at, "%s is not allowed with tasks", clip(p.key))
 		case p.value.kind != list || len(p.value.items) == 0:
-			r.faults.Add(p.value.at, "is %s; tasks are a list, each with a name and a type", p.value.describe())
+			r.diags.Add(p.value.at, "is %s; expected a list of tasks, each with a name and a type", p.value.describe())
 		default:
 			for _, item := range p.value.items {
 				all = append(all, r.step(item, keyType)...)
@@ -281,7 +283,7 @@ func (r *reader) tasks(n *node) []entry {
 	return all
 }
 
-// meant is the question at the end of an error about an unknown word.
+// meant suggests a known word at the end of an error about an unknown one.
 func meant(word string, candidates []string) string {
 	if near := pipe.Nearest(word, candidates); near != "" {
 		return "; did you mean " + near + "?"

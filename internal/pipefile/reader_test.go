@@ -167,31 +167,31 @@ main:
 	}
 }
 
-func TestLoader_Faults(t *testing.T) {
+func TestLoader_Diagnostics(t *testing.T) {
 	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
 	for name, test := range map[string]struct {
 		content string
 		want    string
 	}{
 		"UnknownSection": {"mian: [a]\nlasst: [b]\nzzzzzzzz: 1\n", `
-1:1: there is no section mian; did you mean main?; a pipe has name, description, first, main and last
-2:1: there is no section lasst; did you mean last?; a pipe has name, description, first, main and last
-3:1: there is no section zzzzzzzz; a pipe has name, description, first, main and last`},
+1:1: there is no section mian; did you mean main?; the keys of a pipe are name, description, first, main and last
+2:1: there is no section lasst; did you mean last?; the keys of a pipe are name, description, first, main and last
+3:1: there is no section zzzzzzzz; the keys of a pipe are name, description, first, main and last`},
 		"StepInsteadOfSections": {"do: a\n", `
-1:1: do belongs into a list of steps: put "- " before it`},
+1:1: do belongs in a list of steps: put "- " before it`},
 		"PipeBesideMain": {"main: [a]\npipe: [b]\n", `
-2:1: pipe is what main was called in 2014: write one of them`},
+2:1: pipe is the name of main in the form of 2014: use only one of them`},
 		"WrongSections": {"name: {}\ndescription: []\nfirst:\nmain: a\nlast: {do: b}\n", `
-1:7: is a table; a name is expected, as in name: unit tests
-2:14: is a list; a text is expected
-3:1: first has no steps: list some, or leave it out
-4:7: is "a"; a list of steps is expected, each beginning with "- "
-5:7: is a table; a list of steps is expected, each beginning with "- "`},
+1:7: is a table; expected a name, as in name: unit tests
+2:14: is a list; expected a text
+3:1: first has no steps: add some, or remove it
+4:7: is "a"; expected a list of steps, each beginning with "- "
+5:7: is a table; expected a list of steps, each beginning with "- "`},
 		"Empty":       {"", "\n1:1: is empty"},
 		"OnlyComment": {"# nothing\n", "\n1:1: is empty"},
 		"NoSteps":     {"main: []\nlast: []\n", "\n1:1: has no steps"},
 		"EmptyList":   {"[]", "\n1:1: has no steps"},
-		"Text":        {"hello\n", `` + "\n" + `1:1: is "hello"; a pipe is a list of steps, or has the sections first, main and last`},
+		"Text":        {"hello\n", `` + "\n" + `1:1: is "hello"; expected a list of steps, or the sections first, main and last`},
 		"Steps": {`- 17
 -
 - [a]
@@ -215,25 +215,25 @@ func TestLoader_Faults(t *testing.T) {
   name: x
 - ref: [12]
 `, `
-1:3: is the number 17; the type of a task is expected, as in do: test.command
+1:3: is the number 17; expected the type of a task, as in do: test.command
 2:2: is empty; a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
-3:3: is a list within the list of steps; to run lists of steps at the same time, write parallel: before them
+3:3: is a list within a list of steps; use parallel: to run lists of steps at the same time
 4:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
 5:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
 6:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
-8:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); type is under tasks only, elsewhere write do
+8:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); type is a key in tasks only, use do
 10:3: the step has no do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); did you mean ref by rel?
-11:7: is the number 12; the type of a task is expected, as in do: test.command
-12:7: is "../../bin/sh"; the type of a task is expected, as in do: test.command
-13:3: is "a b"; the type of a task is expected, as in do: test.command
-15:3: ref cannot stand beside do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
-17:3: name cannot stand beside ref: only when can, all else is in the file that is included
-18:3: timeout cannot stand beside ref: only when can, all else is in the file that is included
-19:13: is true; parallel is a list of branches, each a step or a list of steps
+11:7: is the number 12; expected the type of a task, as in do: test.command
+12:7: is "../../bin/sh"; expected the type of a task, as in do: test.command
+13:3: is "a b"; expected the type of a task, as in do: test.command
+15:3: ref is not allowed with do: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]])
+17:3: name is not allowed with ref: only when is, everything else belongs to the included file
+18:3: timeout is not allowed with ref: only when is, everything else belongs to the included file
+19:13: is true; expected a list of branches, each a step or a list of steps
 20:14: is a branch without steps
-21:3: name cannot stand beside parallel: only when can, all else belongs to the steps
-22:8: is a list; a ref is the name of a file below pipes, without its ending, or a path
-16:8: refs go in a circle: pipes/p.yml:16 → pipes/p.yml`},
+21:3: name is not allowed with parallel: only when is, everything else belongs to the steps
+22:8: is a list; expected a ref: the name of a file in pipes, without its extension, or a path
+16:8: circular refs: pipes/p.yml:16 → pipes/p.yml`},
 		"EngineKeys": {`- do: a
   name: ""
   when: []
@@ -252,22 +252,22 @@ func TestLoader_Faults(t *testing.T) {
   timeout: 1 hour
   retry_after: 1s
 `, `
-2:9: is ""; a name is expected, as in name: unit tests
-3:9: is a list; an expression is expected, as in when: ${{ slack_url ?? '' }}
-4:12: is "url"; outputs are a list of names, as in [url, cluster]
-5:12: is the number 10; timeout is a duration above 0, as in 90s, 10m or 1h30m
-6:12: is the number 101; retries are a number from 0 to 100
-7:16: is "0s"; retry_after is a duration above 0, as in 90s, 10m or 1h30m
-9:9: is no name: a name is one line of at most 200 characters
-10:13: is "1a"; a name is expected: letters, digits, _ and dots, not beginning with a digit
-10:20: b is in the list already
-10:23: is a table; a name is expected: letters, digits, _ and dots, not beginning with a digit
-11:12: is "-1s"; timeout is a duration above 0, as in 90s, 10m or 1h30m
-12:12: is "3"; retries are a number from 0 to 100
-14:9: a name is the same in every run, so it cannot hold ${{ }}
-15:8: is empty; an expression is expected, as in when: ${{ slack_url ?? '' }}
-16:12: is "1 hour"; timeout is a duration above 0, as in 90s, 10m or 1h30m
-17:3: retry_after has no effect without retries: say how often, retries: 3`},
+2:9: is ""; expected a name, as in name: unit tests
+3:9: is a list; expected an expression, as in when: ${{ slack_url ?? '' }}
+4:12: is "url"; expected a list of names, as in [url, cluster]
+5:12: is the number 10; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
+6:12: is the number 101; expected a number of retries from 0 to 100
+7:16: is "0s"; expected a duration above 0 for retry_after, such as 90s, 10m or 1h30m
+9:9: is not a valid name: a name is one line of at most 200 characters
+10:13: is "1a"; expected a name: letters, digits, _ and dots, not beginning with a digit
+10:20: b is listed twice
+10:23: is a table; expected a name: letters, digits, _ and dots, not beginning with a digit
+11:12: is "-1s"; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
+12:12: is "3"; expected a number of retries from 0 to 100
+14:9: a name is the same in every run, so it cannot contain ${{ }}
+15:8: is empty; expected an expression, as in when: ${{ slack_url ?? '' }}
+16:12: is "1 hour"; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
+17:3: retry_after has no effect without retries: add, for example, retries: 3`},
 		"Arguments": {`- do: a
   empty:
   version: 1.10
@@ -278,11 +278,11 @@ func TestLoader_Faults(t *testing.T) {
   open: ${{ x
   list: [ok, "${{ a b }}"]
 `, `
-2:3: empty has no value: give it one, or leave it out; '' is an empty text
-3:12: 1.10 is a number to YAML, and would become 1.1: write 1.1, or put it in quotes if it is a text
-4:9: 0755 is a number to YAML, and would become 493: write 493, or put it in quotes if it is a text
-5:8: 1_000 is a number to YAML, and would become 1000: write 1000, or put it in quotes if it is a text
-7:8: .inf is not a number that can be used: put it in quotes if it is a text
+2:3: empty has no value: add one, or remove the key; '' is an empty text
+3:12: YAML reads 1.10 as the number 1.1: write 1.1, or put it in quotes if it is a text
+4:9: YAML reads 0755 as the number 493: write 493, or put it in quotes if it is a text
+5:8: YAML reads 1_000 as the number 1000: write 1000, or put it in quotes if it is a text
+7:8: .inf is not a supported number: put it in quotes if it is a text
 8:9: "${{ x" is not closed: write ${{ name }}
 9:14: "${{ a b }}" cannot be understood: write ${{ name }} or ${{ name ?? 'what it is without' }}`},
 		"Form2014": {`pipe:
@@ -294,44 +294,44 @@ func TestLoader_Faults(t *testing.T) {
   parallel: true
 `, `
 2:7: is a list without steps
-3:16: is a list; tasks are a list, each with a name and a type
-4:3: name cannot stand beside a list under do: only parallel can
-5:13: is "yes"; beside a list under do, parallel is true or false
-6:11: the step has no type: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); within tasks, the type of a task is under type
-7:3: parallel cannot stand beside tasks`},
+3:16: is a list; expected a list of tasks, each with a name and a type
+4:3: name is not allowed with a list under do: only parallel is
+5:13: is "yes"; with a list under do, parallel must be true or false
+6:11: the step has no type: a step is a task (do: test.command), another file (ref: build), or branches (parallel: [[…], […]]); in tasks, the key of a task's type is type
+7:3: parallel is not allowed with tasks`},
 		"DuplicateKeys": {"- do: a\n  x: 1\n  y: {z: 1, z: 2}\n  x: 2\n", `
-3:13: the key z is there already, in line 3
-4:3: the key x is there already, in line 2`},
+3:13: duplicate key z, see line 3
+4:3: duplicate key x, see line 2`},
 		"NotUTF8":           {"- a\n- \"b\xff\"\n", "\n2:5: is not UTF-8 here: save the file as UTF-8"},
-		"UTF16":             {"\xff\xfe-\x00", "\n1:1: is written in UTF-16: save it as UTF-8"},
-		"ControlCharacter":  {"- a\n- b\x1b[31m\n", "\n2:4: holds the control character U+001B, which YAML does not allow"},
-		"NUL":               {"- do: a\n  b: \"x\\0\"\n", "\n2:6: holds a NUL, which neither commands nor variables can"},
+		"UTF16":             {"\xff\xfe-\x00", "\n1:1: is encoded as UTF-16: save it as UTF-8"},
+		"ControlCharacter":  {"- a\n- b\x1b[31m\n", "\n2:4: contains the control character U+001B, which YAML does not allow"},
+		"NUL":               {"- do: a\n  b: \"x\\0\"\n", "\n2:6: contains a NUL, which is not possible in commands and variables"},
 		"Tab":               {"main:\n\t- a\n", "\n2:1: is indented with a tab: YAML is indented with spaces only"},
 		"TabBeforeKey":      {"\tmain: [a]\n", "\n1:1: is indented with a tab: YAML is indented with spaces only"},
-		"TwoDocuments":      {"- a\n---\n- b\n", "\n3:1: begins a second document: a file holds one, so put this into a file of its own"},
-		"ExpressionInFlow":  {"- {do: a, command: ${{ x }}}\n", "\n1:21: is not valid YAML: within { } and [ ], a text with ${{ }} has to be in quotes"},
-		"ColonInText":       {"- do: a\n  text: b: c\n", "\n2:9: is not valid YAML: a key is not expected here; mind the indentation, and put a text that holds a colon and a space in quotes"},
+		"TwoDocuments":      {"- a\n---\n- b\n", "\n3:1: begins a second document: move it to a file of its own"},
+		"ExpressionInFlow":  {"- {do: a, command: ${{ x }}}\n", "\n1:21: is not valid YAML: in { } and [ ], put a text with ${{ }} in quotes"},
+		"ColonInText":       {"- do: a\n  text: b: c\n", "\n2:9: is not valid YAML: unexpected key: check the indentation, and put a text with a colon and a space in quotes"},
 		"Unclosed":          {"- do: 'a\n", "\n1:7: is not valid YAML: could not find end character of single-quoted text"},
-		"ParserBreaksDown":  {"%TAG !! x\n---\n!a ", "\n1:1: is not valid YAML (it made the YAML parser break down: runtime error: invalid memory address or nil pointer dereference)"},
-		"UnknownAlias":      {"- do: a\n  b: *c\n", "\n2:6: *c stands for nothing: no &c comes before it; put it in quotes if it is a text"},
-		"AliasOfItself":     {"- do: a\n  b: &c [*c]\n", "\n2:10: *c stands for nothing: no &c comes before it; put it in quotes if it is a text"},
-		"Tags":              {"- do: a\n  b: !secret x\n  c: !!binary aGk=\n", "\n2:6: the tag !secret is not understood here: leave it out\n3:6: the tag !!binary is not understood here: leave it out"},
-		"MergeOfText":       {"- do: a\n  <<: b\n", "\n2:7: is \"b\"; << takes a table, or a list of tables"},
-		"LongKey":           {"- do: a\n  ? b\n  : c\n", "\n2:3: a ? begins a key of several lines, which is not understood here: write key: value"},
+		"ParserPanics":      {"%TAG !! x\n---\n!a ", "\n1:1: is not valid YAML (the YAML parser panicked: runtime error: invalid memory address or nil pointer dereference)"},
+		"UnknownAlias":      {"- do: a\n  b: *c\n", "\n2:6: *c is an unknown alias: there is no &c before it; put it in quotes if it is a text"},
+		"AliasOfItself":     {"- do: a\n  b: &c [*c]\n", "\n2:10: *c is an unknown alias: there is no &c before it; put it in quotes if it is a text"},
+		"Tags":              {"- do: a\n  b: !secret x\n  c: !!binary aGk=\n", "\n2:6: the tag !secret is not supported: remove it\n3:6: the tag !!binary is not supported: remove it"},
+		"MergeOfText":       {"- do: a\n  <<: b\n", "\n2:7: is \"b\"; expected a table or a list of tables after <<"},
+		"LongKey":           {"- do: a\n  ? b\n  : c\n", "\n2:3: a ? begins a complex key, which is not supported: write key: value"},
 		"TooDeep":           {"- do: a\n  b: " + deep + "\n", "\n2:68: is nested more than 64 levels deep"},
 		"TooDeepByDashes":   {strings.Repeat("- ", 100_000) + "a", "\n1:129: is nested more than 64 levels deep"},
 		"TooDeepByBrackets": {strings.Repeat("[", 1_000_000), "\n1:65: is nested more than 64 levels deep"},
 		"TooManyMarks":      {"- " + strings.Repeat("!a ", 10_000), "\n1:27: has too many tags and anchors before one value"},
-		"TooLarge":          {"- a\n#" + strings.Repeat(" ", 1<<20), "\n1:1: is larger than 1024 KiB: split it, and include the parts by ref"},
+		"TooLarge":          {"- a\n#" + strings.Repeat(" ", 1<<20), "\n1:1: is larger than 1024 KiB: split it, and include the parts with ref"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, map[string]string{"pipes/p.yml": test.content}).Pipe(t.Context(), "p")
-			var faults pipe.Faults
-			if !errors.As(err, &faults) {
-				t.Fatalf("%v is no Faults", err)
+			var diags pipe.Diagnostics
+			if !errors.As(err, &diags) {
+				t.Fatalf("%v is not pipe.Diagnostics", err)
 			}
 			want := strings.ReplaceAll(test.want, "\n", "\npipes/p.yml:")
-			if diff := cmp.Diff(trim(want), faults.Error()); diff != "" {
+			if diff := cmp.Diff(trim(want), diags.Error()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -364,14 +364,14 @@ func TestLoader_Bombs(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"Laughs": {laughs.String(), "once its aliases are replaced"},
 		"Keys":   {keys.String(), "has more than 20000 keys"},
-		"Paths":  {paths.String(), "too much nested in keys that are too long"},
+		"Paths":  {paths.String(), "too long keys with too much nested in them"},
 		"Depth":  {merged.String(), "levels deep once its aliases are replaced"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, map[string]string{"pipes/p.yml": test.content}).Pipe(t.Context(), "p")
-			var faults pipe.Faults
-			if !errors.As(err, &faults) || len(faults) != 1 || faults[0].At.Line == 0 || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %.300v; want one fault with %q", err, test.want)
+			var diags pipe.Diagnostics
+			if !errors.As(err, &diags) || len(diags) != 1 || diags[0].At.Line == 0 || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %.300v; want one diagnostic with %q", err, test.want)
 			}
 		})
 	}

@@ -11,39 +11,39 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// How much refs may include. Ten files that include each other ten times make
-// ten thousand million steps.
+// Limits of refs. Ten files that each include the next ten times are ten thousand
+// million steps.
 const (
 	maxRefs  = 64
 	maxSteps = 10_000
 )
 
-// expansion follows the refs of a pipe.
+// expansion resolves the refs of a pipe.
 type expansion struct {
 	*Loader
 	sources []*source
-	faults  pipe.Faults
+	diags   pipe.Diagnostics
 	// first and last are the sections of included files: they are sections of
 	// the whole pipe.
 	first, last []pipe.Step
-	// chain is the way to the present file.
+	// chain is the path of refs to the current file.
 	chain []link
-	// judged are the files whose own faults are among the faults.
-	judged          map[*file]bool
+	// reported are the files whose diagnostics were added.
+	reported        map[*file]bool
 	steps, included int
 	full            bool
 }
 
-// link is a file on the way, and the ref that led there; the first has none.
+// link is a file in the chain, and its ref; the first has none.
 type link struct {
 	file *file
 	ref  string
 	at   pipe.Position
 }
 
-// pipe makes a pipe of a file.
+// pipe converts a file to a pipe.
 func (x *expansion) pipe(f *file, name string) (*pipe.Pipe, error) {
-	x.judged = map[*file]bool{}
+	x.reported = map[*file]bool{}
 	x.enter(link{file: f})
 	none := pipe.Value{}
 	p := &pipe.Pipe{Name: cmp.Or(f.name, name), At: f.at}
@@ -52,7 +52,7 @@ func (x *expansion) pipe(f *file, name string) (*pipe.Pipe, error) {
 	p.Last = x.expand(f, f.last, none)
 	p.First = append(p.First, x.first...)
 	p.Last = append(p.Last, x.last...)
-	if err := x.faults.Err(); err != nil {
+	if err := x.diags.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -60,14 +60,13 @@ func (x *expansion) pipe(f *file, name string) (*pipe.Pipe, error) {
 
 func (x *expansion) enter(l link) {
 	x.chain = append(x.chain, l)
-	if !x.judged[l.file] {
-		x.judged[l.file] = true
-		x.faults = append(x.faults, l.file.faults...)
+	if !x.reported[l.file] {
+		x.reported[l.file] = true
+		x.diags = append(x.diags, l.file.diags...)
 	}
 }
 
-// expand makes steps of entries. The condition is that of the refs that led
-// there.
+// expand converts entries to steps. The condition is that of the refs in the chain.
 func (x *expansion) expand(f *file, entries []entry, when pipe.Value) []pipe.Step {
 	var all []pipe.Step
 	for _, e := range entries {
@@ -102,7 +101,7 @@ func (x *expansion) expand(f *file, entries []entry, when pipe.Value) []pipe.Ste
 	return all
 }
 
-// via are the refs that led to the present file.
+// via returns the refs of the chain.
 func (x *expansion) via() []string {
 	var refs []string
 	for _, l := range x.chain[1:] {
@@ -111,8 +110,8 @@ func (x *expansion) via() []string {
 	return refs
 }
 
-// condition joins the condition of a ref with that of what it includes. There
-// is no expression that says both.
+// condition combines the condition of a ref with that of an included step. No
+// expression can express both.
 func (x *expansion) condition(outer, inner pipe.Value) pipe.Value {
 	switch {
 	case outer.IsZero():
@@ -120,34 +119,34 @@ func (x *expansion) condition(outer, inner pipe.Value) pipe.Value {
 	case inner.IsZero():
 		return outer
 	}
-	x.faults.Add(inner.At, "there is a condition around it already, the when at %s: a step can have one only", outer.At)
+	x.diags.Add(inner.At, "it has a condition already, the when at %s: a step can have only one", outer.At)
 	return inner
 }
 
 func (x *expansion) overflow(at pipe.Position, problem string) {
 	x.full = true
-	x.faults.Add(at, "%s", problem)
+	x.diags.Add(at, "%s", problem)
 }
 
-// include returns the steps that stand for a ref.
+// include returns the steps of a ref.
 func (x *expansion) include(f *file, e entry, when pipe.Value) []pipe.Step {
 	when = x.condition(when, e.when)
 	s, name, err := x.resolve(f, e.ref)
 	if err != nil {
-		x.faults.Add(e.at, "%s", err)
+		x.diags.Add(e.at, "%s", err)
 		return nil
 	}
 	if circle := x.circle(s, name, e.at); circle != "" {
-		x.faults.Add(e.at, "refs go in a circle: %s", circle)
+		x.diags.Add(e.at, "circular refs: %s", circle)
 		return nil
 	}
 	if x.included++; x.included > maxSteps || len(x.chain) > maxRefs {
-		x.overflow(e.at, fmt.Sprintf("there are too many refs: at most %d, and %d within each other", maxSteps, maxRefs))
+		x.overflow(e.at, fmt.Sprintf("too many refs: at most %d, and %d within each other", maxSteps, maxRefs))
 		return nil
 	}
 	included, err := x.load(s, name)
 	if err != nil {
-		x.faults.Add(e.at, "%s", err)
+		x.diags.Add(e.at, "%s", err)
 		return nil
 	}
 	x.enter(link{file: included, ref: e.ref, at: e.at})
@@ -158,29 +157,30 @@ func (x *expansion) include(f *file, e entry, when pipe.Value) []pipe.Step {
 	return steps
 }
 
-// circle describes the way from a file to itself, empty if it is not on the
-// present way.
+// circle describes the refs from a file to itself; it is empty if the file is not
+// in the chain.
 func (x *expansion) circle(s *source, name string, at pipe.Position) string {
 	from := slices.IndexFunc(x.chain, func(l link) bool { return l.file.source == s && l.file.path == name })
 	if from < 0 {
 		return ""
 	}
-	var way []string
+	var refs []string
 	for _, l := range x.chain[from+1:] {
-		way = append(way, fmt.Sprintf("%s:%d", l.at.File, l.at.Line))
+		refs = append(refs, fmt.Sprintf("%s:%d", l.at.File(), l.at.Line))
 	}
-	way = append(way, fmt.Sprintf("%s:%d", at.File, at.Line), s.fileName(name))
-	return strings.Join(way, " → ")
+	refs = append(refs, fmt.Sprintf("%s:%d", at.File(), at.Line), s.at(name).File())
+	return strings.Join(refs, " → ")
 }
 
-// resolve finds the file that a ref means.
+// resolve finds the file of a ref.
 func (x *expansion) resolve(f *file, ref string) (*source, string, error) {
 	if isPath(ref) {
-		name, err := f.beside(ref)
+		name, err := f.relative(ref)
 		return f.source, name, err
 	}
-	// A library's pipes mean the pieces that they came with.
-	sources := append([]*source{f.source}, slices.DeleteFunc(slices.Clone(x.sources), func(s *source) bool { return s == f.source })...)
+	// The refs of a library's pipes search the library first.
+	others := slices.DeleteFunc(slices.Clone(x.sources), func(s *source) bool { return s == f.source })
+	sources := append([]*source{f.source}, others...)
 	s, name, err := find(sources, ref)
 	if err == nil && s == nil {
 		err = missing("file for the ref", ref, sources)
@@ -193,23 +193,23 @@ func isPath(ref string) bool {
 	return strings.ContainsAny(ref, `/\`) || slices.Contains(endings, path.Ext(ref))
 }
 
-// beside finds a file by its path from this one.
-func (f *file) beside(ref string) (string, error) {
+// relative finds a file by its path relative to this one.
+func (f *file) relative(ref string) (string, error) {
 	name := path.Join(path.Dir(f.path), ref)
 	switch {
 	case strings.Contains(ref, `\`):
-		return "", fmt.Errorf("the ref %q cannot be followed: write / between folders", clip(ref))
+		return "", fmt.Errorf("invalid ref %q: separate folders by /", clip(ref))
 	case path.IsAbs(ref):
-		return "", fmt.Errorf("the ref %q cannot be followed: a path is relative to the file in which it is written", clip(ref))
+		return "", fmt.Errorf("invalid ref %q: a path must be relative to the file of the ref", clip(ref))
 	case name == ".." || strings.HasPrefix(name, "../"):
-		return "", fmt.Errorf("the ref %q leads out of the %s", clip(ref), f.from)
+		return "", fmt.Errorf("the ref %q leads out of the %s", clip(ref), f.source.Source())
 	}
 	found, err := f.existing(name)
 	if err == nil && found == "" {
 		if path.Ext(name) == "" {
 			name += endings[0]
 		}
-		err = fmt.Errorf("there is no file for the ref %q: looked for %s", clip(ref), f.fileName(name))
+		err = fmt.Errorf("there is no file for the ref %q: expected %s", clip(ref), f.source.at(name).File())
 	}
 	return found, err
 }
@@ -217,7 +217,8 @@ func (f *file) beside(ref string) (string, error) {
 // find returns the first file of a name, a nil source if there is none.
 func find(sources []*source, name string) (*source, string, error) {
 	if !refName.MatchString(name) {
-		return nil, "", fmt.Errorf("%q is no name of a file of steps: a name is letters, digits, _, - and dots, as in build.deployable, and a path has a slash, as in ./build.yml", clip(name))
+		return nil, "", fmt.Errorf("%q is not a valid name of a file of steps: use letters, digits, _, - and dots, as in build.deployable, "+
+			"or a path with a slash, as in ./build.yml", clip(name))
 	}
 	for _, s := range sources {
 		if found, err := s.lookup(name); found != "" || err != nil {
@@ -227,16 +228,17 @@ func find(sources []*source, name string) (*source, string, error) {
 	return nil, "", nil
 }
 
-// missing says where something was looked for, and what may be meant.
+// missing names the searched sources, and similar names.
 func missing(what, name string, sources []*source) error {
 	known := map[string]bool{}
-	looked := make([]string, len(sources))
+	searched := make([]string, len(sources))
 	for i, s := range sources {
-		looked[i] = s.looked(name)
-		names, _ := s.names() // without them there is no suggestion
+		searched[i] = s.searched(name)
+		names, _ := s.names() // on an error there is no suggestion
 		for other := range names {
 			known[other] = true
 		}
 	}
-	return fmt.Errorf("there is no %s %q; looked %s%s", what, name, strings.Join(looked, ", "), meant(name, slices.Sorted(maps.Keys(known))))
+	return fmt.Errorf("there is no %s %q; searched %s%s",
+		what, name, strings.Join(searched, ", "), meant(name, slices.Sorted(maps.Keys(known))))
 }

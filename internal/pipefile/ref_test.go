@@ -61,30 +61,30 @@ last:
 	}
 }
 
-func TestLoader_RefFaults(t *testing.T) {
+func TestLoader_RefDiagnostics(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
 		want  string
 	}{
 		"Missing": {map[string]string{"pipes/p.yml": "- a\n- ref: build.deplyable\n", "pipes/build/deployable.yml": "- a\n"}, `
-pipes/p.yml:2:8: there is no file for the ref "build.deplyable"; looked in the repository (pipes/build.deplyable.yml, pipes/build/deplyable.yml), among the ready-made pipes; did you mean build.deployable?`},
+pipes/p.yml:2:8: there is no file for the ref "build.deplyable"; searched the checkout (pipes/build.deplyable.yml, pipes/build/deplyable.yml), the built-in pipes; did you mean build.deployable?`},
 		"MissingPath": {map[string]string{"pipes/p.yml": "- ref: ./x\n- ref: y.yml\n"}, `
-pipes/p.yml:1:8: there is no file for the ref "./x": looked for pipes/x.yml
-pipes/p.yml:2:8: there is no file for the ref "y.yml": looked for pipes/y.yml`},
+pipes/p.yml:1:8: there is no file for the ref "./x": expected pipes/x.yml
+pipes/p.yml:2:8: there is no file for the ref "y.yml": expected pipes/y.yml`},
 		"Circle": {map[string]string{"pipes/p.yml": "- ref: a\n", "pipes/a.yml": "- a\n- a\n- ref: b\n", "pipes/b.yml": "- x\n- ref: ./a.yml\n"}, `
-pipes/b.yml:2:8: refs go in a circle: pipes/a.yml:3 → pipes/b.yml:2 → pipes/a.yml`},
-		"OutOfTheRepository": {map[string]string{"pipes/p.yml": "- ref: ../../x.yml\n- ref: /etc/passwd.yml\n- ref: a\\b\n- ref: a b\n- ref: ..\n"}, `
-pipes/p.yml:1:8: the ref "../../x.yml" leads out of the repository
-pipes/p.yml:2:8: the ref "/etc/passwd.yml" cannot be followed: a path is relative to the file in which it is written
-pipes/p.yml:3:8: the ref "a\\b" cannot be followed: write / between folders
-pipes/p.yml:4:8: "a b" is no name of a file of steps: a name is letters, digits, _, - and dots, as in build.deployable, and a path has a slash, as in ./build.yml
-pipes/p.yml:5:8: ".." is no name of a file of steps: a name is letters, digits, _, - and dots, as in build.deployable, and a path has a slash, as in ./build.yml`},
-		"FaultsOfAllFilesOnce": {map[string]string{"pipes/p.yml": "- ref: a\n- ref: a\n- ref: nowhere-at-all\n- do: x\n  timeout: 1\n", "pipes/a.yml": "- 1\n"}, `
-pipes/p.yml:5:12: is the number 1; timeout is a duration above 0, as in 90s, 10m or 1h30m
-pipes/a.yml:1:3: is the number 1; the type of a task is expected, as in do: test.command
-pipes/p.yml:3:8: there is no file for the ref "nowhere-at-all"; looked in the repository (pipes/nowhere-at-all.yml), among the ready-made pipes`},
+pipes/b.yml:2:8: circular refs: pipes/a.yml:3 → pipes/b.yml:2 → pipes/a.yml`},
+		"OutsideOfTheCheckout": {map[string]string{"pipes/p.yml": "- ref: ../../x.yml\n- ref: /etc/passwd.yml\n- ref: a\\b\n- ref: a b\n- ref: ..\n"}, `
+pipes/p.yml:1:8: the ref "../../x.yml" leads out of the checkout
+pipes/p.yml:2:8: invalid ref "/etc/passwd.yml": a path must be relative to the file of the ref
+pipes/p.yml:3:8: invalid ref "a\\b": separate folders by /
+pipes/p.yml:4:8: "a b" is not a valid name of a file of steps: use letters, digits, _, - and dots, as in build.deployable, or a path with a slash, as in ./build.yml
+pipes/p.yml:5:8: ".." is not a valid name of a file of steps: use letters, digits, _, - and dots, as in build.deployable, or a path with a slash, as in ./build.yml`},
+		"AllFilesOnce": {map[string]string{"pipes/p.yml": "- ref: a\n- ref: a\n- ref: nowhere-at-all\n- do: x\n  timeout: 1\n", "pipes/a.yml": "- 1\n"}, `
+pipes/p.yml:5:12: is the number 1; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
+pipes/a.yml:1:3: is the number 1; expected the type of a task, as in do: test.command
+pipes/p.yml:3:8: there is no file for the ref "nowhere-at-all"; searched the checkout (pipes/nowhere-at-all.yml), the built-in pipes`},
 		"TwoConditions": {map[string]string{"pipes/p.yml": "- ref: a\n  when: ${{ x }}\n", "pipes/a.yml": "- do: a\n  when: ${{ y }}\n"}, `
-pipes/a.yml:2:9: there is a condition around it already, the when at pipes/p.yml:2:9: a step can have one only`},
+pipes/a.yml:2:9: it has a condition already, the when at pipes/p.yml:2:9: a step can have only one`},
 		"EmptyFile": {map[string]string{"pipes/p.yml": "- ref: a\n", "pipes/a.yml": "\n"}, `
 pipes/a.yml:1:1: is empty`},
 		"Folder": {map[string]string{"pipes/p.yml": "- ref: a\n", "pipes/a.yml/b": ""}, `
@@ -92,11 +92,11 @@ pipes/p.yml:1:8: pipes/a.yml is not a file`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, test.files).Pipe(t.Context(), "p")
-			var faults pipe.Faults
-			if !errors.As(err, &faults) {
-				t.Fatalf("%v is no Faults", err)
+			var diags pipe.Diagnostics
+			if !errors.As(err, &diags) {
+				t.Fatalf("%v is not pipe.Diagnostics", err)
 			}
-			if diff := cmp.Diff(trim(test.want), faults.Error()); diff != "" {
+			if diff := cmp.Diff(trim(test.want), diags.Error()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -116,15 +116,15 @@ func TestLoader_RefsThatNeverEnd(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"Wide":  {wide, "there are too many refs: at most 10000, and 64 within each other"},
-		"Long":  {long, "pipes/l64.yml:1:8: there are too many refs: at most 10000, and 64 within each other"},
+		"Wide":  {wide, "too many refs: at most 10000, and 64 within each other"},
+		"Long":  {long, "pipes/l64.yml:1:8: too many refs: at most 10000, and 64 within each other"},
 		"Steps": {map[string]string{"pipes/l0.yml": strings.Repeat("- ref: l1\n", 11), "pipes/l1.yml": strings.Repeat("- a\n", 1000)}, "pipes/l1.yml:1:3: the pipe has more than 10000 steps"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, test.files).Pipe(t.Context(), "l0")
-			var faults pipe.Faults
-			if !errors.As(err, &faults) || len(faults) != 1 || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %.300v; want one fault with %q", err, test.want)
+			var diags pipe.Diagnostics
+			if !errors.As(err, &diags) || len(diags) != 1 || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %.300v; want one diagnostic with %q", err, test.want)
 			}
 		})
 	}
@@ -154,19 +154,19 @@ func TestLoader_Missing(t *testing.T) {
 	files := map[string]string{"pipes/strawberry.yml": "- a\n"}
 	_, err := repository(t, files).Pipe(t.Context(), "Strawberry")
 	var missing *pipefile.MissingError
-	if want := `there is no pipe "Strawberry"; looked in the repository (pipes/Strawberry.yml), among the ready-made pipes; did you mean strawberry?`; !errors.As(err, &missing) || err.Error() != want {
+	if want := `there is no pipe "Strawberry"; searched the checkout (pipes/Strawberry.yml), the built-in pipes; did you mean strawberry?`; !errors.As(err, &missing) || err.Error() != want {
 		t.Errorf("got %v; want %s", err, want)
 	}
 
 	files[".delivery.yml"] = "service: x\npipe: Strawberry\n"
 	_, err = repository(t, files).Pipe(t.Context(), "")
-	var faults pipe.Faults
-	if !errors.As(err, &faults) || faults[0].At != (pipe.Position{File: ".delivery.yml", Line: 2, Column: 7}) {
-		t.Errorf("got %v; want a fault at .delivery.yml:2:7", err)
+	var diags pipe.Diagnostics
+	if !errors.As(err, &diags) || diags[0].At != (pipe.Position{Origin: pipe.OriginCheckout, Path: ".delivery.yml", Line: 2, Column: 7}) {
+		t.Errorf("got %v; want a diag at .delivery.yml:2:7", err)
 	}
 
 	_, err = repository(t, map[string]string{".delivery.yml": "service: x\n"}).Pipe(t.Context(), "")
-	if want := ".delivery.yml:1:1: names no pipe: write which one the repository uses, as in pipe: ci"; err == nil || err.Error() != want {
+	if want := ".delivery.yml:1:1: does not name a pipe: add one, such as pipe: ci"; err == nil || err.Error() != want {
 		t.Errorf("got %v; want %s", err, want)
 	}
 
@@ -201,7 +201,7 @@ func TestLoader_List(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, x := range listings {
-		fmt.Fprintf(&b, "%s | %s | %s | %s | piece=%t | %v\n", x.Name, x.From, x.File, x.Description, x.Piece, x.Faults.Err())
+		fmt.Fprintf(&b, "%s | %s | %s | %s | piece=%t | %v\n", x.Name, x.At.Source(), x.At.File(), x.Description, x.Piece, x.Diagnostics.Err())
 	}
 	golden(t, b.String())
 }

@@ -11,45 +11,45 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// source is a place where pipes are found by name: the repository, a library,
-// or those that are ready-made.
+// source is where pipes have names: the checkout, a library, or the program with
+// the built-in pipes.
 type source struct {
-	// tree is what a ref by path can reach, base the folder in it where names
-	// are looked for.
+	// Position is that of its files, without a path.
+	pipe.Position
+	// tree is what refs with a path can reach, base the folder in it to search for
+	// names.
 	tree fs.FS
 	base string
-	// from names the source in a Listing.
-	from string
-	// fileName names a file for people.
-	fileName func(path string) string
 }
 
-// endings are those of files with pipes. A name is looked for with each.
+// at returns the position of a file.
+func (s *source) at(path string) pipe.Position {
+	at := s.Position
+	at.Path = path
+	return at
+}
+
+// endings are the extensions of files with pipes, in the order of the search.
 var endings = []string{".yml", ".yaml"}
 
-// refName is what the name of a pipe or a ref looks like.
+// refName matches the name of a pipe or a ref.
 var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$`)
 
-// fromReadyMade names the source of the pipes that come with the program.
-const fromReadyMade = "ready-made"
-
-// pipesFolder is where the pipes of a repository are.
-const pipesFolder = "pipes"
-
-func repository(root string) *source {
-	return &source{tree: folder(root), base: pipesFolder, from: "repository", fileName: func(p string) string { return p }}
+func checkout(root string) *source {
+	return &source{Position: pipe.Position{Origin: pipe.OriginCheckout}, tree: folder(root), base: pipe.PipesFolder}
 }
 
 // library is a source whose pipes are in the folder pipes, or, if there is
 // none, at its top.
 func library(root, name string) *source {
-	s := &source{tree: folder(root), base: ".", from: "library " + name}
-	if info, err := fs.Stat(s.tree, pipesFolder); err == nil && info.IsDir() {
-		s.base = pipesFolder
+	s := &source{Position: pipe.Position{Origin: pipe.OriginLibrary, Library: name}, tree: folder(root), base: "."}
+	if info, err := fs.Stat(s.tree, pipe.PipesFolder); err == nil && info.IsDir() {
+		s.base = pipe.PipesFolder
 	}
-	s.fileName = func(p string) string { return s.from + ": " + p }
 	return s
 }
 
@@ -64,8 +64,8 @@ func (s *source) lookup(name string) (string, error) {
 	return "", nil
 }
 
-// existing returns the file that exists of a path with or without its ending,
-// empty if none does.
+// existing returns the existing file of a path with or without its extension, empty
+// if there is none.
 func (s *source) existing(stem string) (string, error) {
 	candidates := []string{stem}
 	if !slices.Contains(endings, path.Ext(stem)) {
@@ -75,9 +75,9 @@ func (s *source) existing(stem string) (string, error) {
 		switch info, err := fs.Stat(s.tree, candidate); {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return "", fmt.Errorf("%s cannot be read: %w", s.fileName(candidate), unwrapped(err))
+			return "", fmt.Errorf("%s cannot be read: %w", s.at(candidate).File(), unwrapped(err))
 		case !info.Mode().IsRegular():
-			return "", fmt.Errorf("%s is not a file", s.fileName(candidate))
+			return "", fmt.Errorf("%s is not a file", s.at(candidate).File())
 		default:
 			return candidate, nil
 		}
@@ -85,7 +85,7 @@ func (s *source) existing(stem string) (string, error) {
 	return "", nil
 }
 
-// unwrapped leaves out the path that an error of the file system names.
+// unwrapped removes the path from an error of the file system.
 func unwrapped(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -94,10 +94,10 @@ func unwrapped(err error) error {
 	return err
 }
 
-// looked says where a name was looked for.
-func (s *source) looked(name string) string {
-	if s.from == fromReadyMade {
-		return "among the ready-made pipes"
+// searched describes the source and the searched paths of a name.
+func (s *source) searched(name string) string {
+	if s.Origin == pipe.OriginBuiltIn {
+		return "the built-in pipes"
 	}
 	stems := []string{name}
 	if strings.Contains(name, ".") {
@@ -106,13 +106,13 @@ func (s *source) looked(name string) string {
 	for i, stem := range stems {
 		stems[i] = path.Join(s.base, stem) + endings[0]
 	}
-	return fmt.Sprintf("in the %s (%s)", s.from, strings.Join(stems, ", "))
+	return fmt.Sprintf("the %s (%s)", s.Source(), strings.Join(stems, ", "))
 }
 
-// maxNames bounds how many files are looked at for a listing or a suggestion.
+// maxNames limits how many files are visited for a listing or a suggestion.
 const maxNames = 10_000
 
-// names returns the files by the names under which they are found.
+// names returns the files by name.
 func (s *source) names() (map[string]string, error) {
 	all := map[string]string{}
 	seen := 0
@@ -149,23 +149,22 @@ func (s *source) names() (map[string]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list the pipes in the %s: %w", s.from, err)
+		return nil, fmt.Errorf("list the pipes in the %s: %w", s.Source(), err)
 	}
 	return all, nil
 }
 
-// read returns the content of a file, of one that is too large only as much as
-// shows that it is.
+// read returns the content of a file, up to one byte more than the limit.
 func (s *source) read(name string) ([]byte, error) {
 	f, err := s.tree.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	return io.ReadAll(io.LimitReader(f, maxSize+1))
 }
 
-// folder is a folder out of which no path and no symbolic link leads.
+// folder is a folder that no path and no symbolic link can leave.
 type folder string
 
 // Open opens a file.
@@ -176,8 +175,8 @@ func (f folder) Open(name string) (fs.File, error) {
 	return os.OpenInRoot(string(f), filepath.FromSlash(name))
 }
 
-// Stat describes a file without opening it: to open a named pipe would wait
-// for somebody to write to it.
+// Stat describes a file without opening it: opening a named pipe would wait for a
+// writer.
 func (f folder) Stat(name string) (fs.FileInfo, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
@@ -186,6 +185,6 @@ func (f folder) Stat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = root.Close() }() // nothing was written
+	defer func() { _ = root.Close() }() // only read
 	return root.Stat(filepath.FromSlash(name))
 }

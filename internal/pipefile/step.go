@@ -16,7 +16,7 @@ import (
 // its task.
 const (
 	keyDo         = "do"
-	keyType       = "type" // what do is called within tasks
+	keyType       = "type" // the name of do in tasks
 	keyRef        = "ref"
 	keyParallel   = "parallel"
 	keyTasks      = "tasks"
@@ -33,12 +33,11 @@ const (
 	maxName    = 200
 )
 
-// taskName is what the type of a task looks like. As it may become a part of
-// the name of a program, nothing in it may lead to another folder.
+// taskName matches the type of a task. It may become a part of the name of a
+// program, so it must not contain a path.
 var taskName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$`)
 
-// task reads a step that has a task. The type is under do, or under type where
-// the step stands within tasks.
+// task reads a step that has a task. The key of its type is do, or type in tasks.
 func (r *reader) task(n *node, typeKey string) entry {
 	step := pipe.Step{At: n.at}
 	if n.kind == scalar {
@@ -51,7 +50,7 @@ func (r *reader) task(n *node, typeKey string) entry {
 		case typeKey:
 			step.Task = r.taskType(p.value)
 		case keyDo, keyRef, keyParallel, keyTasks:
-			r.faults.Add(p.at, "%s cannot stand beside %s: %s", p.key, typeKey, oneOf)
+			r.diags.Add(p.at, "%s is not allowed with %s: %s", p.key, typeKey, oneOf)
 		case keyName:
 			step.Name = r.name(p.value)
 		case keyWhen:
@@ -72,14 +71,14 @@ func (r *reader) task(n *node, typeKey string) entry {
 		}
 	}
 	if retryAfter.Line > 0 && n.get(keyRetries) == nil {
-		r.faults.Add(retryAfter, "retry_after has no effect without retries: say how often, retries: 3")
+		r.diags.Add(retryAfter, "retry_after has no effect without retries: add, for example, retries: 3")
 	}
 	return entry{step: step}
 }
 
 func (r *reader) taskType(n *node) string {
 	if _, ok := n.data.(string); n.kind != scalar || !ok || !taskName.MatchString(n.text) {
-		r.faults.Add(n.at, "is %s; the type of a task is expected, as in do: test.command", n.describe())
+		r.diags.Add(n.at, "is %s; expected the type of a task, as in do: test.command", n.describe())
 		return ""
 	}
 	return n.text
@@ -88,18 +87,18 @@ func (r *reader) taskType(n *node) string {
 func (r *reader) name(n *node) string {
 	switch {
 	case n.kind != scalar || n.data == nil || strings.TrimSpace(n.text) == "":
-		r.faults.Add(n.at, "is %s; a name is expected, as in name: unit tests", n.describe())
+		r.diags.Add(n.at, "is %s; expected a name, as in name: unit tests", n.describe())
 	case len(n.text) > maxName || strings.ContainsFunc(n.text, unicode.IsControl):
-		r.faults.Add(n.at, "is no name: a name is one line of at most %d characters", maxName)
+		r.diags.Add(n.at, "is not a valid name: a name is one line of at most %d characters", maxName)
 	case strings.Contains(n.text, "${{"):
-		r.faults.Add(n.at, "a name is the same in every run, so it cannot hold ${{ }}")
+		r.diags.Add(n.at, "a name is the same in every run, so it cannot contain ${{ }}")
 	}
 	return n.text
 }
 
 func (r *reader) when(n *node) pipe.Value {
 	if n.kind != scalar || n.data == nil {
-		r.faults.Add(n.at, "is %s; an expression is expected, as in when: ${{ slack_url ?? '' }}", n.describe())
+		r.diags.Add(n.at, "is %s; expected an expression, as in when: ${{ slack_url ?? '' }}", n.describe())
 		return pipe.Value{At: n.at}
 	}
 	return r.value(n)
@@ -107,16 +106,16 @@ func (r *reader) when(n *node) pipe.Value {
 
 func (r *reader) outputs(n *node) []string {
 	if n.kind != list {
-		r.faults.Add(n.at, "is %s; outputs are a list of names, as in [url, cluster]", n.describe())
+		r.diags.Add(n.at, "is %s; expected a list of names, as in [url, cluster]", n.describe())
 		return nil
 	}
 	var names []string
 	for _, item := range n.items {
 		switch {
 		case item.kind != scalar || !pipe.ValueName.MatchString(item.text):
-			r.faults.Add(item.at, "is %s; a name is expected: letters, digits, _ and dots, not beginning with a digit", item.describe())
+			r.diags.Add(item.at, "is %s; expected a name: letters, digits, _ and dots, not beginning with a digit", item.describe())
 		case slices.Contains(names, item.text):
-			r.faults.Add(item.at, "%s is in the list already", item.text)
+			r.diags.Add(item.at, "%s is listed twice", item.text)
 		default:
 			names = append(names, item.text)
 		}
@@ -127,7 +126,7 @@ func (r *reader) outputs(n *node) []string {
 func (r *reader) duration(p pair) time.Duration {
 	d, err := time.ParseDuration(p.value.text)
 	if p.value.kind != scalar || err != nil || d <= 0 {
-		r.faults.Add(p.value.at, "is %s; %s is a duration above 0, as in 90s, 10m or 1h30m", p.value.describe(), p.key)
+		r.diags.Add(p.value.at, "is %s; expected a duration above 0 for %s, such as 90s, 10m or 1h30m", p.value.describe(), p.key)
 		return 0
 	}
 	return d
@@ -136,7 +135,7 @@ func (r *reader) duration(p pair) time.Duration {
 func (r *reader) retries(n *node) int {
 	times, ok := n.data.(int64)
 	if !ok || times < 0 || times > maxRetries {
-		r.faults.Add(n.at, "is %s; retries are a number from 0 to %d", n.describe(), maxRetries)
+		r.diags.Add(n.at, "is %s; expected a number of retries from 0 to %d", n.describe(), maxRetries)
 		return 0
 	}
 	return int(times)
@@ -144,13 +143,13 @@ func (r *reader) retries(n *node) int {
 
 func (r *reader) argument(p pair) pipe.Value {
 	if p.value.kind == scalar && p.value.data == nil {
-		r.faults.Add(p.at, "%s has no value: give it one, or leave it out; '' is an empty text", p.key)
+		r.diags.Add(p.at, "%s has no value: add one, or remove the key; '' is an empty text", p.key)
 		return pipe.Value{At: p.value.at}
 	}
 	return r.value(p.value)
 }
 
-// value reads a value with all that is in it.
+// value reads a value and the values in it.
 func (r *reader) value(n *node) pipe.Value {
 	v := pipe.Value{At: n.at, Data: n.data}
 	switch n.kind {
@@ -172,13 +171,13 @@ func (r *reader) value(n *node) pipe.Value {
 	switch data := n.data.(type) {
 	case string:
 		if _, err := v.Expressions(); err != nil {
-			r.faults.Add(n.at, "%s", err)
+			r.diags.Add(n.at, "%s", err)
 		}
 	case int64, float64:
-		// Version numbers are texts to those who write them, and lose their
-		// zeros as numbers.
+		// Version numbers are meant as texts; as numbers they lose their zeros.
 		if f, ok := data.(float64); fmt.Sprint(data) != n.text || ok && math.IsInf(f, 0) {
-			r.faults.Add(n.at, "%s is a number to YAML, and would become %v: write %v, or put it in quotes if it is a text", clip(n.text), data, data)
+			r.diags.Add(n.at, "YAML reads %s as the number %v: write %v, or put it in quotes if it is a text",
+				clip(n.text), data, data)
 		}
 	}
 	return v

@@ -6,7 +6,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// tasks are all that the ready-made pipes use. Their arguments are judged
+// tasks are all that the built-in pipes use. Their arguments are judged
 // where the tasks are.
 type tasks struct{}
 
@@ -23,10 +23,10 @@ func (tasks) Task(name string) (pipe.Definition, bool) {
 
 func (tasks) Types() []string { return nil }
 
-func TestReadyMade(t *testing.T) {
+func TestBuiltIn(t *testing.T) {
 	for _, name := range []string{"ci", "cd", "cd-parallel"} {
 		t.Run(name, func(t *testing.T) {
-			// A repository's own pieces do not change a ready-made pipe.
+			// A repository's own pieces do not change a built-in pipe.
 			l := repository(t, map[string]string{".delivery.yml": "pipe: " + name + "\n", "pipes/build.yml": "- never\n"})
 			p, err := l.Pipe(t.Context(), "")
 			if err != nil {
@@ -66,14 +66,14 @@ func guarded(t *testing.T, p *pipe.Pipe) {
 	}
 }
 
-func TestReadyMade_EveryFileIsDescribed(t *testing.T) {
+func TestBuiltIn_EveryFileIsDescribed(t *testing.T) {
 	listings, err := repository(t, nil).List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range listings {
-		if x.Description == "" || x.Faults != nil {
-			t.Errorf("%s: description %q, error %v", x.Name, x.Description, x.Faults)
+		if x.Description == "" || x.Diagnostics != nil {
+			t.Errorf("%s: description %q, error %v", x.Name, x.Description, x.Diagnostics)
 		}
 		if whole := x.Name == "ci" || x.Name == "cd" || x.Name == "cd-parallel"; whole == x.Piece {
 			t.Errorf("%s: piece is %t", x.Name, x.Piece)
