@@ -21,7 +21,7 @@ import (
 // manySteps is how many steps the pipe of BenchmarkPipe has.
 const manySteps = 1000
 
-// BenchmarkPipe runs a pipe of 1,000 steps "true" beside GNU make and go-task,
+// BenchmarkPipe compares a pipe of 1,000 steps "true" with GNU make and go-task,
 // which run the same commands. The metric "x-make" is our time divided by that
 // of make in the same run, "x-go-task" divided by that of go-task. Recorded is
 // the whole program, with every step on record in SQLite at its end; unrecorded
@@ -61,7 +61,8 @@ func BenchmarkPipe(b *testing.B) {
 func goTask(b *testing.B) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "go-task")
-	cmd := exec.Command("go", "-C", filepath.Join(rig.Root(), "tools", "go-task"), "build", "-mod=readonly", "-o", path, "github.com/go-task/task/v3/cmd/task")
+	cmd := exec.Command("go", "-C", filepath.Join(rig.Root(), "tools", "go-task"), "build", "-mod=readonly",
+		"-o", path, "github.com/go-task/task/v3/cmd/task")
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Logf("go-task is left out, it could not be built: %v\n%s", err, out)
@@ -141,10 +142,12 @@ func unrecorded(b *testing.B, folder string) time.Duration {
 		b.Fatal(err)
 	}
 	engine := &pipe.Engine{
-		Library: library, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil), Folder: folder, Scratch: b.TempDir(), Environ: os.Environ(),
+		Library: library, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil),
+		Folder: folder, Scratch: b.TempDir(), Environ: os.Environ(),
 		NewID: func() string { return id.New(time.Now()) },
 	}
-	if s := engine.Run(b.Context(), pipe.Request{Pipe: p, Run: builddata.Run{ID: "r", Service: "web"}}); s.Status != builddata.Succeeded || len(s.Steps) != manySteps {
+	s := engine.Run(b.Context(), pipe.Request{Pipe: p, Run: builddata.Run{ID: "r", Service: "web"}})
+	if s.Status != builddata.Succeeded || len(s.Steps) != manySteps {
 		b.Fatalf("got %s after %d steps", s.Status, len(s.Steps))
 	}
 	return time.Since(start)

@@ -53,7 +53,7 @@ func build(b *testing.B, name, pkg string) (path string) {
 func start(b *testing.B, path string) time.Duration {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), path)
-	// What Terraform says to its plugins, so that nobody runs them by hand.
+	// The magic cookie that Terraform passes to its plugins.
 	cmd.Env = append(os.Environ(), "TF_PLUGIN_MAGIC_COOKIE=d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -22,8 +22,8 @@ var phases = []struct {
 	{"replan", []string{"plan", "-detailed-exitcode"}},
 }
 
-// BenchmarkTerraform sets delivery_version beside terraform_data, which does
-// nothing and is part of Terraform itself, and beside a resource that does
+// BenchmarkTerraform compares delivery_version with terraform_data, which does
+// nothing and is part of Terraform itself, and with a resource that does
 // nothing in a provider, which no provider can beat. The metrics "x-plan" and
 // "x-plan-tiny" are our time divided by theirs, and so for the other phases.
 func BenchmarkTerraform(b *testing.B) {

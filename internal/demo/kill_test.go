@@ -16,9 +16,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// The runner is killed in each step of the application pipe, and the pipe run
-// again: what happened is told truthfully, and what the dead run has left in
-// its environment can be found and removed.
+// The runner is killed in each step of the application pipe, and the pipe is run
+// again: the lost run is reported and recorded, and the printed command removes
+// everything in its environment.
 func TestAccPipe_KilledAtEachStep(t *testing.T) {
 	rig.Acceptance(t)
 	s, err := setUp(t.Context())
@@ -48,27 +48,29 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(strings.TrimSpace(at.step+" "+at.call), " ", "_"), func(t *testing.T) {
 			s.killAt(t, at)
-			// The next run, of which one step is enough, tells of the dead one.
-			told := &strings.Builder{}
-			if _, err := s.telling(t.Context(), told, s.example(), s.delivery(), "run", "--run-to", "clean"); err != nil {
+			// The next run, of which one step is enough, reports the lost one.
+			output := &strings.Builder{}
+			if _, err := s.run(t.Context(), output, s.example(), s.delivery(), "run", "--run-to", "clean"); err != nil {
 				t.Fatal(err)
 			}
-			lost := regexp.MustCompile(`run (\S+) \(application, begun at .*\) is lost: the runner died at ([a-z ]+)`).FindStringSubmatch(told.String())
+			report := regexp.MustCompile(`run (\S+) \(application, begun at .*\) is lost: the runner died at ([a-z ]+)`)
+			lost := report.FindStringSubmatch(output.String())
 			if lost == nil {
-				t.Fatalf("told\n%s\nwant that a run is lost", told)
+				t.Fatalf("got\n%s\nwant that a run is lost", output)
 			}
 			run, err := s.store.Run(t.Context(), service, lost[1])
 			if err != nil || run.Status != builddata.Lost {
 				t.Fatalf("got %+v and %v, want a lost run", run, err)
 			}
 			events, err := s.store.Events(t.Context(), builddata.EventQuery{Service: service, Run: run.ID, Limit: 1000})
-			if err != nil || !slices.ContainsFunc(events, func(e builddata.Event) bool { return e.Step == at.step && e.Status == builddata.Lost }) {
+			isLost := func(e builddata.Event) bool { return e.Step == at.step && e.Status == builddata.Lost }
+			if err != nil || !slices.ContainsFunc(events, isLost) {
 				t.Errorf("got %+v and %v, want an event that %q is lost", events, err, at.step)
 			}
-			// What it says to do removes all that there may be.
-			command := regexp.MustCompile(`delivery (run --of \S+ --run-task) '(destroy test environment)'`).FindStringSubmatch(told.String())
+			// The printed command removes everything.
+			command := regexp.MustCompile(`delivery (run --of \S+ --run-task) '(destroy test environment)'`).FindStringSubmatch(output.String())
 			if (command == nil) != (run.Number == 0) {
-				t.Fatalf("told\n%s\nwant how to remove the environment, unless there was no version to make it of", told)
+				t.Fatalf("got\n%s\nwant a command to remove the environment if the run had a version", output)
 			}
 			out := "nothing"
 			if command != nil {
@@ -91,14 +93,14 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 // of AWS in it.
 type moment struct{ step, call string }
 
-// killAt runs the pipe and kills the runner, and nobody else.
-func (s *stage) killAt(t *testing.T, at moment) {
+// killAt runs the pipe and kills the runner, and no other process.
+func (s *harness) killAt(t *testing.T, at moment) {
 	t.Helper()
 	var inStep, killed atomic.Bool
 	var cmd *exec.Cmd
 	kill := func() {
 		if killed.CompareAndSwap(false, true) {
-			_ = cmd.Process.Kill() // an error is that it was not killed, which is seen below
+			_ = cmd.Process.Kill() // an error is detected below
 		}
 	}
 	s.proxy.Intercept(func(c rig.Call) *rig.Fault {
@@ -113,20 +115,20 @@ func (s *stage) killAt(t *testing.T, at moment) {
 	cmd = exec.CommandContext(ctx, s.delivery(), "run")
 	cmd.Dir, cmd.Env, cmd.Stdout = s.example(), s.environ, io.Discard
 	rig.Separate(cmd)
-	told, tell, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stderr = tell
+	cmd.Stderr = writer
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := tell.Close(); err != nil {
+	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	defer told.Close() //nolint:errcheck // nothing is written to it any more
+	defer reader.Close() //nolint:errcheck // only read
 	all := &strings.Builder{}
-	lines := bufio.NewScanner(told)
+	lines := bufio.NewScanner(reader)
 	for lines.Scan() {
 		all.WriteString(lines.Text() + "\n")
 		if strings.HasSuffix(lines.Text(), "  "+at.step+" …") {

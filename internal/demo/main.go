@@ -1,9 +1,8 @@
-// Command demo shows the main job from start to end with the real programs, on
-// an emulated AWS: one pipe builds a version, bakes it into two regions, tests
-// it in an environment of its own and leaves nothing of that behind; another
-// rolls the tested image into production under load; then a bad version, which
-// ends where it began. It checks everything that it tells, and fails if any of
-// it is not so.
+// Command demo shows the main job from start to end with the real programs, on an
+// emulated AWS: one pipe builds a version, bakes its image in two regions, tests it
+// in an environment of its own and removes that; another rolls the tested image out
+// to production under load; then a bad version is rolled out, and rolled back. The
+// demo checks everything that it prints.
 package main
 
 import (
@@ -23,14 +22,14 @@ func main() {
 	case err == nil:
 		return
 	case ctx.Err() != nil:
-		fmt.Println("\nInterrupted. The emulated AWS and all files of the demo are gone.")
+		fmt.Println("\nInterrupted. The emulated AWS and all files of the demo have been removed.")
 		os.Exit(130)
 	}
 	fmt.Printf("\nThe demo failed: %v\nThe emulated AWS and all files of the demo are gone.\n", err)
 	os.Exit(1)
 }
 
-// run plays the scenes in order, and takes the stage down however they end.
+// run plays the scenes in order, and takes the harness down in any case.
 func run(ctx context.Context) (err error) {
 	s, err := setUp(ctx)
 	defer func() { err = errors.Join(err, s.takeDown()) }()
@@ -41,10 +40,10 @@ func run(ctx context.Context) (err error) {
 		title string
 		play  func(ctx context.Context) error
 	}{
-		{"What there is: version 1 in production, and people who use it", s.today},
+		{"The starting point: version 1 in production", s.today},
 		{"Run the pipe: build, bake, test in an environment of its own, promote", s.application},
-		{"Look at what the repository remembers", s.remember},
-		{"Roll the tested image into production, under load", s.release},
+		{"Show what the build data repository has recorded", s.remember},
+		{"Roll the tested image out to production, under load", s.release},
 		{"Roll out a bad version", s.releaseBad},
 	} {
 		s.title(scene.title)

@@ -18,33 +18,33 @@ import (
 
 const (
 	host = "strawberry.example.com"
-	// rate is how many people click each second.
+	// rate is the number of requests per second.
 	rate  = 500
 	alarm = "strawberry-prod-5xx"
 )
 
-// people are the requests to production during a scene.
-type people struct {
+// traffic is the requests to production during a scene.
+type traffic struct {
 	load   *rig.Load
 	cancel context.CancelFunc
 	report chan rig.Report
 }
 
-func (s *stage) people(ctx context.Context) *people {
+func (s *harness) startTraffic(ctx context.Context) *traffic {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &people{load: &rig.Load{URL: s.plane.URL, Host: host, Rate: rate}, cancel: cancel, report: make(chan rig.Report, 1)}
-	go func() { p.report <- p.load.Run(ctx) }()
-	return p
+	t := &traffic{load: &rig.Load{URL: s.plane.URL, Host: host, Rate: rate}, cancel: cancel, report: make(chan rig.Report, 1)}
+	go func() { t.report <- t.load.Run(ctx) }()
+	return t
 }
 
-// leave ends the requests and returns what became of them.
-func (p *people) leave() rig.Report {
-	p.cancel()
-	return <-p.report
+// stop ends the requests and returns their results.
+func (t *traffic) stop() rig.Report {
+	t.cancel()
+	return <-t.report
 }
 
-// today brings up what is there before the demo begins.
-func (s *stage) today(ctx context.Context) error {
+// today sets up what exists before the demo begins.
+func (s *harness) today(ctx context.Context) error {
 	if err := s.setAlarm(ctx, types.StateValueOk); err != nil {
 		return err
 	}
@@ -58,20 +58,20 @@ func (s *stage) today(ctx context.Context) error {
 	if _, err := s.pipeRun(ctx, "--pipe", "release", "--version", first.Version); err != nil {
 		return err
 	}
-	s.say("")
-	s.say("%s serves version %s from 2 servers, behind the shared load balancer.", host, first.Version)
+	s.printf("")
+	s.printf("%s serves version %s from 2 servers, behind the shared load balancer.", host, first.Version)
 	return nil
 }
 
-// release rolls the tested image into production.
-func (s *stage) release(ctx context.Context) error {
-	p := s.people(ctx)
+// release rolls the tested image out to production.
+func (s *harness) release(ctx context.Context) error {
+	t := s.startTraffic(ctx)
 	_, err := s.pipeRun(ctx, "--pipe", "release", "--version", s.version)
-	report := p.leave()
+	report := t.stop()
 	if err != nil {
 		return err
 	}
-	s.tell(report)
+	s.printReport(report)
 	if report.Failed > 0 {
 		return fmt.Errorf("%d requests failed: %v", report.Failed, report.Errors)
 	}
@@ -82,27 +82,27 @@ func (s *stage) release(ctx context.Context) error {
 }
 
 // releaseBad rolls out a version that answers 500 and passes its health checks.
-func (s *stage) releaseBad(ctx context.Context) error {
+func (s *harness) releaseBad(ctx context.Context) error {
 	if _, err := s.commit(ctx, "sour", "Sour.\n"); err != nil {
 		return err
 	}
-	s.say("Somebody is in a hurry, and leaves the tests of the next version out.")
+	s.printf("The next version is built without its tests.")
 	summary, err := s.pipeRun(ctx, "--run-to", "bake")
 	if err != nil {
 		return err
 	}
 	bad := summary.Version
 	s.bad.Store(bad)
-	s.say("")
-	s.say("Version %s passes its health checks, and answers 500 to people. An alarm watches for that.", bad)
-	p := s.people(ctx)
+	s.printf("")
+	s.printf("Version %s passes its health checks, but answers 500 to other requests. An alarm watches for that.", bad)
+	t := s.startTraffic(ctx)
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
-	go func() { watched <- s.watch(watching, p.load) }()
+	go func() { watched <- s.watch(watching, t.load) }()
 	summary, err = s.pipeRun(ctx, "--pipe", "release", "--version", bad)
 	stop()
 	watchErr := <-watched
-	report := p.leave()
+	report := t.stop()
 	if watchErr != nil {
 		return watchErr
 	}
@@ -110,7 +110,7 @@ func (s *stage) releaseBad(ctx context.Context) error {
 		return errors.New("the bad version was rolled out")
 	}
 	failed := summary.Failed()
-	// Terraform breaks lines, and draws a border beside them.
+	// Terraform breaks lines, and draws a border next to them.
 	words := func(text string) string {
 		return strings.Join(strings.Fields(strings.ReplaceAll(text, "│", "")), " ")
 	}
@@ -119,16 +119,16 @@ func (s *stage) releaseBad(ctx context.Context) error {
 	}
 	_, text, _ := strings.Cut(failed.Tail, "Error: ")
 	s.quote("Error: " + text)
-	s.tell(report)
+	s.printReport(report)
 	if report.Failed == 0 || report.Failed > report.Sent/4 {
 		return fmt.Errorf("%d of %d requests failed, want some, but of a tenth only", report.Failed, report.Sent)
 	}
 	return s.status(ctx, s.version)
 }
 
-// watch is CloudWatch, which an emulated AWS lacks: it has the alarm fire once
-// people are answered 500.
-func (s *stage) watch(ctx context.Context, load *rig.Load) error {
+// watch stands in for CloudWatch: it makes the alarm fire once requests are answered
+// with 500.
+func (s *harness) watch(ctx context.Context, load *rig.Load) error {
 	for ctx.Err() == nil {
 		if load.Snapshot().ByStatus[500] > 0 {
 			return s.setAlarm(context.WithoutCancel(ctx), types.StateValueAlarm)
@@ -138,7 +138,7 @@ func (s *stage) watch(ctx context.Context, load *rig.Load) error {
 	return nil
 }
 
-func (s *stage) setAlarm(ctx context.Context, state types.StateValue) error {
+func (s *harness) setAlarm(ctx context.Context, state types.StateValue) error {
 	client := cloudwatch.NewFromConfig(s.account.Config(home))
 	_, err := client.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String(alarm), Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
@@ -148,21 +148,23 @@ func (s *stage) setAlarm(ctx context.Context, state types.StateValue) error {
 	if err != nil {
 		return err
 	}
-	_, err = client.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: aws.String(alarm), StateValue: state, StateReason: aws.String("servers answer 500")})
+	_, err = client.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{
+		AlarmName: aws.String(alarm), StateValue: state, StateReason: aws.String("servers answer 500"),
+	})
 	return err
 }
 
-// tell says what became of the requests.
-func (s *stage) tell(r rig.Report) {
-	s.say("Meanwhile, %d requests a second: %d in all, %d failed. Answered by version:", rate, r.Sent, r.Failed)
+// printReport prints the results of the requests.
+func (s *harness) printReport(r rig.Report) {
+	s.printf("Meanwhile, %d requests per second: %d in total, %d failed. Answers by version:", rate, r.Sent, r.Failed)
 	for _, version := range slices.Sorted(maps.Keys(r.ByVersion)) {
-		s.say("  %-3s %6d", version, r.ByVersion[version])
+		s.printf("  %-3s %6d", version, r.ByVersion[version])
 	}
 }
 
-// status shows what the command line says, which must be that a version serves
-// all requests.
-func (s *stage) status(ctx context.Context, version string) error {
+// status prints the status by the command line, and checks that a version serves all
+// requests.
+func (s *harness) status(ctx context.Context, version string) error {
 	s.command("delivery rollout status strawberry/prod")
 	out, err := s.output(ctx, "", s.delivery(), "rollout", "status", "strawberry/prod")
 	if err != nil {

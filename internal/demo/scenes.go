@@ -15,28 +15,29 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 const service = "strawberry"
 
-// pipeRun has the command line run a pipe and shows what it tells, but for
-// what the steps print themselves.
-func (s *stage) pipeRun(ctx context.Context, args ...string) (pipe.Summary, error) {
+// pipeRun runs a pipe by the command line and prints its progress, without the output
+// of the steps.
+func (s *harness) pipeRun(ctx context.Context, args ...string) (pipe.Summary, error) {
 	args = append([]string{"run"}, args...)
 	s.command("delivery " + strings.Join(args, " "))
-	told, tell := io.Pipe()
+	reader, writer := io.Pipe()
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		lines := bufio.NewScanner(told)
+		lines := bufio.NewScanner(reader)
 		for lines.Scan() {
 			if line := lines.Text(); !strings.Contains(line, " | ") {
-				s.say("| %s", line)
+				s.printf("| %s", line)
 			}
 		}
 	}()
-	out, err := s.telling(ctx, tell, s.example(), s.delivery(), append(args, "--output", "json")...)
-	_ = tell.Close() // never fails
+	out, err := s.run(ctx, writer, s.example(), s.delivery(), append(args, "--output", "json")...)
+	_ = writer.Close() // never fails
 	<-shown
 	var summary pipe.Summary
 	if jsonErr := json.Unmarshal([]byte(out), &summary); jsonErr != nil {
@@ -45,8 +46,8 @@ func (s *stage) pipeRun(ctx context.Context, args ...string) (pipe.Summary, erro
 	return summary, err
 }
 
-// commit makes a revision of the file CHANGES and pushes it.
-func (s *stage) commit(ctx context.Context, message, changes string) (revision string, err error) {
+// commit commits and pushes a change of the file CHANGES.
+func (s *harness) commit(ctx context.Context, message, changes string) (revision string, err error) {
 	if err := os.WriteFile(s.example("CHANGES"), []byte(changes), 0o600); err != nil {
 		return "", err
 	}
@@ -59,8 +60,8 @@ func (s *stage) commit(ctx context.Context, message, changes string) (revision s
 	return strings.TrimSpace(out), err
 }
 
-// application runs the whole pipe for a change that somebody has pushed.
-func (s *stage) application(ctx context.Context) error {
+// application runs the whole pipe for a pushed change.
+func (s *harness) application(ctx context.Context) error {
 	before, err := rig.Leftovers(ctx, s.account, s.landscape)
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (s *stage) application(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.command("git push        # revision " + revision[:12])
+	s.command("git push        # revision " + text.Revision(revision))
 	summary, err := s.pipeRun(ctx)
 	if err != nil {
 		return err
@@ -80,7 +81,10 @@ func (s *stage) application(ctx context.Context) error {
 		ran = append(ran, step.Name)
 	}
 	slices.Sort(ran) // the tests run at the same time
-	want := []string{"bake", "build", "clean", "create test environment", "destroy test environment", "functional tests", "load tests", "notify", "promote", "unit tests", "version"}
+	want := []string{
+		"bake", "build", "clean", "create test environment", "destroy test environment", "functional tests",
+		"load tests", "notify", "promote", "unit tests", "version",
+	}
 	if !slices.Equal(ran, want) || summary.Revision != revision {
 		return fmt.Errorf("ran %v for %s, want %v for %s", ran, summary.Revision, want, revision)
 	}
@@ -97,20 +101,21 @@ func (s *stage) application(ctx context.Context) error {
 	if !slices.Equal(after, before) {
 		return fmt.Errorf("the account holds %v, want what was there before, %v", after, before)
 	}
-	s.say("")
-	s.say("Nothing of the test environment is left in the account: no group, server, volume,")
-	s.say("template, target group or rule. The tests' requests went through the load balancer")
-	s.say("to servers of version %s.", s.version)
+	s.printf("")
+	s.printf("Nothing of the test environment is left in the account: no group, server, volume,")
+	s.printf("template, target group or rule. The tests' requests went through the load balancer")
+	s.printf("to servers of version %s.", s.version)
 	return nil
 }
 
-// notified checks that the webhook was told the same.
-func (s *stage) notified(want pipe.Summary) error {
+// notified checks that the webhook received the same summary.
+func (s *harness) notified(want pipe.Summary) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, text := range s.notes {
+	for _, note := range s.notes {
 		var got pipe.Summary
-		if err := json.Unmarshal([]byte(text), &got); err == nil && got.Run == want.Run && got.Version == want.Version && got.Status == builddata.Succeeded {
+		err := json.Unmarshal([]byte(note), &got)
+		if err == nil && got.Run == want.Run && got.Version == want.Version && got.Status == builddata.Succeeded {
 			return nil
 		}
 	}
@@ -118,8 +123,8 @@ func (s *stage) notified(want pipe.Summary) error {
 }
 
 // baked checks that every image and snapshot of the version is stamped.
-func (s *stage) baked(ctx context.Context, summary pipe.Summary) error {
-	s.say("")
+func (s *harness) baked(ctx context.Context, summary pipe.Summary) error {
+	s.printf("")
 	for _, region := range []string{home, abroad} {
 		images, err := rig.Images(ctx, s.account, region)
 		if err != nil {
@@ -133,24 +138,26 @@ func (s *stage) baked(ctx context.Context, summary pipe.Summary) error {
 					continue
 				}
 				baked++
-				for key, want := range map[string]string{"service": service, "revision": summary.Revision, "run": summary.Run, "owner_team": "fruit", "solution": "shop"} {
+				for key, want := range map[string]string{
+					"service": service, "revision": summary.Revision, "run": summary.Run, "owner_team": "fruit", "solution": "shop",
+				} {
 					if tags[key] != want {
 						return fmt.Errorf("%s in %s has tag %s = %q, want %q", id, region, key, tags[key], want)
 					}
 				}
-				s.say("%-10s  %-24s %s", region, id, join(tags))
+				s.printf("%-10s  %-24s %s", region, id, join(tags))
 			}
 		}
 		if baked != 2 {
 			return fmt.Errorf("%d images and snapshots of version %s in %s, want one each", baked, s.version, region)
 		}
 	}
-	s.say("(An emulated AWS starts no machines, so nothing was installed in the images.)")
+	s.printf("(An emulated AWS starts no machines, so nothing was installed in the images.)")
 	return nil
 }
 
-// remember shows what the repository knows of the version.
-func (s *stage) remember(ctx context.Context) error {
+// remember prints what the repository has recorded of the version.
+func (s *harness) remember(ctx context.Context) error {
 	s.command("delivery version show " + s.version)
 	out, err := s.output(ctx, s.example(), s.delivery(), "version", "show", s.version)
 	if err != nil {
@@ -177,7 +184,7 @@ func (s *stage) remember(ctx context.Context) error {
 		return err
 	}
 	if len(promoted) != 1 || promoted[0].Number != v.Number {
-		return fmt.Errorf("at passed_test is %v, want version %s", promoted, s.version)
+		return fmt.Errorf("passed_test has %v, want version %s", promoted, s.version)
 	}
 	return nil
 }

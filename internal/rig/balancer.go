@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// announce has the rules come into effect: at once, or after the time that
-// AWS's nodes need to hear of them.
+// announce brings the rules into effect, at once or after the propagation delay of
+// AWS's nodes.
 func (d *DataPlane) announce(rules []rule) {
 	if d.announced && reflect.DeepEqual(rules, d.latest) {
 		return
@@ -49,7 +49,7 @@ const (
 	targetCookie = "RIGALB"
 )
 
-// choice is what becomes of a request: it goes to a target, or has an answer.
+// choice is the target of a request, or an answer without one.
 type choice struct {
 	target            *target
 	cookies           []*http.Cookie
@@ -57,26 +57,26 @@ type choice struct {
 	contentType, body string
 }
 
-// choose decides about a request. What stickiness does in AWS:
+// choose chooses the target of a request. Stickiness in AWS:
 //
-//   - A client with a cookie for a target group comes back to it whatever its
-//     weight, also if that is 0 now, until the duration is over; stickiness
-//     takes precedence over weights. Not even a target group that has no
-//     healthy targets, or none at all, ends it: the latter answers 503
+//   - A client with a cookie for a target group returns to it until the duration
+//     is over, even if its weight is 0: stickiness takes precedence over weights.
+//     A target group without healthy targets, or without targets, does not end
+//     it either; the latter answers 503
 //     (https://repost.aws/questions/QUugYm4uzWSI2af5mnmMjlZQ, the accepted
-//     answer; the user guide is silent). A target group that the rule does not
-//     have any more ends it.
+//     answer; the user guide does not mention it). It ends when the rule no longer
+//     contains the target group.
 //   - A target's cookie is honoured only while the target could get requests
 //     anyway; if it is unhealthy or deregistered, the client gets another one.
-//   - Whether a cookie's time begins anew with each request is not documented.
-//     Here it does not, as with Classic Load Balancers.
+//   - Whether each request restarts a cookie's duration is not documented. Here it
+//     does not, as with Classic Load Balancers.
 func (d *DataPlane) choose(r *http.Request) choice {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	rules := d.effective()
-	at := slices.IndexFunc(rules, func(rule rule) bool { return rule.takes(r) })
+	at := slices.IndexFunc(rules, func(rule rule) bool { return rule.matches(r) })
 	if at < 0 {
-		return choice{status: http.StatusBadGateway, body: "the listener is gone"}
+		return choice{status: http.StatusBadGateway, body: "the listener does not exist"}
 	}
 	a := rules[at].action
 	if len(a.weights) == 0 {
@@ -118,14 +118,14 @@ func (d *DataPlane) choose(r *http.Request) choice {
 	return c
 }
 
-// stick makes a cookie that names a target group or a target for a time. The
-// time is part of the value, because a cookie's own counts in whole seconds.
+// stick returns a cookie with a target group or a target, and its expiry. The expiry
+// is part of the value, because that of cookies is in whole seconds.
 func stick(name, to string, last time.Duration) *http.Cookie {
 	value := strconv.FormatInt(time.Now().Add(last).UnixNano(), 10) + "." + base64.RawURLEncoding.EncodeToString([]byte(to))
 	return &http.Cookie{Name: name, Value: value, Path: "/"}
 }
 
-// stickTo reads a cookie that is not out of date.
+// stickTo reads a cookie that has not expired.
 func stickTo(r *http.Request, name string) (to string, ok bool) {
 	cookie, err := r.Cookie(name)
 	if err != nil {
@@ -154,10 +154,10 @@ func (d *DataPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header, status, body, err := d.forward(r, c.target)
 	switch {
 	case r.Context().Err() != nil:
-		panic(http.ErrAbortHandler) // the client is gone
+		panic(http.ErrAbortHandler) // the client has disconnected
 	case err != nil:
-		// No other target is tried. AWS does so for a few requests that could
-		// not connect, which would hide here what went wrong.
+		// Unlike AWS for some failed connections, no other target is tried, which
+		// would hide errors here.
 		http.Error(w, fmt.Sprintf("%s did not answer: %v", c.target.id, err), http.StatusBadGateway)
 		return
 	}
@@ -169,8 +169,8 @@ func (d *DataPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// forward sends a request to a target and reads the whole answer, so that one
-// that breaks off is an error. It ends with the target's deregistration.
+// forward sends a request to a target and reads the whole answer, so that an
+// incomplete one is an error. The target's deregistration cancels it.
 func (d *DataPlane) forward(r *http.Request, t *target) (http.Header, int, []byte, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

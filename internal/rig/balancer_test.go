@@ -13,7 +13,7 @@ import (
 )
 
 func TestBalancer_Rules(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	v1, v2 := s.generation("v1", 1, nil), s.generation("v2", 1, nil)
 	for priority, rule := range map[int32]struct {
 		host, path string
@@ -63,14 +63,15 @@ func TestBalancer_Rules(t *testing.T) {
 }
 
 func TestBalancer_Weights(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	v1, v2 := s.generation("v1", 2, nil), s.generation("v2", 2, nil)
 	s.serve(map[string]int32{v1: 1, v2: 1}, 0)
 	s.await(v1, types.TargetHealthStateEnumHealthy)
 	s.await(v2, types.TargetHealthStateEnumHealthy)
 	report := s.load(800, 500*time.Millisecond)
 	// Some 400 requests; a hundred more or less of one is ten standard deviations.
-	if a, b := report.ByVersion["v1"], report.ByVersion["v2"]; report.Failed > 0 || a+b != report.Sent || a-b > 200 || b-a > 200 || report.Sent < 300 {
+	a, b := report.ByVersion["v1"], report.ByVersion["v2"]
+	if report.Failed > 0 || a+b != report.Sent || a-b > 200 || b-a > 200 || report.Sent < 300 {
 		t.Errorf("at 1 to 1: %+v", report)
 	}
 	s.serve(map[string]int32{v1: 100, v2: 0}, 0)
@@ -84,7 +85,7 @@ func TestBalancer_Weights(t *testing.T) {
 }
 
 func TestBalancer_StickyGroup(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	v1 := s.generation("v1", 1, map[string]string{"deregistration_delay.timeout_seconds": "0"})
 	v2 := s.generation("v2", 1, nil)
 	s.serve(map[string]int32{v1: 1, v2: 0}, 3600)
@@ -123,7 +124,7 @@ func TestBalancer_StickyGroup(t *testing.T) {
 }
 
 func TestBalancer_StickyTarget(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	arn := s.generation("v1", 3, map[string]string{
 		"stickiness.enabled": "true", "stickiness.type": "lb_cookie", "stickiness.lb_cookie.duration_seconds": "3600",
 		"deregistration_delay.timeout_seconds": "0",
@@ -148,7 +149,7 @@ func TestBalancer_StickyTarget(t *testing.T) {
 }
 
 func TestBalancer_FailsOpen(t *testing.T) {
-	s := newStage(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
+	s := newFixture(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
 		"never": {NeverHealthy: true},
 		"dies":  {DiesAfter: 20 * time.Second},
 	})})
@@ -170,7 +171,7 @@ func TestBalancer_FailsOpen(t *testing.T) {
 }
 
 func TestBalancer_Propagation(t *testing.T) {
-	s := newStage(t, rig.Options{Propagation: 500 * time.Millisecond})
+	s := newFixture(t, rig.Options{Propagation: 500 * time.Millisecond})
 	v1, v2 := s.generation("v1", 1, nil), s.generation("v2", 1, nil)
 	s.serve(map[string]int32{v1: 1, v2: 0}, 0)
 	s.await(v1, types.TargetHealthStateEnumHealthy)

@@ -15,18 +15,18 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// DataPlane is what moto lacks: servers on the instances of Auto Scaling
-// groups, and a load balancer that sends requests to them by the rules of the
-// landscape's listener and checks their health. Moto stays the one that says
-// which instances, target groups and rules there are.
+// DataPlane adds what moto lacks: servers on the instances of Auto Scaling groups,
+// and a load balancer that routes requests to them by the rules of the landscape's
+// listener and checks their health. Moto stays the source of instances, target
+// groups and rules.
 //
-// DescribeTargetHealth, asked through the proxy, tells the health that was
-// found. Targets drain as in AWS, where Auto Scaling ends an instance only
-// after the deregistration delay; moto ends it at once, so the data plane keeps
-// its server for that long. A group that is deleted by force drains as well,
-// which AWS does not promise.
+// Through the proxy, DescribeTargetHealth returns the health that was found. Targets
+// drain as in AWS, where Auto Scaling terminates an instance only after the
+// deregistration delay; moto terminates it at once, so the data plane keeps its
+// server for that long. A group that is deleted by force drains too, which AWS does
+// not promise.
 type DataPlane struct {
-	// URL is where the load balancer listens.
+	// URL is the address of the load balancer.
 	URL string
 
 	options  Options
@@ -40,56 +40,54 @@ type DataPlane struct {
 	stop    context.CancelFunc
 	stopped <-chan struct{} // watch should end
 	watched chan struct{}   // watch has ended
-	// changed holds the wish for a look. One is enough for all calls until then.
+	// changed requests a refresh. One is enough for all calls until then.
 	changed chan struct{}
 
 	mu      sync.Mutex
 	servers map[string]*server      // by instance id
 	groups  map[string]*targetGroup // by ARN
-	// rules are in effect, latest are moto's, and pending those in between.
+	// rules are in effect, latest are those in moto, and pending those in between.
 	rules, latest []rule
 	pending       []pending
 	announced     bool
-	// changes counts the calls that may have changed something, and seen is
-	// how many of them the latest look at moto came after; looked is closed
-	// at the end of each look.
+	// changes counts the calls that may have changed something; seen is how many of
+	// them the latest refresh includes. refreshed is closed after each refresh.
 	changes, seen int64
-	looked        chan struct{}
-	err           error // of the latest look
+	refreshed     chan struct{}
+	err           error // of the latest refresh
 }
 
-// Options are how a data plane behaves.
+// Options configure a data plane.
 type Options struct {
-	// Behave says how the servers of a version behave; without it, all are
+	// Behave returns the behaviour of a version's servers; nil means that all are
 	// good. The version is the instance's tag "version".
 	Behave func(version string) Behaviour
-	// Speed is how many times faster than in AWS the time goes by: it divides
-	// what target groups, rules, Auto Scaling groups and behaviours have of
-	// durations. 0 is 1.
+	// Speed is how many times faster than in AWS time passes: it divides the
+	// durations of target groups, rules, Auto Scaling groups and behaviours. 0
+	// means 1.
 	Speed float64
-	// Propagation is how long the load balancer goes on by its former rules
-	// and weights after they were changed, as AWS's nodes do for seconds. It
-	// is the machine's time.
+	// Propagation is how long the load balancer keeps using the old rules and
+	// weights after a change, as AWS's nodes do for seconds. Speed does not change
+	// it.
 	Propagation time.Duration
-	// Replace has instances that the load balancer finds unhealthy replaced,
-	// as Auto Scaling groups with the health check type ELB do in AWS after
-	// their grace period.
+	// Replace replaces instances that the load balancer finds unhealthy, as Auto
+	// Scaling groups with the health check type ELB do in AWS after their grace
+	// period.
 	Replace bool
 }
 
-// Looks at moto. One takes four calls and two for each target group that may
-// have changed, at some 6 ms each. So the data plane looks after each call
-// that may have changed something and passed the proxy, and else only now and
-// then, for what did not.
+// A refresh takes four calls, and two for each target group that may have changed,
+// at about 6 ms each. The data plane refreshes after each call through the proxy
+// that may have changed something, and regularly because of other calls.
 const (
-	lookEvery  = 250 * time.Millisecond
-	lookPause  = 20 * time.Millisecond // for several calls in a row
-	lookWithin = 30 * time.Second
+	refreshInterval = 250 * time.Millisecond
+	refreshPause    = 20 * time.Millisecond // to combine calls in a row
+	refreshTimeout  = 30 * time.Second
 )
 
 // NewDataPlane starts a data plane behind the listener of the landscape, and
-// returns when it has seen everything that is there. It takes the proxy's
-// Answer and Notify; Intercept stays free.
+// returns after the first refresh. It uses the proxy's Answer and Notify; Intercept
+// stays free.
 func NewDataPlane(ctx context.Context, a Account, l Landscape, p *Proxy, o Options) (*DataPlane, error) {
 	if o.Speed == 0 {
 		o.Speed = 1
@@ -99,17 +97,17 @@ func NewDataPlane(ctx context.Context, a Account, l Landscape, p *Proxy, o Optio
 		return nil, fmt.Errorf("start a data plane: %w", err)
 	}
 	d := &DataPlane{
-		URL:      "http://" + listener.Addr().String(),
-		options:  o,
-		proxy:    p,
-		observer: newObserver(a, l, o.Speed),
-		requests: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
-		checks:   &http.Transport{DisableKeepAlives: true, DisableCompression: true},
-		watched:  make(chan struct{}),
-		changed:  make(chan struct{}, 1),
-		servers:  map[string]*server{},
-		groups:   map[string]*targetGroup{},
-		looked:   make(chan struct{}),
+		URL:       "http://" + listener.Addr().String(),
+		options:   o,
+		proxy:     p,
+		observer:  newObserver(a, l, o.Speed),
+		requests:  &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		checks:    &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		watched:   make(chan struct{}),
+		changed:   make(chan struct{}, 1),
+		servers:   map[string]*server{},
+		groups:    map[string]*targetGroup{},
+		refreshed: make(chan struct{}),
 	}
 	d.http = &http.Server{Handler: d}
 	d.running.Go(func() { _ = d.http.Serve(listener) })
@@ -124,14 +122,14 @@ func NewDataPlane(ctx context.Context, a Account, l Landscape, p *Proxy, o Optio
 	return d, nil
 }
 
-// Close ends the servers and the load balancer, and gives the proxy back. It
-// returns the error, if any, of the latest look at moto.
+// Close ends the servers and the load balancer, and releases the proxy. It returns
+// the error, if any, of the latest refresh.
 func (d *DataPlane) Close() error {
 	d.proxy.Notify(nil)
 	d.proxy.Answer(nil)
 	d.stop()
 	<-d.watched
-	_ = d.http.Close() // what is under way is meant to fail
+	_ = d.http.Close() // requests in progress are meant to fail
 	d.mu.Lock()
 	for _, g := range d.groups {
 		for _, t := range g.targets {
@@ -153,8 +151,8 @@ func (d *DataPlane) Close() error {
 	return err
 }
 
-// Sync waits until the data plane has seen what moto says now. It need not be
-// called after calls that pass the proxy, unless the next request must know.
+// Sync waits until the data plane knows the current state of moto. After calls
+// through the proxy it is only needed before requests that depend on them.
 func (d *DataPlane) Sync(ctx context.Context) error {
 	d.touch()
 	d.catchUp(ctx)
@@ -166,7 +164,7 @@ func (d *DataPlane) Sync(ctx context.Context) error {
 	return d.err
 }
 
-// notice is told of each call that passed the proxy.
+// notice receives each call that passed the proxy.
 func (d *DataPlane) notice(c Call) {
 	for _, reading := range []string{"Describe", "Get", "List"} {
 		if strings.HasPrefix(c.Action, reading) {
@@ -179,8 +177,8 @@ func (d *DataPlane) notice(c Call) {
 	d.touch()
 }
 
-// kill ends servers whose instances were terminated behind the back of their
-// Auto Scaling group, so that nothing let them drain.
+// kill ends servers whose instances were terminated directly, not by their Auto
+// Scaling group, and so did not drain.
 func (d *DataPlane) kill(ids []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,7 +189,7 @@ func (d *DataPlane) kill(ids []string) {
 	}
 }
 
-// touch asks for a look.
+// touch requests a refresh.
 func (d *DataPlane) touch() {
 	d.mu.Lock()
 	d.changes++
@@ -202,19 +200,19 @@ func (d *DataPlane) touch() {
 	}
 }
 
-// catchUp waits for a look that began after all the changes so far, or failed.
+// catchUp waits for a refresh that began after all changes so far, or failed.
 func (d *DataPlane) catchUp(ctx context.Context) {
 	d.mu.Lock()
 	want := d.changes
 	for d.seen < want {
-		looked := d.looked
+		refreshed := d.refreshed
 		d.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.stopped:
 			return
-		case <-looked:
+		case <-refreshed:
 		}
 		d.mu.Lock()
 		if d.err != nil {
@@ -224,23 +222,23 @@ func (d *DataPlane) catchUp(ctx context.Context) {
 	d.mu.Unlock()
 }
 
-// watch looks at moto again and again.
+// watch refreshes again and again.
 func (d *DataPlane) watch(ctx context.Context) {
 	defer close(d.watched)
 	for {
-		err := d.look(ctx)
+		err := d.refresh(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		d.mu.Lock()
 		d.err = err
-		close(d.looked)
-		d.looked = make(chan struct{})
+		close(d.refreshed)
+		d.refreshed = make(chan struct{})
 		d.mu.Unlock()
-		if !pause(ctx, lookPause) {
+		if !pause(ctx, refreshPause) {
 			return
 		}
-		timer := time.NewTimer(lookEvery)
+		timer := time.NewTimer(refreshInterval)
 		select {
 		case <-ctx.Done():
 		case <-d.changed:
@@ -250,13 +248,13 @@ func (d *DataPlane) watch(ctx context.Context) {
 	}
 }
 
-func (d *DataPlane) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+func (d *DataPlane) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	d.mu.Lock()
 	changes := d.changes
 	d.mu.Unlock()
-	p, err := d.observer.look(ctx, changes)
+	p, err := d.observer.snapshot(ctx, changes)
 	if err != nil {
 		return err
 	}
@@ -272,9 +270,9 @@ func (d *DataPlane) look(ctx context.Context) error {
 	return nil
 }
 
-// replace ends the instances that a load balancer finds unhealthy; moto's
-// group starts others.
-func (d *DataPlane) replace(ctx context.Context, p picture) {
+// replace terminates the instances that a load balancer finds unhealthy; their
+// group in moto starts others.
+func (d *DataPlane) replace(ctx context.Context, p snapshot) {
 	unhealthy := map[string]bool{}
 	d.mu.Lock()
 	for _, g := range d.groups {
@@ -287,8 +285,8 @@ func (d *DataPlane) replace(ctx context.Context, p picture) {
 	}
 	d.mu.Unlock()
 	for id := range unhealthy {
-		// It fails if the instance has been terminated meanwhile. If it is still
-		// there, the next look finds it again.
+		// It fails if the instance has been terminated meanwhile. If not, the next
+		// refresh finds it again.
 		_, _ = d.observer.autoscaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			InstanceId: &id, ShouldDecrementDesiredCapacity: aws.Bool(false),
 		}, func(o *autoscaling.Options) { o.RetryMaxAttempts = 1 })
@@ -296,7 +294,7 @@ func (d *DataPlane) replace(ctx context.Context, p picture) {
 	}
 }
 
-// behave is the behaviour of a version's servers at the data plane's speed.
+// behave returns the behaviour of a version's servers at the data plane's speed.
 func (d *DataPlane) behave(version string) Behaviour {
 	if d.options.Behave == nil {
 		return Behaviour{}

@@ -20,7 +20,7 @@ import (
 )
 
 func TestDataPlane_Health(t *testing.T) {
-	s := newStage(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
+	s := newFixture(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
 		"never": {NeverHealthy: true},
 		"late":  {HealthyAfter: 50 * time.Second},
 		"dies":  {DiesAfter: 50 * time.Second},
@@ -58,7 +58,8 @@ func TestDataPlane_Health(t *testing.T) {
 	out, err := s.balancing.DescribeTargetHealth(t.Context(), &elb.DescribeTargetHealthInput{
 		TargetGroupArn: aws.String(arns["good"]), Targets: []types.TargetDescription{{Id: aws.String("i-0")}},
 	})
-	if err != nil || len(out.TargetHealthDescriptions) != 1 || out.TargetHealthDescriptions[0].TargetHealth.Reason != types.TargetHealthReasonEnumNotRegistered {
+	if err != nil || len(out.TargetHealthDescriptions) != 1 ||
+		out.TargetHealthDescriptions[0].TargetHealth.Reason != types.TargetHealthReasonEnumNotRegistered {
 		t.Errorf("of a target that is not there: got %+v and %v", out, err)
 	}
 	if _, err := s.balancing.DescribeTargetHealth(t.Context(), &elb.DescribeTargetHealthInput{
@@ -71,7 +72,7 @@ func TestDataPlane_Health(t *testing.T) {
 var ignoreUnexported = cmpopts.IgnoreUnexported(types.TargetHealth{})
 
 func TestDataPlane_Drains(t *testing.T) {
-	s := newStage(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
+	s := newFixture(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
 		"short": {Latency: 400 * time.Millisecond},
 		"long":  {Latency: time.Minute},
 	})})
@@ -90,7 +91,8 @@ func TestDataPlane_Drains(t *testing.T) {
 			cancel()
 			resized := time.Now()
 			s.resize(version, 0)
-			if h := s.health(arn); len(h) != 1 || h[0].State != types.TargetHealthStateEnumDraining || h[0].Reason != types.TargetHealthReasonEnumDeregistrationInProgress {
+			if h := s.health(arn); len(h) != 1 || h[0].State != types.TargetHealthStateEnumDraining ||
+				h[0].Reason != types.TargetHealthReasonEnumDeregistrationInProgress {
 				t.Errorf("the target's health is %+v, want draining", h)
 			}
 			if a := s.get(s.client(), "/", ""); a.status != http.StatusServiceUnavailable || a.version != "" {
@@ -108,14 +110,15 @@ func TestDataPlane_Drains(t *testing.T) {
 }
 
 func TestDataPlane_Deregistered(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	arn := s.generation("v1", 2, map[string]string{"deregistration_delay.timeout_seconds": "20"})
 	s.serve(map[string]int32{arn: 1}, 0)
 	s.await(arn, types.TargetHealthStateEnumHealthy)
 	out, err := s.balancing.DescribeTargetHealth(t.Context(), &elb.DescribeTargetHealthInput{TargetGroupArn: &arn})
 	s.check(err)
 	leaves := *out.TargetHealthDescriptions[0].Target.Id
-	_, err = s.balancing.DeregisterTargets(t.Context(), &elb.DeregisterTargetsInput{TargetGroupArn: &arn, Targets: []types.TargetDescription{{Id: &leaves}}})
+	target := []types.TargetDescription{{Id: &leaves}}
+	_, err = s.balancing.DeregisterTargets(t.Context(), &elb.DeregisterTargetsInput{TargetGroupArn: &arn, Targets: target})
 	s.check(err)
 	s.sync()
 	for range 4 {
@@ -124,22 +127,26 @@ func TestDataPlane_Deregistered(t *testing.T) {
 		}
 	}
 	s.eventually("the target is gone", func() bool { return len(s.health(arn)) == 1 })
-	_, err = s.balancing.RegisterTargets(t.Context(), &elb.RegisterTargetsInput{TargetGroupArn: &arn, Targets: []types.TargetDescription{{Id: &leaves}}})
+	_, err = s.balancing.RegisterTargets(t.Context(), &elb.RegisterTargetsInput{TargetGroupArn: &arn, Targets: target})
 	s.check(err)
 	s.eventually("the target is healthy again", func() bool {
 		h := s.health(arn)
 		return len(h) == 2 && h[1].State == types.TargetHealthStateEnumHealthy
 	})
-	_, err = s.scaling.DeleteAutoScalingGroup(t.Context(), &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String("v1"), ForceDelete: aws.Bool(true)})
+	_, err = s.scaling.DeleteAutoScalingGroup(t.Context(), &autoscaling.DeleteAutoScalingGroupInput{
+		AutoScalingGroupName: aws.String("v1"), ForceDelete: aws.Bool(true),
+	})
 	s.check(err)
 	s.eventually("the targets of a deleted group are gone", func() bool { return len(s.health(arn)) == 0 })
 }
 
 func TestDataPlane_Replace(t *testing.T) {
-	s := newStage(t, rig.Options{Replace: true, Behave: behaviours(map[string]rig.Behaviour{"v1": {NeverHealthy: true}})})
+	s := newFixture(t, rig.Options{Replace: true, Behave: behaviours(map[string]rig.Behaviour{"v1": {NeverHealthy: true}})})
 	arn := s.generation("v1", 1, map[string]string{"deregistration_delay.timeout_seconds": "0"})
 	instances := func() (ids []string) {
-		out, err := s.scaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"v1"}})
+		out, err := s.scaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{
+			AutoScalingGroupNames: []string{"v1"},
+		})
 		s.check(err)
 		for _, i := range out.AutoScalingGroups[0].Instances {
 			ids = append(ids, *i.InstanceId)
@@ -149,7 +156,9 @@ func TestDataPlane_Replace(t *testing.T) {
 	first := instances()
 	s.serve(map[string]int32{arn: 1}, 0)
 	s.eventually("the instance is replaced", func() bool { return !cmp.Equal(instances(), first) })
-	_, err := s.scaling.SuspendProcesses(t.Context(), &autoscaling.SuspendProcessesInput{AutoScalingGroupName: aws.String("v1"), ScalingProcesses: []string{"ReplaceUnhealthy"}})
+	_, err := s.scaling.SuspendProcesses(t.Context(), &autoscaling.SuspendProcessesInput{
+		AutoScalingGroupName: aws.String("v1"), ScalingProcesses: []string{"ReplaceUnhealthy"},
+	})
 	s.check(err)
 	s.sync()
 	last := instances()
@@ -164,7 +173,7 @@ func TestDataPlane_Replace(t *testing.T) {
 }
 
 func TestDataPlane_Killed(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	arn := s.generation("v1", 1, nil)
 	s.serve(map[string]int32{arn: 1}, 0)
 	s.await(arn, types.TargetHealthStateEnumHealthy)
@@ -178,7 +187,7 @@ func TestDataPlane_Killed(t *testing.T) {
 }
 
 func TestDataPlane_LeavesNothing(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	s.serve(map[string]int32{s.generation("good", 2, nil): 1, s.generation("hangs", 1, nil): 1}, 0)
 	s.check(s.Close())
 	time.Sleep(200 * time.Millisecond)

@@ -15,15 +15,14 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// Health checks follow Options.Speed only as far as the machine can: it is not
-// faster when AWS is.
+// Limits of what Options.Speed does to health checks, since the machine does not
+// get faster.
 const (
 	shortestInterval = 20 * time.Millisecond
 	shortestTimeout  = time.Second
 )
 
-// check checks a target's health until its context ends, for the first time
-// at once.
+// check checks a target's health until its context ends, the first time at once.
 func (d *DataPlane) check(ctx context.Context, g *targetGroup, t *target) {
 	for {
 		d.mu.Lock()
@@ -33,7 +32,7 @@ func (d *DataPlane) check(ctx context.Context, g *targetGroup, t *target) {
 		failure := d.probe(ctx, s, t.address)
 		d.mu.Lock()
 		if ctx.Err() == nil {
-			t.judge(s, failure)
+			t.record(s, failure)
 		}
 		d.mu.Unlock()
 		if !pause(ctx, time.Until(next)) {
@@ -42,7 +41,7 @@ func (d *DataPlane) check(ctx context.Context, g *targetGroup, t *target) {
 	}
 }
 
-// probe is one health check; nil is a good one.
+// probe is one health check; nil means success.
 func (d *DataPlane) probe(ctx context.Context, s settings, address string) *health {
 	ctx, cancel := context.WithTimeout(ctx, max(s.timeout, shortestTimeout))
 	defer cancel()
@@ -64,13 +63,14 @@ func (d *DataPlane) probe(ctx context.Context, s settings, address string) *heal
 	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
 	if !matches(s.matcher, resp.StatusCode) {
-		return failure(elbtypes.TargetHealthReasonEnumResponseCodeMismatch, fmt.Sprintf("Health checks failed with these codes: [%d]", resp.StatusCode))
+		return failure(elbtypes.TargetHealthReasonEnumResponseCodeMismatch,
+			fmt.Sprintf("Health checks failed with these codes: [%d]", resp.StatusCode))
 	}
 	return nil
 }
 
-// matches reports whether a status is one that a target group's matcher
-// names: "200", "200,202" or "200-299".
+// matches reports whether a status is in a target group's matcher: "200", "200,202"
+// or "200-299".
 func matches(matcher string, status int) bool {
 	for part := range strings.SplitSeq(matcher, ",") {
 		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
@@ -86,14 +86,13 @@ func matches(matcher string, status int) bool {
 	return false
 }
 
-// answer answers DescribeTargetHealth in place of moto, for which every target
-// is healthy. Other calls, and those about a target group that is not there,
-// are moto's.
+// answer answers DescribeTargetHealth instead of moto, in which every target is
+// healthy. It leaves other calls, and those about an unknown target group, to moto.
 func (d *DataPlane) answer(ctx context.Context, c Call) []byte {
 	if c.Service != "elasticloadbalancing" || c.Action != "DescribeTargetHealth" {
 		return nil
 	}
-	d.catchUp(ctx) // or moto would be asked about a target group that was just made
+	d.catchUp(ctx) // the target group may be new
 	var ids []string
 	for i := 1; c.Form.Has(fmt.Sprintf("Targets.member.%d.Id", i)); i++ {
 		ids = append(ids, c.Form.Get(fmt.Sprintf("Targets.member.%d.Id", i)))

@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// Hidden is a rule for Proxy.Intercept after which a target group, a launch
-// template or an Auto Scaling group is not found by the first describes calls
-// that ask for it by name after it was created, as AWS does not show
-// everywhere at once what it has confirmed. A rule that does more can ask
-// Hidden's, about every call.
+// Hidden is a rule for Proxy.Intercept that emulates the eventual consistency of
+// AWS: the first describe calls by name do not find a new target group, launch
+// template or Auto Scaling group. A rule that does more can call Hidden's for every
+// call.
 //
-// It takes no notice of calls that describe everything, or by id.
+// It ignores calls that describe everything, or by id.
 func Hidden(describes int) func(Call) *Fault {
 	left := map[string]int{} // of kind and name
 	return func(c Call) *Fault {
@@ -42,15 +41,16 @@ func Hidden(describes int) func(Call) *Fault {
 	}
 }
 
-// hiddenKinds are what Hidden can hide: the parameters that name it when it is
-// created and when it is described, and how its service says that it is not
-// there.
+// hiddenKinds are what Hidden can hide: the parameters with the name in the create
+// and the describe call, and the answer if it does not exist.
 var hiddenKinds = []struct {
 	kind, name, names string
 	fault             Fault
 }{
 	{"TargetGroup", "Name", "Names.member.", Fault{Status: http.StatusBadRequest, Code: "TargetGroupNotFound"}},
-	{"LaunchTemplate", "LaunchTemplateName", "LaunchTemplateName.", Fault{Status: http.StatusBadRequest, Code: "InvalidLaunchTemplateName.NotFoundException"}},
+	{"LaunchTemplate", "LaunchTemplateName", "LaunchTemplateName.", Fault{
+		Status: http.StatusBadRequest, Code: "InvalidLaunchTemplateName.NotFoundException",
+	}},
 	{"AutoScalingGroup", "AutoScalingGroupName", "AutoScalingGroupNames.member.", Fault{Status: http.StatusOK, Body: []byte(
 		`<DescribeAutoScalingGroupsResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/">` +
 			`<DescribeAutoScalingGroupsResult><AutoScalingGroups/></DescribeAutoScalingGroupsResult>` +

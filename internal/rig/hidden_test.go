@@ -13,7 +13,7 @@ import (
 )
 
 func TestHidden(t *testing.T) {
-	s := newStage(t, rig.Options{})
+	s := newFixture(t, rig.Options{})
 	s.proxy.Intercept(rig.Hidden(2))
 	code := func(err error) string {
 		var api smithy.APIError

@@ -7,8 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-// Images returns, for each image that the account itself has in the region,
-// its tags and those of its snapshots, by id.
+// Images returns the tags of each image that the account owns in the region, and
+// those of its snapshots, by id.
 func Images(ctx context.Context, a Account, region string) ([]map[string]map[string]string, error) {
 	client := ec2.NewFromConfig(a.Config(region))
 	out, err := client.DescribeImages(ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}})

@@ -12,9 +12,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Landscape is what an account has already when a team begins to use this
-// project: a network, and a load balancer that several services share. The
-// image to bake from, BaseImage, is there in every account and region.
+// Landscape is what exists in an account before a team uses this project: a network,
+// and a load balancer that several services share. The source image, BaseImage,
+// exists in every account and region.
 type Landscape struct {
 	Region          string
 	VPC             string
@@ -22,15 +22,15 @@ type Landscape struct {
 	SecurityGroup   string
 	LoadBalancer    string
 	LoadBalancerDNS string
-	// Listener answers 404 to whatever no rule takes.
+	// Listener answers 404 to requests that match no rule.
 	Listener string
 }
 
-// BaseImage is the image in images.json. One that is registered with moto's
-// own API is not backed by EBS, and Packer refuses those.
+// BaseImage is the image in images.json. Images that are registered by moto's API are
+// not backed by EBS, and Packer refuses those.
 const BaseImage = "ami-0ba5e0000000000ba"
 
-// Prepare makes the landscape in one region of an account.
+// Prepare creates the landscape in one region of an account.
 func Prepare(ctx context.Context, a Account, region string) (Landscape, error) {
 	l := Landscape{Region: region}
 	if err := l.prepare(ctx, a.Config(region)); err != nil {
@@ -46,14 +46,15 @@ func (l *Landscape) prepare(ctx context.Context, cfg aws.Config) error {
 		return err
 	}
 	l.VPC = *vpc.Vpc.VpcId
-	// Large ones: moto never gives the address of an ended server to another.
+	// Large ones: moto never reuses the address of a terminated instance.
 	zones := []string{"a", "b"}
 	for block := 0; len(l.Subnets) < len(zones); block++ {
 		subnet, err := network.CreateSubnet(ctx, &ec2.CreateSubnetInput{
-			VpcId: &l.VPC, AvailabilityZone: aws.String(l.Region + zones[len(l.Subnets)]), CidrBlock: aws.String(fmt.Sprintf("10.0.%d.0/20", 16*block)),
+			VpcId: &l.VPC, AvailabilityZone: aws.String(l.Region + zones[len(l.Subnets)]),
+			CidrBlock: aws.String(fmt.Sprintf("10.0.%d.0/20", 16*block)),
 		})
-		// The SDK asks again if a reply is lost, and is told that its own first
-		// call was in the way. That subnet stays unused.
+		// The SDK retries if a reply is lost, and then conflicts with its own first
+		// call. That subnet stays unused.
 		var conflict smithy.APIError
 		if errors.As(err, &conflict) && conflict.ErrorCode() == "InvalidSubnet.Conflict" && block < 15 {
 			continue

@@ -12,10 +12,9 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
-// Leftovers lists what is in the account beside its landscape and images: Auto
-// Scaling groups, running instances, volumes, launch templates, target groups
-// and listener rules. It asks AWS for everything there is, not for tags, so a
-// thing that lost its tags is found as well.
+// Leftovers lists what is in the account besides its landscape and images: Auto
+// Scaling groups, running instances, volumes, launch templates, target groups and
+// listener rules. It does not filter by tags, so it also finds what has lost them.
 func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 	cfg := a.Config(l.Region)
 	var left []string
@@ -48,10 +47,9 @@ func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 		return nil, err
 	}
 	for _, volume := range volumes.Volumes {
-		// Moto gives an instance a default volume beside the one that its
-		// launch template maps to the same device, forgets it there, and
-		// leaves it attached to the terminated instance, a state that AWS
-		// does not know.
+		// Moto creates a default volume in addition to the one that the launch
+		// template maps to the same device, and leaves it attached to the
+		// terminated instance, a state that does not exist in AWS.
 		if len(volume.Attachments) == 1 && terminated[aws.ToString(volume.Attachments[0].InstanceId)] {
 			continue
 		}
@@ -84,7 +82,7 @@ func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 	return left, nil
 }
 
-// NothingLeft is an error that names whatever Leftovers finds.
+// NothingLeft returns an error that lists what Leftovers finds.
 func NothingLeft(ctx context.Context, a Account, l Landscape) error {
 	left, err := Leftovers(ctx, a, l)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Load sends requests at a fixed rate, whatever becomes of them: a slow answer
-// does not keep the next request back. Its fields are set before Run.
+// Load sends requests at a fixed rate: a slow answer does not delay the next request.
+// Its fields are set before Run.
 type Load struct {
 	// URL is what it asks for, at the host that Host names, if set.
 	URL  string
@@ -23,8 +23,8 @@ type Load struct {
 	// Clients take turns in sending; 0 is 32. There are as many connections,
 	// which are kept, and more, up to maxConnections, while answers are slow.
 	Clients int
-	// Cookies has each client keep the cookies that it is given, and so stick
-	// to a server where the load balancer wants it to.
+	// Cookies lets each client keep its cookies, and so stick to a server if the load
+	// balancer uses stickiness.
 	Cookies bool
 	// Timeout is when a request has failed that is not answered; 0 is 5s.
 	Timeout time.Duration
@@ -33,7 +33,7 @@ type Load struct {
 	report Report
 }
 
-// Report is what became of a load's requests.
+// Report is the result of a load's requests.
 type Report struct {
 	// Sent counts requests, also those that are not answered yet, and Failed
 	// those without an answer and with one of 500 and above.
@@ -45,7 +45,7 @@ type Report struct {
 	ByStatus  map[int]int
 	// FirstFailure and LastFailure are when the requests were sent.
 	FirstFailure, LastFailure time.Time
-	// Errors are what the first failures were.
+	// Errors describes the first failures.
 	Errors []string
 	// MaxLatency is the longest that an answer took.
 	MaxLatency time.Duration

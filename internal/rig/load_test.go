@@ -12,7 +12,7 @@ import (
 )
 
 func TestLoad_CountsFailures(t *testing.T) {
-	s := newStage(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
+	s := newFixture(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{
 		"bad":    {Fails: true},
 		"narrow": {FailsAbove: 4, Latency: 50 * time.Millisecond},
 	})})
@@ -21,13 +21,15 @@ func TestLoad_CountsFailures(t *testing.T) {
 	for _, arn := range []string{good, bad, narrow} {
 		s.await(arn, types.TargetHealthStateEnumHealthy)
 	}
-	if r := s.load(200, 300*time.Millisecond); r.Failed > 0 || r.Sent < 40 || r.ByStatus[http.StatusOK] != r.Sent || len(r.Errors) > 0 || !r.FirstFailure.IsZero() {
+	if r := s.load(200, 300*time.Millisecond); r.Failed > 0 || r.Sent < 40 || r.ByStatus[http.StatusOK] != r.Sent ||
+		len(r.Errors) > 0 || !r.FirstFailure.IsZero() {
 		t.Errorf("a good version: %+v", r)
 	}
 	begin := time.Now()
 	s.serve(map[string]int32{good: 1, bad: 1, narrow: 0}, 0)
 	r := s.load(200, 300*time.Millisecond)
-	if r.Failed == 0 || r.Failed != r.ByVersion["bad"] || r.Failed != r.ByStatus[http.StatusInternalServerError] || r.ByVersion["good"]+r.Failed != r.Sent ||
+	if r.Failed == 0 || r.Failed != r.ByVersion["bad"] || r.Failed != r.ByStatus[http.StatusInternalServerError] ||
+		r.ByVersion["good"]+r.Failed != r.Sent ||
 		len(r.Errors) == 0 || r.FirstFailure.Before(begin) || r.LastFailure.Before(r.FirstFailure) {
 		t.Errorf("a bad version: %+v", r)
 	}
@@ -41,7 +43,7 @@ func TestLoad_CountsFailures(t *testing.T) {
 }
 
 func TestLoad_SlowAnswersDoNotSlowIt(t *testing.T) {
-	s := newStage(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{"hangs": {Hangs: true}})})
+	s := newFixture(t, rig.Options{Behave: behaviours(map[string]rig.Behaviour{"hangs": {Hangs: true}})})
 	arn := s.generation("hangs", 1, nil)
 	s.serve(map[string]int32{arn: 1}, 0)
 	load := &rig.Load{URL: s.URL, Rate: 200, Clients: 4, Timeout: 300 * time.Millisecond, Cookies: true}

@@ -31,8 +31,8 @@ type Moto struct {
 	log   *bytes.Buffer
 }
 
-// serve runs moto until its standard input ends, so that it never outlives
-// the process that started it, however that one ends.
+// serve runs moto until its standard input ends, so that it always ends with the
+// process that started it.
 const serve = `
 import os, sys, threading
 def leash():
@@ -77,7 +77,7 @@ func StartMoto(ctx context.Context) (*Moto, error) {
 		}
 	}
 	_ = m.Close()
-	return nil, fmt.Errorf("start moto: no answer within 30s; it said:\n%s", m.log)
+	return nil, fmt.Errorf("start moto: no answer within 30s; its output:\n%s", m.log)
 }
 
 func freePort() (string, error) {
@@ -97,7 +97,7 @@ func (m *Moto) Close() error {
 	if err := m.leash.Close(); err != nil {
 		return err
 	}
-	_ = m.cmd.Wait() // however it ended, it is gone
+	_ = m.cmd.Wait() // an error is that it was killed
 	return nil
 }
 
@@ -106,17 +106,17 @@ func (m *Moto) Close() error {
 type Account struct {
 	// ID is its twelve digits.
 	ID string
-	// Endpoint is where it is reached.
+	// Endpoint is the URL of its services.
 	Endpoint string
-	// Credentials act inside it.
+	// Credentials are those of the account.
 	Credentials aws.Credentials
 }
 
-// RoleARN is a role that leads into the account from any credentials.
+// RoleARN is a role of the account that any credentials can assume.
 func (a Account) RoleARN() string { return "arn:aws:iam::" + a.ID + ":role/test" }
 
-// Environ returns the environment variables with which the AWS SDKs, and so
-// Terraform and Packer, act inside the account.
+// Environ returns the environment variables that make the AWS SDKs, and so
+// Terraform and Packer, use the account.
 func (a Account) Environ() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + a.Endpoint,
@@ -129,7 +129,7 @@ func (a Account) Environ() []string {
 	}
 }
 
-// Config returns the SDK configuration that acts inside the account.
+// Config returns an SDK configuration for the account.
 func (a Account) Config(region string) aws.Config {
 	return aws.Config{
 		Region:       region,
@@ -138,7 +138,7 @@ func (a Account) Config(region string) aws.Config {
 	}
 }
 
-// Account opens a new, empty account.
+// Account returns a new, empty account.
 func (m *Moto) Account(ctx context.Context) (Account, error) {
 	a := Account{ID: strconv.FormatInt(100_000_000_000+rand.Int64N(900_000_000_000), 10), Endpoint: m.URL}
 	cfg, err := config.LoadDefaultConfig(ctx,

@@ -15,8 +15,8 @@ import (
 	"sync"
 )
 
-// Proxy stands between a program and AWS. It can make single calls fail, answer
-// them in place of AWS, and tell of those that were done.
+// Proxy stands between a program and AWS. It can make single calls fail, answer them
+// instead of AWS, and report those that AWS has processed.
 type Proxy struct {
 	// URL is its address, to be used as the endpoint of every AWS service.
 	URL string
@@ -25,38 +25,38 @@ type Proxy struct {
 	transport *http.Transport
 	server    *http.Server
 
-	mu     sync.Mutex
-	rule   func(Call) *Fault
-	answer func(context.Context, Call) []byte
-	told   func(Call)
+	mu       sync.Mutex
+	rule     func(Call) *Fault
+	answer   func(context.Context, Call) []byte
+	notified func(Call)
 }
 
-// Call is one call of an AWS service, as its caller sent it. A retried call
-// is a Call each time, with the same content.
+// Call is one call of an AWS service, as the client sent it. Each retry is a Call of
+// its own, with the same content.
 type Call struct {
-	// Service and Region are those that the call was signed for: "ec2",
+	// Service and Region are those of the call's signature: "ec2",
 	// "autoscaling", "elasticloadbalancing"; "eu-north-1".
 	Service string
 	Region  string
-	// Action is the operation's name, "CreateTags". Services whose operations
-	// are resources of HTTP have "METHOD /path" instead.
+	// Action is the operation's name, "CreateTags". For REST services it is
+	// "METHOD /path".
 	Action string
 	// Form holds the parameters of a call in AWS's Query protocol, as
 	// "ResourceId.1"; it is empty in other protocols.
 	Form url.Values
 }
 
-// Fault is what happens to a call instead of its reply.
+// Fault is an injected fault: what happens to a call instead of its reply.
 type Fault struct {
 	// Status is the reply's HTTP status; 0 breaks the connection instead.
 	Status int
 	// Code is AWS's error code: "RequestLimitExceeded", "Throttling",
 	// "InternalError".
 	Code string
-	// Body, when set, is the reply as it is, for one that is no error: then
-	// Status is 200, and there is no Code.
+	// Body, when set, is the body of a reply that is not an error: then Status is
+	// 200, and Code is empty.
 	Body []byte
-	// After has the call done before its reply is replaced or lost.
+	// After lets AWS process the call before its reply is replaced or lost.
 	After bool
 }
 
@@ -81,39 +81,38 @@ func NewProxy(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Close ends the proxy and every call that is under way.
+// Close ends the proxy and all calls in progress.
 func (p *Proxy) Close() error {
 	p.transport.CloseIdleConnections()
 	return p.server.Close()
 }
 
-// Intercept has rule decide about every call from now on; nil lets the call
-// pass. The rule is asked about one call at a time, before the call is done,
-// so it may count without a lock. A nil rule lets everything pass.
+// Intercept applies rule to every call from now on; if it returns nil, the call
+// passes. The rule is called for one call at a time, before the call is processed, so
+// it may count without a lock. A nil rule lets all calls pass.
 func (p *Proxy) Intercept(rule func(Call) *Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rule = rule
 }
 
-// Answer has answer stand in for AWS from now on: the call does not reach AWS
-// if it returns the body of a reply, and does if it returns nil. Calls that
-// Intercept's rule breaks are not answered. Unlike the rule, answer may be
-// asked about several calls at a time, and may wait. A nil answer leaves every
-// call to AWS.
+// Answer lets answer reply instead of AWS from now on: the call does not reach AWS if
+// it returns the body of a reply, and does if it returns nil. It is not called for
+// calls with a fault. Unlike Intercept's rule, answer may be called for several calls
+// at a time, and may wait. A nil answer leaves every call to AWS.
 func (p *Proxy) Answer(answer func(context.Context, Call) []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answer = answer
 }
 
-// Notify has told called from now on after each call that AWS has done, before
-// its reply goes back, and also if the reply is lost. It may be called for
-// several calls at a time. A nil told ends it.
-func (p *Proxy) Notify(told func(Call)) {
+// Notify calls notified from now on after each call that AWS has processed, before its
+// reply is returned, and also if the reply is lost. It may be called for several calls
+// at a time. nil ends it.
+func (p *Proxy) Notify(notified func(Call)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.told = told
+	p.notified = notified
 }
 
 func (p *Proxy) answerTo(ctx context.Context, c Call) []byte {
@@ -126,12 +125,12 @@ func (p *Proxy) answerTo(ctx context.Context, c Call) []byte {
 	return answer(ctx, c)
 }
 
-func (p *Proxy) tell(c Call) {
+func (p *Proxy) notify(c Call) {
 	p.mu.Lock()
-	told := p.told
+	notified := p.notified
 	p.mu.Unlock()
-	if told != nil {
-		told(c)
+	if notified != nil {
+		notified(c)
 	}
 }
 
@@ -148,7 +147,7 @@ func (p *Proxy) decide(c Call) *Fault {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		panic(http.ErrAbortHandler) // the caller is gone
+		panic(http.ErrAbortHandler) // the client has disconnected
 	}
 	call := newCall(r, body)
 	fault := p.decide(call)
@@ -163,7 +162,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	resp, err := p.forward(r, body)
-	p.tell(call)
+	p.notify(call)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -208,7 +207,7 @@ func newCall(r *http.Request, body []byte) Call {
 	return c
 }
 
-// faultMessage tells whoever reads a log that AWS is not to blame.
+// faultMessage is the message of injected faults, for readers of logs.
 const faultMessage = "this fault was injected by the test rig"
 
 // reply answers the call with the fault, in the protocol of its service.

@@ -98,8 +98,8 @@ func TestProxy_FaultBeforeOrAfterTheCall(t *testing.T) {
 func TestProxy_AnswersAndTells(t *testing.T) {
 	proxy, cfg := startProxy(t)
 	client := ec2.NewFromConfig(cfg)
-	told := make(chan string, 10)
-	proxy.Notify(func(c rig.Call) { told <- c.Action })
+	notified := make(chan string, 10)
+	proxy.Notify(func(c rig.Call) { notified <- c.Action })
 	proxy.Answer(func(_ context.Context, c rig.Call) []byte {
 		if c.Action != "DescribeVpcs" {
 			return nil
@@ -118,8 +118,8 @@ func TestProxy_AnswersAndTells(t *testing.T) {
 	if _, err := client.CreateKeyPair(t.Context(), &ec2.CreateKeyPairInput{KeyName: aws.String("k")}); err == nil {
 		t.Error("no reply was lost")
 	}
-	if first := <-told; first != "CreateKeyPair" || len(told) > 0 {
-		t.Errorf("told of %s and %d more, want CreateKeyPair alone", first, len(told))
+	if first := <-notified; first != "CreateKeyPair" || len(notified) > 0 {
+		t.Errorf("notified of %s and %d more, want CreateKeyPair alone", first, len(notified))
 	}
 }
 

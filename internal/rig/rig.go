@@ -1,8 +1,7 @@
-// Package rig is what the acceptance tests, the Packer tests and the demo
-// stand on: the tools that `make tools` brought, moto as the AWS to talk to,
-// an account in it per test, faults on the way there, and a data plane, with
-// which an account's servers answer requests. It is not part of any released
-// program.
+// Package rig is the test rig of the acceptance tests, the Packer tests and the
+// demo: the tools that "make tools" installs, moto as an emulated AWS with an
+// account per test, a proxy that injects faults, and a data plane, which lets an
+// account's servers answer requests. It is not part of any released program.
 package rig
 
 import (
@@ -19,7 +18,7 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Tool returns the path of a program that `make tools` brings: "terraform",
+// Tool returns the path of a program that "make tools" installs: "terraform",
 // "packer", "packer-plugin-amazon" or "moto/bin/python".
 func Tool(name string) (string, error) {
 	path := filepath.Join(Root(), ".tools", "bin", name)
@@ -27,7 +26,7 @@ func Tool(name string) (string, error) {
 		path = filepath.Join(Root(), ".tools", name)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s is not there: run \"make tools\" once (%w)", name, err)
+		return "", fmt.Errorf("%s does not exist: run \"make tools\" once (%w)", name, err)
 	}
 	return path, nil
 }

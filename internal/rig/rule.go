@@ -13,8 +13,8 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// rule is one of a listener's: for which requests it stands, and what becomes
-// of them. The default action is a rule for all requests.
+// rule is a rule of a listener: its conditions and its action. The default action is a
+// rule for all requests.
 type rule struct {
 	hosts, paths []string
 	action       action
@@ -23,8 +23,7 @@ type rule struct {
 // action is a forward if it has weights, or else a fixed response.
 type action struct {
 	weights []weight
-	// sticky is how long a client stays with the target group it came to; 0 is
-	// not at all.
+	// sticky is how long a client stays with its target group; 0 means not at all.
 	sticky time.Duration
 
 	status            int
@@ -36,11 +35,11 @@ type weight struct {
 	share int
 }
 
-// newRule reads a rule. One with conditions other than hosts and paths, or with
-// regular expressions for them, is not made, as if no request ever met it.
+// newRule reads a rule. It skips rules with conditions other than hosts and paths, or
+// with regular expressions, as if no request matched them.
 func newRule(r elbtypes.Rule, speed float64) (made rule, ok bool) {
 	for _, condition := range r.Conditions {
-		// AWS fills the older Values as well, moto only one of both.
+		// AWS also sets the older Values, moto only one of them.
 		values := condition.Values
 		switch aws.ToString(condition.Field) {
 		case "host-header":
@@ -62,7 +61,7 @@ func newRule(r elbtypes.Rule, speed float64) (made rule, ok bool) {
 			return rule{}, false
 		}
 	}
-	made.action = action{status: http.StatusNotImplemented, contentType: "text/plain", body: "the test rig does not know this action"}
+	made.action = action{status: http.StatusNotImplemented, contentType: "text/plain", body: "the test rig does not support this action"}
 	for _, a := range r.Actions {
 		switch {
 		case a.Type == elbtypes.ActionTypeEnumForward:
@@ -71,7 +70,8 @@ func newRule(r elbtypes.Rule, speed float64) (made rule, ok bool) {
 			status, err := strconv.Atoi(aws.ToString(a.FixedResponseConfig.StatusCode))
 			if err == nil {
 				made.action = action{
-					status: status, contentType: aws.ToString(a.FixedResponseConfig.ContentType), body: aws.ToString(a.FixedResponseConfig.MessageBody),
+					status: status, contentType: aws.ToString(a.FixedResponseConfig.ContentType),
+					body: aws.ToString(a.FixedResponseConfig.MessageBody),
 				}
 			}
 		}
@@ -99,27 +99,27 @@ func newForward(a elbtypes.Action, speed float64) action {
 	return forward
 }
 
-// takes reports whether the rule stands for the request. Hosts are compared
-// without case and port, paths with case.
-func (r rule) takes(req *http.Request) bool {
+// matches reports whether a request matches the rule. Hosts are compared without case
+// and port, paths with case.
+func (r rule) matches(req *http.Request) bool {
 	host := strings.ToLower(req.Host)
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	one := func(patterns []string, s string) bool {
-		return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return like(p, s) })
+		return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matchesWildcards(p, s) })
 	}
 	return one(r.hosts, host) && one(r.paths, req.URL.Path)
 }
 
-// like reports whether s matches a pattern, in which * stands for any
-// characters, also none, and ? for exactly one.
-func like(pattern, s string) bool {
+// matchesWildcards reports whether s matches a pattern, in which * matches any number
+// of characters, including none, and ? exactly one.
+func matchesWildcards(pattern, s string) bool {
 	for i := range len(pattern) {
 		switch {
 		case pattern[i] == '*':
 			for j := range len(s) - i + 1 {
-				if like(pattern[i+1:], s[i+j:]) {
+				if matchesWildcards(pattern[i+1:], s[i+j:]) {
 					return true
 				}
 			}
@@ -131,7 +131,7 @@ func like(pattern, s string) bool {
 	return len(pattern) == len(s)
 }
 
-// groups are the target groups that the action forwards to, whatever their weight.
+// groups returns the target groups of the action, including those with weight 0.
 func (a action) groups() []string {
 	var groups []string
 	for _, w := range a.weights {
@@ -140,7 +140,7 @@ func (a action) groups() []string {
 	return groups
 }
 
-// pick picks a target group by weight; none when all weights are 0.
+// pick picks a target group by weight; it is empty if all weights are 0.
 func (a action) pick() string {
 	total := 0
 	for _, w := range a.weights {

@@ -10,48 +10,47 @@ import (
 	"time"
 )
 
-// Behaviour is how the servers of a version behave. The zero value is a good
-// server: it answers 200 to everything, with its version and instance id in
-// the headers X-Version and X-Instance, which every answer of a server has.
+// Behaviour is the behaviour of a version's servers. The zero value is a good
+// server: it answers 200 to everything. All answers have the version and the
+// instance id in the headers X-Version and X-Instance.
 type Behaviour struct {
-	// NeverHealthy has the server answer 503 to everything, and HealthyAfter
-	// until that long after its start.
+	// NeverHealthy makes the server answer 503 to everything, HealthyAfter for that
+	// long after its start.
 	NeverHealthy bool
 	HealthyAfter time.Duration
-	// DiesAfter ends it that long after its start: nothing listens any more,
-	// and connections are cut in the middle of whatever they carry.
+	// DiesAfter ends it that long after its start: it stops listening, and cuts all
+	// connections.
 	DiesAfter time.Duration
-	// Fails has it answer 500 to everything but health checks, and FailsAbove
-	// to those requests that come when at least so many are being answered.
+	// Fails makes it answer 500 to everything but health checks, FailsAbove to
+	// requests that arrive while at least so many others are in progress.
 	Fails      bool
 	FailsAbove int
-	// Hangs has it take requests, health checks as well, and never answer.
+	// Hangs makes it accept requests, including health checks, and never answer.
 	Hangs bool
-	// Latency is how long it takes to answer anything but a health check. It is
-	// the machine's time: Options.Speed does not change it.
+	// Latency is how long it takes to answer anything but a health check.
+	// Options.Speed does not change it.
 	Latency time.Duration
 }
 
-// checker is how the load balancer's health checks call themselves, in AWS too.
+// checker is the user agent of the load balancer's health checks, as in AWS.
 const checker = "ELB-HealthChecker/2.0"
 
-// server is what runs on an instance.
+// server is the server on an instance.
 type server struct {
 	id, version string
 	address     string
 	behaviour   Behaviour
 	started     time.Time
-	// working counts the requests that are being answered, without health checks.
+	// working counts the requests in progress, without health checks.
 	working atomic.Int64
 
 	http   *http.Server
-	cancel context.CancelFunc // ends all that it is doing
+	cancel context.CancelFunc // ends requests in progress
 	ended  chan struct{}
 	death  *time.Timer
 
 	// targets is in how many target groups it is registered or draining, and
-	// gone whether its instance was terminated. The data plane's lock is over
-	// both.
+	// gone whether its instance was terminated. The data plane's lock protects both.
 	targets int
 	gone    bool
 }
@@ -61,7 +60,9 @@ func startServer(id, version string, b Behaviour) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the server of %s: %w", id, err)
 	}
-	s := &server{id: id, version: version, address: listener.Addr().String(), behaviour: b, started: time.Now(), ended: make(chan struct{})}
+	s := &server{
+		id: id, version: version, address: listener.Addr().String(), behaviour: b, started: time.Now(), ended: make(chan struct{}),
+	}
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{Handler: s, BaseContext: func(net.Listener) context.Context { return ctx }}
@@ -75,7 +76,7 @@ func startServer(id, version string, b Behaviour) (*server, error) {
 	return s, nil
 }
 
-// close ends the server at once, whatever it is doing.
+// close ends the server at once.
 func (s *server) close() {
 	if s.death != nil {
 		s.death.Stop()
@@ -85,7 +86,7 @@ func (s *server) close() {
 }
 
 func (s *server) die() {
-	_ = s.http.Close() // what it was doing is meant to fail
+	_ = s.http.Close() // requests in progress are meant to fail
 	s.cancel()
 }
 

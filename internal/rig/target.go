@@ -8,14 +8,13 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// targetGroup is a target group with the health of its targets. The data
-// plane's lock is over all of it.
+// targetGroup is a target group with the health of its targets. The data plane's lock
+// protects it.
 type targetGroup struct {
 	settings
-	// used says that the listener forwards to it; only then AWS checks health.
+	// used means that the listener forwards to it; only then AWS checks health.
 	used bool
-	// targets are in the order in which they were registered, those that drain
-	// as well.
+	// targets are in the order of registration, including draining ones.
 	targets []*target
 	turns   int // requests so far, for round robin
 }
@@ -23,18 +22,17 @@ type targetGroup struct {
 // target is a server in a target group.
 type target struct {
 	*server
-	// ctx ends when nothing of it goes on any more: neither health checks nor
-	// requests.
+	// ctx ends with the target's health checks and requests.
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	health
-	checking            context.CancelFunc // ends the health checks; nil when there are none
-	draining            *time.Timer        // ends the deregistration; nil when there is none
+	checking            context.CancelFunc // ends the health checks; nil if there are none
+	draining            *time.Timer        // ends the deregistration; nil if there is none
 	successes, failures int                // in a row
 }
 
-// health is what DescribeTargetHealth says of a target.
+// health is a target's health in DescribeTargetHealth.
 type health struct {
 	State       elbtypes.TargetHealthStateEnum
 	Reason      elbtypes.TargetHealthReasonEnum
@@ -65,29 +63,28 @@ var (
 	}
 )
 
-// candidates are the targets that may get a request: the healthy ones or, if
-// there are none, all that are registered, as AWS fails open.
+// candidates returns the targets that may get a request: the healthy ones or, if
+// there are none, all registered ones, as AWS fails open.
 func (g *targetGroup) candidates() []*target {
-	var registered, well []*target
+	var registered, healthy []*target
 	for _, t := range g.targets {
 		if t.draining != nil {
 			continue
 		}
 		registered = append(registered, t)
 		if t.State == elbtypes.TargetHealthStateEnumHealthy {
-			well = append(well, t)
+			healthy = append(healthy, t)
 		}
 	}
-	if len(well) > 0 {
-		return well
+	if len(healthy) > 0 {
+		return healthy
 	}
 	return registered
 }
 
-// judge takes the result of a health check into account. A target that was
-// registered needs to pass one check, one that became unhealthy as many as
-// the group says.
-func (t *target) judge(s settings, failure *health) {
+// record records the result of a health check. A new target must pass one check to be
+// healthy, an unhealthy one as many as the group's threshold.
+func (t *target) record(s settings, failure *health) {
 	if failure == nil {
 		t.successes, t.failures = t.successes+1, 0
 		if t.State == elbtypes.TargetHealthStateEnumInitial || t.successes >= s.healthy {
@@ -104,8 +101,8 @@ func (t *target) judge(s settings, failure *health) {
 	}
 }
 
-// apply brings the target groups to what a picture says.
-func (d *DataPlane) apply(p picture) error {
+// apply updates the target groups to a snapshot.
+func (d *DataPlane) apply(p snapshot) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, i := range p.instances {
@@ -152,7 +149,7 @@ func (d *DataPlane) apply(p picture) error {
 	return nil
 }
 
-// use begins or ends the health checks of a whole group.
+// use starts or ends the health checks of a whole group.
 func (d *DataPlane) use(g *targetGroup, used bool) {
 	if g.used == used {
 		return
@@ -166,7 +163,7 @@ func (d *DataPlane) use(g *targetGroup, used bool) {
 }
 
 // register registers and deregisters targets.
-func (d *DataPlane) register(g *targetGroup, p picture) {
+func (d *DataPlane) register(g *targetGroup, p snapshot) {
 	is := map[string]bool{}
 	for _, id := range g.registered {
 		if _, runs := p.instances[id]; !runs {
@@ -193,7 +190,7 @@ func (d *DataPlane) register(g *targetGroup, p picture) {
 	}
 }
 
-// admit begins with a target's health from the start.
+// admit restarts a target's health checks.
 func (d *DataPlane) admit(g *targetGroup, t *target) {
 	if t.checking != nil {
 		t.checking()
@@ -210,9 +207,9 @@ func (d *DataPlane) admit(g *targetGroup, t *target) {
 	d.running.Go(func() { d.check(ctx, g, t) })
 }
 
-// drain gives the requests that a target is answering the deregistration
-// delay, and cuts those that need longer. Moto has ended the instance by then;
-// in AWS, Auto Scaling ends it after the delay.
+// drain lets requests in progress end within the deregistration delay, and cuts those
+// that take longer. Moto has terminated the instance by then; in AWS, Auto Scaling
+// terminates it after the delay.
 func (d *DataPlane) drain(g *targetGroup, t *target) {
 	if t.checking != nil {
 		t.checking()
@@ -229,8 +226,8 @@ func (d *DataPlane) drain(g *targetGroup, t *target) {
 	})
 }
 
-// retire ends the server of an instance that is gone, unless a target group
-// still waits for its requests.
+// retire ends the server of a terminated instance, unless a target group still waits
+// for its requests.
 func (d *DataPlane) retire(s *server) {
 	if !s.gone || s.targets > 0 {
 		return
@@ -241,7 +238,7 @@ func (d *DataPlane) retire(s *server) {
 	}
 }
 
-// describe is the health of the targets with these ids, or of all.
+// describe returns the health of the targets with these ids, or of all.
 func (g *targetGroup) describe(ids []string) []described {
 	var all []described
 	if len(ids) == 0 {
@@ -260,7 +257,7 @@ func (g *targetGroup) describe(ids []string) []described {
 	return all
 }
 
-// described is a target as DescribeTargetHealth shows it.
+// described is a target in DescribeTargetHealth.
 type described struct {
 	id, port string
 	health

@@ -20,23 +20,23 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// picture is what moto says of the servers and the load balancer.
-type picture struct {
+// snapshot is the state of the servers and the load balancer in moto.
+type snapshot struct {
 	instances map[string]instance // those that run, in a group
 	groups    map[string]settings // target groups, by ARN
-	rules     []rule              // the first that matches counts; the default action is the last
+	rules     []rule              // the first match counts; the last is the default action
 }
 
-// instance is one that an Auto Scaling group has.
+// instance is an instance of an Auto Scaling group.
 type instance struct {
 	id, version string
-	// replaced says whether the group replaces it when a load balancer finds
-	// it unhealthy, once it has run for grace.
+	// replaced means that the group replaces it when a load balancer finds it
+	// unhealthy, after the grace period.
 	replaced bool
 	grace    time.Duration
 }
 
-// settings are those of a target group.
+// settings are the settings of a target group.
 type settings struct {
 	arn, name          string
 	port               string
@@ -44,11 +44,11 @@ type settings struct {
 	interval, timeout  time.Duration
 	healthy, unhealthy int
 	deregistration     time.Duration
-	sticky             time.Duration // 0 is not at all
+	sticky             time.Duration // 0 means none
 	registered         []string
 }
 
-// observer asks moto for pictures.
+// observer takes snapshots of moto.
 type observer struct {
 	autoscaling *autoscaling.Client
 	ec2         *ec2.Client
@@ -58,9 +58,9 @@ type observer struct {
 	// speed divides all durations.
 	speed float64
 
-	// details are what takes a call per target group. They are asked for again
-	// after each call that may have changed them, and now and then for calls
-	// that did not pass the proxy.
+	// details need calls per target group. They are fetched again after each call
+	// that may have changed them, and regularly because of calls that did not pass
+	// the proxy.
 	details map[string]details
 }
 
@@ -71,7 +71,7 @@ type details struct {
 	changes    int64
 }
 
-const detailsLast = 2 * time.Second
+const detailsMaxAge = 2 * time.Second
 
 func newObserver(a Account, l Landscape, speed float64) *observer {
 	transport := &http.Transport{}
@@ -83,27 +83,27 @@ func newObserver(a Account, l Landscape, speed float64) *observer {
 	}
 }
 
-// look asks for a picture; changes is how many calls may have changed it so
-// far. It asks for instances first and for rules last: a rule never comes into
-// effect before the servers it sends requests to are known.
-func (o *observer) look(ctx context.Context, changes int64) (picture, error) {
-	p := picture{instances: map[string]instance{}, groups: map[string]settings{}}
+// snapshot takes a snapshot; changes is the number of calls so far that may have
+// changed something. It fetches instances first and rules last, so that a rule never
+// comes into effect before its servers are known.
+func (o *observer) snapshot(ctx context.Context, changes int64) (snapshot, error) {
+	p := snapshot{instances: map[string]instance{}, groups: map[string]settings{}}
 	for _, part := range []struct {
-		name string
-		ask  func() error
+		name  string
+		fetch func() error
 	}{
-		{"instances", func() error { return o.lookAtInstances(ctx, p.instances) }},
-		{"target groups", func() error { return o.lookAtTargetGroups(ctx, changes, p.groups) }},
+		{"instances", func() error { return o.instances(ctx, p.instances) }},
+		{"target groups", func() error { return o.targetGroups(ctx, changes, p.groups) }},
 		{"rules", func() (err error) { p.rules, err = o.rules(ctx); return err }},
 	} {
-		if err := part.ask(); err != nil {
-			return picture{}, fmt.Errorf("look at the %s: %w", part.name, err)
+		if err := part.fetch(); err != nil {
+			return snapshot{}, fmt.Errorf("describe the %s: %w", part.name, err)
 		}
 	}
 	return p, nil
 }
 
-func (o *observer) lookAtInstances(ctx context.Context, found map[string]instance) error {
+func (o *observer) instances(ctx context.Context, found map[string]instance) error {
 	members := map[string]instance{}
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(o.autoscaling, &autoscaling.DescribeAutoScalingGroupsInput{})
 	for pages.HasMorePages() {
@@ -162,10 +162,10 @@ func (o *observer) lookAtInstances(ctx context.Context, found map[string]instanc
 	return nil
 }
 
-// versionTag is what an instance's version is known by.
+// versionTag is the tag with an instance's version.
 const versionTag = "version"
 
-func (o *observer) lookAtTargetGroups(ctx context.Context, changes int64, found map[string]settings) error {
+func (o *observer) targetGroups(ctx context.Context, changes int64, found map[string]settings) error {
 	pages := elb.NewDescribeTargetGroupsPaginator(o.elb, &elb.DescribeTargetGroupsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -207,10 +207,10 @@ func (o *observer) lookAtTargetGroups(ctx context.Context, changes int64, found 
 	return nil
 }
 
-// detailsOf takes moto's word for which targets are registered, and for
-// nothing else about them.
+// detailsOf fetches attributes and registered targets. It ignores the health that
+// moto returns.
 func (o *observer) detailsOf(ctx context.Context, arn string, changes int64) (details, error) {
-	if d, ok := o.details[arn]; ok && d.changes == changes && time.Since(d.asked) < detailsLast {
+	if d, ok := o.details[arn]; ok && d.changes == changes && time.Since(d.asked) < detailsMaxAge {
 		return d, nil
 	}
 	d := details{attributes: map[string]string{}, asked: time.Now(), changes: changes}
@@ -232,8 +232,8 @@ func (o *observer) detailsOf(ctx context.Context, arn string, changes int64) (de
 	return d, nil
 }
 
-// rules are the listener's. Moto lists its default action, as it is now, as a
-// rule of its own.
+// rules returns the listener's rules. Moto lists its current default action as a
+// rule.
 func (o *observer) rules(ctx context.Context) ([]rule, error) {
 	var found []elbtypes.Rule
 	pages := elb.NewDescribeRulesPaginator(o.elb, &elb.DescribeRulesInput{ListenerArn: &o.listener})

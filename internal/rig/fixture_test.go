@@ -22,9 +22,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// stage is an account with a data plane, 100 times faster than AWS. Its
+// fixture is an account with a data plane, 100 times faster than AWS. Its
 // clients go through the proxy.
-type stage struct {
+type fixture struct {
 	*testing.T
 	*rig.DataPlane
 	account   rig.Account
@@ -35,10 +35,10 @@ type stage struct {
 	balancing *elb.Client
 }
 
-func newStage(t *testing.T, o rig.Options) *stage {
+func newFixture(t *testing.T, o rig.Options) *fixture {
 	t.Helper()
 	account := rig.NewAccount(t)
-	s := &stage{T: t, account: account}
+	s := &fixture{T: t, account: account}
 	var err error
 	if s.landscape, err = rig.Prepare(t.Context(), account, region); err != nil {
 		t.Fatal(err)
@@ -64,14 +64,14 @@ func newStage(t *testing.T, o rig.Options) *stage {
 	return s
 }
 
-// behaviours has each version behave as the map says.
+// behaviours returns the behaviour of each version in the map.
 func behaviours(b map[string]rig.Behaviour) func(string) rig.Behaviour {
 	return func(version string) rig.Behaviour { return b[version] }
 }
 
 // generation starts servers of a version, and returns the ARN of their target
 // group. All names are the version's.
-func (s *stage) generation(version string, servers int32, attributes map[string]string) string {
+func (s *fixture) generation(version string, servers int32, attributes map[string]string) string {
 	s.Helper()
 	s.template(version)
 	arn := s.targetGroup(version, attributes)
@@ -79,7 +79,7 @@ func (s *stage) generation(version string, servers int32, attributes map[string]
 	return arn
 }
 
-func (s *stage) template(name string) {
+func (s *fixture) template(name string) {
 	s.Helper()
 	_, err := s.compute.CreateLaunchTemplate(s.Context(), &ec2.CreateLaunchTemplateInput{
 		LaunchTemplateName: &name,
@@ -88,7 +88,7 @@ func (s *stage) template(name string) {
 	s.check(err)
 }
 
-func (s *stage) targetGroup(name string, attributes map[string]string) string {
+func (s *fixture) targetGroup(name string, attributes map[string]string) string {
 	s.Helper()
 	made, err := s.balancing.CreateTargetGroup(s.Context(), &elb.CreateTargetGroupInput{
 		Name: &name, Port: aws.Int32(8080), Protocol: types.ProtocolEnumHttp, VpcId: &s.landscape.VPC,
@@ -108,7 +108,7 @@ func (s *stage) targetGroup(name string, attributes map[string]string) string {
 	return *arn
 }
 
-func (s *stage) group(version string, servers int32, arn string) {
+func (s *fixture) group(version string, servers int32, arn string) {
 	s.Helper()
 	_, err := s.scaling.CreateAutoScalingGroup(s.Context(), &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: &version, LaunchTemplate: &asgtypes.LaunchTemplateSpecification{LaunchTemplateName: &version},
@@ -124,7 +124,7 @@ func (s *stage) group(version string, servers int32, arn string) {
 }
 
 // resize sets how many servers a group has.
-func (s *stage) resize(version string, servers int32) {
+func (s *fixture) resize(version string, servers int32) {
 	s.Helper()
 	_, err := s.scaling.UpdateAutoScalingGroup(s.Context(), &autoscaling.UpdateAutoScalingGroupInput{
 		AutoScalingGroupName: &version, DesiredCapacity: &servers,
@@ -146,20 +146,22 @@ func forward(weights map[string]int32, sticky int32) []types.Action {
 }
 
 // serve sends all requests by weight.
-func (s *stage) serve(weights map[string]int32, sticky int32) {
+func (s *fixture) serve(weights map[string]int32, sticky int32) {
 	s.Helper()
-	_, err := s.balancing.ModifyListener(s.Context(), &elb.ModifyListenerInput{ListenerArn: &s.landscape.Listener, DefaultActions: forward(weights, sticky)})
+	_, err := s.balancing.ModifyListener(s.Context(), &elb.ModifyListenerInput{
+		ListenerArn: &s.landscape.Listener, DefaultActions: forward(weights, sticky),
+	})
 	s.check(err)
 	s.sync()
 }
 
-func (s *stage) sync() {
+func (s *fixture) sync() {
 	s.Helper()
 	s.check(s.Sync(s.Context()))
 }
 
 // health describes the targets of a group, through the proxy.
-func (s *stage) health(arn string) []types.TargetHealth {
+func (s *fixture) health(arn string) []types.TargetHealth {
 	s.Helper()
 	out, err := s.balancing.DescribeTargetHealth(s.Context(), &elb.DescribeTargetHealthInput{TargetGroupArn: &arn})
 	s.check(err)
@@ -171,7 +173,7 @@ func (s *stage) health(arn string) []types.TargetHealth {
 }
 
 // await waits until all targets of a group are in a state.
-func (s *stage) await(arn string, state types.TargetHealthStateEnum) {
+func (s *fixture) await(arn string, state types.TargetHealthStateEnum) {
 	s.Helper()
 	s.eventually("targets are "+string(state), func() bool {
 		all := s.health(arn)
@@ -179,7 +181,7 @@ func (s *stage) await(arn string, state types.TargetHealthStateEnum) {
 	})
 }
 
-func (s *stage) eventually(what string, is func() bool) {
+func (s *fixture) eventually(what string, is func() bool) {
 	s.Helper()
 	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -196,7 +198,7 @@ type answer struct {
 }
 
 // get asks the load balancer, with a client of its own or one that keeps cookies.
-func (s *stage) get(client *http.Client, path, host string) answer {
+func (s *fixture) get(client *http.Client, path, host string) answer {
 	s.Helper()
 	req, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.URL+path, nil)
 	s.check(err)
@@ -209,7 +211,7 @@ func (s *stage) get(client *http.Client, path, host string) answer {
 	return answer{resp.StatusCode, resp.Header.Get("X-Version"), resp.Header.Get("X-Instance"), string(body)}
 }
 
-func (s *stage) client() *http.Client {
+func (s *fixture) client() *http.Client {
 	s.Helper()
 	jar, err := cookiejar.New(nil)
 	s.check(err)
@@ -219,14 +221,14 @@ func (s *stage) client() *http.Client {
 }
 
 // load sends requests for a time.
-func (s *stage) load(rate int, last time.Duration) rig.Report {
+func (s *fixture) load(rate int, last time.Duration) rig.Report {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), last)
 	defer cancel()
 	return (&rig.Load{URL: s.URL, Rate: rate}).Run(ctx)
 }
 
-func (s *stage) check(err error) {
+func (s *fixture) check(err error) {
 	s.Helper()
 	if err != nil {
 		s.Fatal(err)

@@ -31,25 +31,25 @@ const (
 	abroad = "eu-west-1"
 )
 
-// stage is what the scenes play on: an AWS account, a build data repository,
-// and a copy of the example with the programs installed for it alone.
-type stage struct {
+// harness is what the scenes use: an AWS account, a build data repository, and a
+// copy of the example with its own installation of the programs.
+type harness struct {
 	folder string
 	moto   *rig.Moto
 	proxy  *rig.Proxy
 	plane  *rig.DataPlane
-	// account is the AWS account, and seen the same through the data plane,
-	// which knows how its servers really are.
+	// account is the AWS account, and seen the same through the data plane, which
+	// knows the real state of its servers.
 	account, seen rig.Account
 	landscape     rig.Landscape
 	store         builddata.Store
 	environ       []string
 
-	// version is the one that the demo is about.
+	// version is the version that the demo builds.
 	version string
 	// bad is the version whose servers fail.
 	bad atomic.Value
-	// webhook takes notifications, which are in notes.
+	// webhook receives notifications, which it adds to notes.
 	webhook *httptest.Server
 	mu      sync.Mutex
 	notes   []string
@@ -58,9 +58,9 @@ type stage struct {
 	start  time.Time
 }
 
-// setUp builds the stage. The stage can be taken down also after an error.
-func setUp(ctx context.Context) (s *stage, err error) {
-	s = &stage{start: time.Now()}
+// setUp sets the harness up. takeDown also works after an error.
+func setUp(ctx context.Context) (s *harness, err error) {
+	s = &harness{start: time.Now()}
 	if s.folder, err = os.MkdirTemp("", "delivery-demo-"); err != nil {
 		return s, err
 	}
@@ -102,10 +102,11 @@ func setUp(ctx context.Context) (s *stage, err error) {
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
 		"GOWORK=off",
-		// The tests reach hosts that no name server knows by the load balancer.
+		// The tests reach hosts without a DNS entry through the load balancer.
 		"HTTP_PROXY="+s.plane.URL, "http_proxy="+s.plane.URL, "NO_PROXY=127.0.0.1,localhost",
 		"STRAWBERRY_SOURCE_AMI="+rig.BaseImage, "STRAWBERRY_REHEARSAL=true",
-		"STRAWBERRY_SUBNETS="+list(s.landscape.Subnets...), "STRAWBERRY_SECURITY_GROUPS="+list(s.landscape.SecurityGroup), "STRAWBERRY_LISTENER="+s.landscape.Listener,
+		"STRAWBERRY_SUBNETS="+list(s.landscape.Subnets...), "STRAWBERRY_SECURITY_GROUPS="+list(s.landscape.SecurityGroup),
+		"STRAWBERRY_LISTENER="+s.landscape.Listener,
 		"STRAWBERRY_ALARMS="+list(alarm), "STRAWBERRY_OBSERVE_FOR=3s", "STRAWBERRY_DRAIN=2s",
 		"STRAWBERRY_WEBHOOK="+s.webhook.URL+"/delivery",
 		"DELIVERY_REPOSITORY=sqlite://"+filepath.ToSlash(repository),
@@ -116,7 +117,7 @@ func setUp(ctx context.Context) (s *stage, err error) {
 		"PACKER_CONFIG_DIR="+s.folder,
 		"CHECKPOINT_DISABLE=1",
 	)
-	fmt.Println("Setting up: the provider, the Packer plugin and the command line, built and installed for the demo alone.")
+	fmt.Println("Setting up: the provider, the Packer plugin and the command line, built and installed for this demo only.")
 	if err := s.install(ctx); err != nil {
 		return s, err
 	}
@@ -124,8 +125,8 @@ func setUp(ctx context.Context) (s *stage, err error) {
 	return s, s.checkOut(ctx)
 }
 
-// note takes a notification.
-func (s *stage) note(_ http.ResponseWriter, r *http.Request) {
+// note records a notification.
+func (s *harness) note(_ http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
 		text = []byte(err.Error())
@@ -135,9 +136,10 @@ func (s *stage) note(_ http.ResponseWriter, r *http.Request) {
 	s.notes = append(s.notes, string(text))
 }
 
-// checkOut makes a repository of the examples, as their own project would have it.
-func (s *stage) checkOut(ctx context.Context) error {
-	if err := os.WriteFile(s.example("go.mod"), []byte("module strawberry\n\ngo "+strings.TrimPrefix(goVersion(), "go")+"\n"), 0o600); err != nil {
+// checkOut creates a git repository of the examples.
+func (s *harness) checkOut(ctx context.Context) error {
+	module := "module strawberry\n\ngo " + strings.TrimPrefix(goVersion(), "go") + "\n"
+	if err := os.WriteFile(s.example("go.mod"), []byte(module), 0o600); err != nil {
 		return err
 	}
 	root := filepath.Join(s.folder, "examples")
@@ -150,7 +152,7 @@ func (s *stage) checkOut(ctx context.Context) error {
 			return err
 		}
 	}
-	// Which providers there are is a part of the revision.
+	// The lock files of the providers are part of the revision.
 	for _, folder := range []string{"environment", "prod"} {
 		if err := s.tool(ctx, s.example(folder), "terraform", "init", "-no-color"); err != nil {
 			return err
@@ -162,8 +164,8 @@ func (s *stage) checkOut(ctx context.Context) error {
 // goVersion is the language version of this Go: "go1.26".
 func goVersion() string { return goversion.Lang(runtime.Version()) }
 
-// install puts provider and plugins where only this demo finds them.
-func (s *stage) install(ctx context.Context) error {
+// install installs provider and plugins for this demo only.
+func (s *harness) install(ctx context.Context) error {
 	if err := os.CopyFS(filepath.Join(s.folder, "examples"), os.DirFS(filepath.Join(rig.Root(), "examples"))); err != nil {
 		return err
 	}
@@ -201,8 +203,8 @@ func (s *stage) install(ctx context.Context) error {
 	return nil
 }
 
-// takeDown ends the emulated AWS and removes every file.
-func (s *stage) takeDown() (err error) {
+// takeDown ends the emulated AWS and removes all files.
+func (s *harness) takeDown() (err error) {
 	if s.store != nil {
 		err = s.store.Close()
 	}
@@ -221,16 +223,16 @@ func (s *stage) takeDown() (err error) {
 	return errors.Join(err, os.RemoveAll(s.folder))
 }
 
-// delivery is the command line's program.
-func (s *stage) delivery() string { return filepath.Join(s.folder, "delivery") }
+// delivery is the path of the command line program.
+func (s *harness) delivery() string { return filepath.Join(s.folder, "delivery") }
 
-// example is a folder of the demo's copy of the examples.
-func (s *stage) example(elements ...string) string {
+// example returns a path in the demo's copy of the example.
+func (s *harness) example(elements ...string) string {
 	return filepath.Join(append([]string{s.folder, "examples", "strawberry"}, elements...)...)
 }
 
-// tool runs a program that "make tools" brought.
-func (s *stage) tool(ctx context.Context, folder, name string, args ...string) error {
+// tool runs a program that "make tools" installed.
+func (s *harness) tool(ctx context.Context, folder, name string, args ...string) error {
 	path, err := rig.Tool(name)
 	if err != nil {
 		return err
@@ -240,18 +242,18 @@ func (s *stage) tool(ctx context.Context, folder, name string, args ...string) e
 }
 
 // output runs a program and returns what it printed.
-func (s *stage) output(ctx context.Context, folder, program string, args ...string) (string, error) {
-	return s.telling(ctx, io.Discard, folder, program, args...)
+func (s *harness) output(ctx context.Context, folder, program string, args ...string) (string, error) {
+	return s.run(ctx, io.Discard, folder, program, args...)
 }
 
-// telling runs a program, and passes on what it tells beside its result. When
-// ctx ends it is interrupted, as by Ctrl-C, and has a while to tidy up.
-func (s *stage) telling(ctx context.Context, tell io.Writer, folder, program string, args ...string) (string, error) {
+// run runs a program, returns its output and copies its errors to a writer. When ctx
+// ends it is interrupted, as by Ctrl-C, and has some time to clean up.
+func (s *harness) run(ctx context.Context, progress io.Writer, folder, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = folder, s.environ
 	var out bytes.Buffer
 	var all transcript
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &all), io.MultiWriter(&all, tell)
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &all), io.MultiWriter(&all, progress)
 	rig.Separate(cmd) // or Ctrl-C would reach it twice
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Minute
@@ -261,7 +263,7 @@ func (s *stage) telling(ctx context.Context, tell io.Writer, folder, program str
 	return out.String(), nil
 }
 
-// transcript is what a program wrote to either output.
+// transcript is what a program wrote to both outputs.
 type transcript struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -275,23 +277,23 @@ func (t *transcript) Write(p []byte) (int, error) {
 
 func (t *transcript) String() string { return t.text.String() }
 
-func (s *stage) title(text string) {
+func (s *harness) title(text string) {
 	s.scenes++
 	fmt.Printf("\n%d. %s\n\n", s.scenes, text)
 }
 
-// command shows a command as a reader would type it.
-func (s *stage) command(text string) { fmt.Printf("   $ %s\n", text) }
+// command prints a command as a user would type it.
+func (s *harness) command(text string) { fmt.Printf("   $ %s\n", text) }
 
-func (s *stage) say(format string, args ...any) { fmt.Printf("   "+format+"\n", args...) }
+func (s *harness) printf(format string, args ...any) { fmt.Printf("   "+format+"\n", args...) }
 
-// quote shows what a program said.
-func (s *stage) quote(text string) {
+// quote prints the output of a program.
+func (s *harness) quote(text string) {
 	for line := range strings.Lines(strings.TrimSpace(text)) {
-		s.say("%s", strings.TrimRight("| "+line, " \n"))
+		s.printf("%s", strings.TrimRight("| "+line, " \n"))
 	}
 }
 
-func (s *stage) epilogue() {
-	fmt.Printf("\nAll of it was so. The demo took %.0f seconds.\n", time.Since(s.start).Seconds())
+func (s *harness) epilogue() {
+	fmt.Printf("\nAll checks passed. The demo took %.0f seconds.\n", time.Since(s.start).Seconds())
 }
