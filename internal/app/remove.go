@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"regexp"
+	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
@@ -16,7 +16,11 @@ import (
 // environmentPrefix begins the names of environments that are unique to a run.
 const environmentPrefix = "run-"
 
-var ownEnvironment = regexp.MustCompile(`^` + environmentPrefix + `[bcdfghjklmnpqrstvwxyz0-9]{8}$`)
+// isRunEnvironment reports whether a run has made up the name of an environment.
+func isRunEnvironment(name string) bool {
+	suffix, ok := strings.CutPrefix(name, environmentPrefix)
+	return ok && cluster.IsSuffix(suffix)
+}
 
 func suffix(random [8]byte) string { return cluster.Suffix(random) }
 
@@ -25,7 +29,7 @@ func suffix(random [8]byte) string { return cluster.Suffix(random) }
 // done only in environments whose name a run has made up for itself, so that
 // nothing of anybody else's can be meant.
 func (p *Pipes) remove(ctx context.Context, store builddata.Store, service, environment string, values pipe.Values, progress func(format string, args ...any)) error {
-	if environment != values[pipe.ValueEnvironment] || !ownEnvironment.MatchString(environment) {
+	if environment != values[pipe.ValueEnvironment] || !isRunEnvironment(environment) {
 		return nil
 	}
 	id := cluster.ID{Service: service, Environment: environment}

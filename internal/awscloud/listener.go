@@ -48,8 +48,8 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 }
 
 // Shift implements cluster.Cloud. Weights are percentages.
-func (c *Cloud) Shift(ctx context.Context, to cluster.Generation, s cluster.Spec, percent int32, from cluster.Generation) error {
-	own, places, err := c.connection(ctx, to, s)
+func (c *Cloud) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec, from cluster.Generation, percent int32) error {
+	own, places, err := c.connection(ctx, g, s)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (c *Cloud) Shift(ctx context.Context, to cluster.Generation, s cluster.Spec
 		}
 		return c.setWeights(ctx, p, wanted, nil)
 	}
-	return fmt.Errorf("%s has no place at listener %s", to.Name, s.Listener.ARN)
+	return fmt.Errorf("%s has no place at listener %s", g.Name, s.Listener.ARN)
 }
 
 // Serve implements cluster.Cloud. Other generations stay connected, without

@@ -6,88 +6,109 @@ import (
 	"strings"
 )
 
-// Cloud is what a cluster needs of the cloud. Every method looks first and
-// acts only on the difference, so each may be called again after an error or
-// an interruption, and nothing that is already gone is an error. No method
-// waits: what takes the cloud longer than its calls is a *NotYetError, and the
-// method is to be called again.
+// Cloud is everything that a rollout needs of the cloud. Other callers ask for
+// the part that they use.
+//
+// Every method first compares what exists with what is asked for and changes
+// only the difference. So each can be called again after an error or an
+// interruption, and something that is already gone is not an error. No method
+// waits: while the cloud needs more time, the error is a *NotYetError, and the
+// caller calls the method again.
 type Cloud interface {
-	// Account names the account that is acted in: where another one is, nothing
-	// that is not there is gone.
+	Inspector
+	Parts
+	Traffic
+	Capacity
+	Alarms
+}
+
+// Inspector describes what exists and changes nothing.
+type Inspector interface {
+	// Account returns the ID of the account that the credentials belong to.
+	// Only in that account does "not found" mean that something is gone.
 	Account(ctx context.Context) (string, error)
-
 	// Check reports everything in s that does not exist or does not fit
-	// together, without changing anything.
+	// together.
 	Check(ctx context.Context, s Spec) error
-
-	// MakeTemplate, MakeTargets and MakeServers make the parts of a
-	// generation. The group starts with as many servers as its bounds force.
-	MakeTemplate(ctx context.Context, g Generation, s Spec) error
-	MakeTargets(ctx context.Context, g Generation, s Spec) error
-	MakeServers(ctx context.Context, g Generation, s Spec, size Size) error
-
-	// Connect gives the generation a place at the listener, which it needs to
-	// be found healthy: without requests while another generation of the
-	// cluster serves there, else with all of them. A rule or default action
-	// that something else made is refused.
-	Connect(ctx context.Context, g Generation, s Spec) error
-	// Shift sends a percentage of the cluster's requests, 1 to 99, to one
-	// generation and the rest to the other, where Connect gave the first one
-	// its place. If the other has no place there, the first gets all.
-	Shift(ctx context.Context, to Generation, s Spec, percent int32, from Generation) error
-	// Serve sends all of the cluster's requests to the generation, and has the
-	// listener select those requests that s says.
-	Serve(ctx context.Context, g Generation, s Spec) error
-	// Disconnect takes the generation from the listener. A rule that is left
-	// without a generation is deleted; a default action answers 503 from then
-	// on. If something else forwards to the generation, nothing is changed.
-	Disconnect(ctx context.Context, g Generation, l Listener) error
-
-	// Health says how the servers of each generation are. The number of calls
-	// it takes does not grow with the number of servers.
-	Health(ctx context.Context, generations ...Generation) ([]Health, error)
-	// Alarms says in which state each alarm is.
-	Alarms(ctx context.Context, names []string) ([]Alarm, error)
-
-	// RemoveServers ends the generation's servers, which finish their
-	// requests, and with all that are gone its group. Servers that are
-	// protected from scale-in or in standby are ended only by force; while
-	// such are left without it, the error is a *ProtectedError.
-	RemoveServers(ctx context.Context, g Generation, force bool) error
-	RemoveTargets(ctx context.Context, g Generation) error
-	RemoveTemplate(ctx context.Context, g Generation) error
-
-	// Resize sets the bounds of the group, and of its present size only what
-	// the bounds force.
-	Resize(ctx context.Context, g Generation, size Size) error
-	// Retag gives everything in the generation, running servers and their
-	// volumes included, exactly the tags of s. Network interfaces of running
-	// servers keep those they were started with.
-	Retag(ctx context.Context, g Generation, s Spec) error
-
-	// Observe reports what there is of a generation, and whether all of its
-	// parts are.
+	// Observe describes a generation, and lists the parts that are missing.
 	Observe(ctx context.Context, g Generation, listenerARN string) (Observed, error)
 	// Generations lists the generations of a cluster.
 	Generations(ctx context.Context, id ID) ([]Generation, error)
 }
 
-// NotYetError says that a call has to be made again after a while: the cloud
-// is still at it, or does not know everywhere what it has confirmed already.
+// Parts creates, tags and removes the parts of generations.
+type Parts interface {
+	MakeTemplate(ctx context.Context, g Generation, s Spec) error
+	MakeTargets(ctx context.Context, g Generation, s Spec) error
+	// MakeServers creates the Auto Scaling group, which starts the least number
+	// of servers that size allows.
+	MakeServers(ctx context.Context, g Generation, s Spec, size Size) error
+
+	// RemoveServers terminates the generation's servers, which finish their
+	// requests first, and deletes the Auto Scaling group. Servers that are
+	// protected from scale-in or in standby are terminated only with force.
+	// Without it, the error is a *ProtectedError while such servers are left.
+	RemoveServers(ctx context.Context, g Generation, force bool) error
+	RemoveTargets(ctx context.Context, g Generation) error
+	RemoveTemplate(ctx context.Context, g Generation) error
+
+	// Retag gives everything in the generation, including running servers and
+	// their volumes, exactly the tags of s. Network interfaces of running
+	// servers keep the tags that they were started with.
+	Retag(ctx context.Context, g Generation, s Spec) error
+}
+
+// Traffic distributes the requests of a listener among generations. All shares
+// are percentages.
+type Traffic interface {
+	// Connect adds the generation to the cluster's listener rule or default
+	// action, because the load balancer checks its health only there. The
+	// generation gets 0 % of the requests while another generation of the
+	// cluster serves, and all of them otherwise. A rule or default action that
+	// does not belong to the cluster is refused.
+	Connect(ctx context.Context, g Generation, s Spec) error
+	// Shift sends percent of the requests, 1 to 99, to g and the rest to from,
+	// where Connect added g. If from is not connected there, g gets all of them.
+	//
+	// For 100 % there is Serve, which does more than move the last requests: it
+	// completes a move to another rule, and changes what the rule selects.
+	Shift(ctx context.Context, g Generation, s Spec, from Generation, percent int32) error
+	// Serve sends all of the cluster's requests to the generation, at the
+	// listener rule or default action of s, and has the rule select the requests
+	// that s names.
+	Serve(ctx context.Context, g Generation, s Spec) error
+	// Disconnect removes the generation from the listener. A rule that is left
+	// without a generation is deleted; a default action then answers 503. If
+	// something else forwards to the generation, nothing is changed.
+	Disconnect(ctx context.Context, g Generation, l Listener) error
+}
+
+// Capacity reports and bounds the number of servers.
+type Capacity interface {
+	// Health returns the health of each generation's servers. The number of
+	// calls to the cloud does not grow with the number of servers.
+	Health(ctx context.Context, generations ...Generation) ([]Health, error)
+	// Resize sets the bounds of the group, and changes its desired capacity only
+	// if it lies outside of them.
+	Resize(ctx context.Context, g Generation, size Size) error
+}
+
+// NotYetError asks the caller to make a call again after a while: the cloud is
+// still working on it, or does not show everywhere what it has confirmed.
 type NotYetError struct {
-	// Saw says what is waited for, in a few words.
+	// Saw describes in a few words what the caller waits for.
 	Saw string
-	// Err is what the cloud said; nil if it said nothing wrong.
+	// Err is the cloud's error, if there was one.
 	Err error
 }
 
 func (e *NotYetError) Error() string { return e.Saw }
 
-// Unwrap returns what the cloud said.
+// Unwrap returns the cloud's error.
 func (e *NotYetError) Unwrap() error { return e.Err }
 
-// ProtectedError says that servers are left which only force ends. Waiting
-// helps once whoever protected them is done.
+// ProtectedError says that only servers are left that force has to terminate.
+// Waiting helps if their protection ends.
 type ProtectedError struct {
 	Generation Generation
 	// Servers are their ids.
@@ -95,82 +116,63 @@ type ProtectedError struct {
 }
 
 func (e *ProtectedError) Error() string {
-	shown := e.Servers[:min(len(e.Servers), maxProblems)]
-	s := fmt.Sprintf("%s has servers that are protected from scale-in or in standby: %s", e.Generation.Name, strings.Join(shown, ", "))
-	if more := len(e.Servers) - len(shown); more > 0 {
-		s += fmt.Sprintf(" and %d more", more)
+	return fmt.Sprintf("%s has servers that are protected from scale-in or in standby: %s", e.Generation.Name, clip(e.Servers, ", ", " and"))
+}
+
+// maxShown bounds how many servers or problems one message lists.
+const maxShown = 5
+
+// clip joins the first few words, and counts the rest.
+func clip(words []string, separator, conjunction string) string {
+	shown := words[:min(len(words), maxShown)]
+	s := strings.Join(shown, separator)
+	if more := len(words) - len(shown); more > 0 {
+		s += fmt.Sprintf("%s %d more", conjunction, more)
 	}
 	return s
 }
 
-// Observed is what there is of a generation. Fields of parts that are missing
-// are zero.
+// Observed describes a generation as it exists. Fields of missing parts are
+// zero.
 type Observed struct {
 	Spec
-	// GroupName, TargetGroupARN and TemplateID name the parts.
+	// GroupName, TargetGroupARN and TemplateID identify the parts.
 	GroupName, TargetGroupARN, TemplateID string
-	// OwnRootVolumeSize says that Servers.RootVolumeSize is not the image's.
+	// OwnRootVolumeSize says that Servers.RootVolumeSize differs from the image's.
 	OwnRootVolumeSize bool
-	// Share is the percentage that the generation gets of the requests at its
-	// place at the listener; 0 without a listener.
+	// Share is the percentage of the requests that the generation gets at its
+	// listener rule or default action; 0 without a listener.
 	Share int32
-	// Missing names the parts that should be there and are not.
+	// Missing names the parts that should exist and do not.
 	Missing []string
 }
 
-// Gone reports whether there is nothing left of the generation.
+// Gone reports whether nothing is left of the generation.
 func (o Observed) Gone() bool {
 	return o.GroupName == "" && o.TargetGroupARN == "" && o.TemplateID == ""
 }
 
-// Health is how the servers of a generation are.
+// Health is the health of a generation's servers.
 type Health struct {
 	// Exists says that there is a group, and that it is not being deleted.
 	Exists bool
 	// Size is the group's bounds.
 	Size Size
-	// Desired is how many servers there should be, Healthy how many are in
-	// service and pass their health check.
+	// Desired is the group's desired capacity. Healthy counts the servers that
+	// are in service and pass their health check.
 	Desired, Healthy int32
-	// Problems says of each other one why it is not healthy, and of the group
-	// why it could not start one.
+	// Problems gives a reason for each server that is not healthy, and for the
+	// group if it could not start one.
 	Problems []string
 }
 
-// maxProblems bounds how many problems one message lists.
-const maxProblems = 5
-
 func (h Health) String() string {
 	if !h.Exists {
-		return "its Auto Scaling group is not there"
+		return "its Auto Scaling group does not exist"
 	}
 	s := fmt.Sprintf("%d of %d servers healthy", h.Healthy, h.Desired)
 	if len(h.Problems) == 0 {
 		return s
 	}
-	shown := h.Problems[:min(len(h.Problems), maxProblems)]
-	s += ": " + strings.Join(shown, "; ")
-	if more := len(h.Problems) - len(shown); more > 0 {
-		s += fmt.Sprintf("; and %d more", more)
-	}
-	return s
+	return s + ": " + clip(h.Problems, "; ", "; and")
 }
-
-// Alarm is the state of an alarm.
-type Alarm struct {
-	Name  string
-	State AlarmState
-	// Reason is the cloud's own words.
-	Reason string
-}
-
-// AlarmState is how an alarm stands.
-type AlarmState string
-
-// The states of an alarm. AlarmMissing: there is no such alarm.
-const (
-	AlarmOK      AlarmState = "OK"
-	AlarmFiring  AlarmState = "ALARM"
-	AlarmNoData  AlarmState = "INSUFFICIENT_DATA"
-	AlarmMissing AlarmState = "missing"
-)

@@ -1,6 +1,6 @@
-// Package cluster is the domain of immutable server clusters: what one is made
-// of, its generations, and how one is made, changed and removed. It knows the
-// cloud only as the interface Cloud.
+// Package cluster defines immutable server clusters: their specification, their
+// generations, and what they need of a cloud. It knows the cloud only as the
+// interface Cloud.
 package cluster
 
 import (
@@ -27,7 +27,7 @@ func ParseID(s string) (ID, error) {
 	service, environment, ok := strings.Cut(s, "/")
 	id := ID{Service: service, Environment: environment}
 	if !ok {
-		return ID{}, fmt.Errorf("%q is no cluster: use service/environment, for example \"strawberry/prod\"", s)
+		return ID{}, fmt.Errorf("%q is not a valid cluster: use service/environment, for example \"strawberry/prod\"", s)
 	}
 	return id, id.Validate()
 }

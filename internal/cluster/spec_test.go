@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -94,5 +95,22 @@ func TestSpec_SameServers(t *testing.T) {
 				t.Errorf("got %t, and %t the other way round, want %t", got, back, tt.same)
 			}
 		})
+	}
+}
+
+func TestIsSuffix(t *testing.T) {
+	for range 100 {
+		var entropy [8]byte
+		for i := range entropy {
+			entropy[i] = byte(rand.IntN(256))
+		}
+		if suffix := cluster.Suffix(entropy); !cluster.IsSuffix(suffix) {
+			t.Errorf("%q is not recognized", suffix)
+		}
+	}
+	for _, s := range []string{"", "bcdfghj", "bcdfghjkl", "bcdfghja", "BCDFGHJK", "bcd-fghj", "bcdfghé"} {
+		if cluster.IsSuffix(s) {
+			t.Errorf("%q is taken for a suffix", s)
+		}
 	}
 }

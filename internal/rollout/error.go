@@ -99,30 +99,6 @@ func sentence(err error) string { return strings.TrimRight(err.Error(), ".") }
 // Unwrap returns the causes.
 func (e *Error) Unwrap() []error { return []error{e.Err, e.UndoErr} }
 
-// AlarmError says that alarms fire, are not there, or have no data where that
-// counts.
-type AlarmError struct{ Alarms []cluster.Alarm }
-
-func (e *AlarmError) Error() string {
-	var all []string
-	for _, a := range e.Alarms {
-		s := fmt.Sprintf("alarm %q ", a.Name)
-		switch a.State {
-		case cluster.AlarmMissing:
-			s += "does not exist"
-		case cluster.AlarmNoData:
-			s += "has no data, which counts as firing here (missing_data)"
-		default:
-			s += "fires"
-		}
-		if a.Reason != "" {
-			s += ": " + strings.TrimRight(a.Reason, ".")
-		}
-		all = append(all, s)
-	}
-	return strings.Join(all, "; ")
-}
-
 // UnhealthyError says that servers that were healthy are no more.
 type UnhealthyError struct {
 	Generation string

@@ -160,8 +160,8 @@ func (o outside) Connect(ctx context.Context, g cluster.Generation, s cluster.Sp
 	return o.change(ctx, "Connect", func() error { return o.w.Connect(ctx, g, s) })
 }
 
-func (o outside) Shift(ctx context.Context, to cluster.Generation, s cluster.Spec, percent int32, from cluster.Generation) error {
-	return o.change(ctx, "Shift", func() error { return o.w.Shift(ctx, to, s, percent, from) })
+func (o outside) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec, from cluster.Generation, percent int32) error {
+	return o.change(ctx, "Shift", func() error { return o.w.Shift(ctx, g, s, from, percent) })
 }
 
 func (o outside) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {

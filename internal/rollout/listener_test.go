@@ -92,7 +92,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	return nil
 }
 
-func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, percent int32, from cluster.Generation) error {
+func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, from cluster.Generation, percent int32) error {
 	before := w.idle()
 	for _, key := range w.keys() {
 		p := w.places[key]

@@ -69,7 +69,7 @@ func (w *walk) do(ctx context.Context, s Step, of Side, waited time.Duration) er
 		if err := w.ready(ctx); err != nil {
 			return err
 		}
-		return cloud.Shift(ctx, g, spec, s.Percent, w.plan.From.generation())
+		return cloud.Shift(ctx, g, spec, w.plan.From.generation(), s.Percent)
 	case Serve:
 		if err := w.ready(ctx); err != nil {
 			return err
@@ -236,21 +236,7 @@ func (m *Manager) checkAlarms(ctx context.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
-	var bad []cluster.Alarm
-	for _, a := range alarms {
-		switch a.State {
-		case cluster.AlarmFiring, cluster.AlarmMissing:
-			bad = append(bad, a)
-		case cluster.AlarmNoData:
-			if s.MissingDataIsBad {
-				bad = append(bad, a)
-			}
-		}
-	}
-	if len(bad) > 0 {
-		return &AlarmError{Alarms: bad}
-	}
-	return nil
+	return cluster.Verdict(alarms, s.MissingDataIsBad)
 }
 
 // release gives a group back the bounds that it should have.

@@ -69,7 +69,7 @@ func (r *Registry) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, 
 				printf(c, "after %s: %s is %s", watched.Round(time.Second), alarm.Name, alarm.State)
 			}
 		}
-		if err := judge(all, c.Args.Text("missing_data") == "alarm"); err != nil {
+		if err := cluster.Verdict(all, c.Args.Text("missing_data") == "alarm"); err != nil {
 			return pipe.Result{}, fmt.Errorf("after %s: %w", watched.Round(time.Second), err)
 		}
 		if watched >= long {
@@ -84,27 +84,6 @@ func (r *Registry) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, 
 		message += fmt.Sprintf(", %d of them without data", silent)
 	}
 	return pipe.Result{Message: message}, nil
-}
-
-// judge says which alarms are not as they should be.
-func judge(all []cluster.Alarm, missingIsAlarm bool) error {
-	var problems []string
-	for _, alarm := range all {
-		switch alarm.State {
-		case cluster.AlarmMissing:
-			problems = append(problems, fmt.Sprintf("there is no alarm %s in this account and region", alarm.Name))
-		case cluster.AlarmFiring:
-			problems = append(problems, fmt.Sprintf("alarm %s fires: %s", alarm.Name, text.Line(alarm.Reason)))
-		case cluster.AlarmNoData:
-			if missingIsAlarm {
-				problems = append(problems, fmt.Sprintf("alarm %s has no data, which counts as firing", alarm.Name))
-			}
-		}
-	}
-	if len(problems) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(problems, "; "))
 }
 
 // without counts the alarms that have no data in the end.

@@ -46,14 +46,14 @@ func TestAlarms(t *testing.T) {
 		{"NotAMultiple", pipe.Args{"for": 15 * time.Second}, quiet, nil, 15 * time.Second, 3, "2 alarms quiet for 15s"},
 		{"Once", pipe.Args{"for": time.Duration(0)}, quiet, nil, 0, 1, "2 alarms quiet for 0s"},
 		{"NoData", pipe.Args{"for": 10 * time.Second}, silent, nil, 10 * time.Second, 2, "2 alarms quiet for 10s, 2 of them without data"},
-		{"NoDataIsAnAlarm", pipe.Args{"missing_data": "alarm"}, silent, nil, 0, 1, "errors has no data, which counts as firing"},
+		{"NoDataIsAnAlarm", pipe.Args{"missing_data": "alarm"}, silent, nil, 0, 1, `alarm "errors" has no data, which counts as firing`},
 		{"Fires", nil, func(name string, after time.Duration) cluster.AlarmState {
 			if name == "latency" && after >= time.Minute {
 				return cluster.AlarmFiring
 			}
 			return cluster.AlarmOK
-		}, nil, time.Minute, 7, "after 1m0s: alarm latency fires: threshold crossed"},
-		{"Missing", nil, func(string, time.Duration) cluster.AlarmState { return cluster.AlarmMissing }, nil, 0, 1, "there is no alarm errors in this account and region; there is no alarm latency"},
+		}, nil, time.Minute, 7, `after 1m0s: alarm "latency" fires: threshold crossed`},
+		{"Missing", nil, func(string, time.Duration) cluster.AlarmState { return cluster.AlarmMissing }, nil, 0, 1, `alarm "errors" does not exist in this account and region; alarm "latency" does not exist`},
 		{"CannotBeRead", nil, quiet, errors.New("AccessDenied"), 0, 1, "nobody knows whether the alarms are quiet: AccessDenied"},
 		{"NoneNamed", pipe.Args{"alarms": []string{}}, quiet, nil, 0, 0, "no alarm is named"},
 	} {
