@@ -35,7 +35,7 @@ finished or taken back from anywhere that reaches the repository and AWS.`,
 	cmd.AddCommand(newRolloutStatus(c))
 	for _, verb := range []struct {
 		name, short, long, example string
-		do                         func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Estate, error)
+		do                         func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Inventory, error)
 	}{
 		{
 			name: "undo", short: "Take an interrupted rollout back, or go back to the version before",
@@ -75,7 +75,7 @@ is taken back from here. Without a rollout there is nothing to do.`,
 }
 
 // change has a Manager do something with a cluster, and prints what there is then.
-func (c *common) change(ctx context.Context, name string, do func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Estate, error)) (err error) {
+func (c *common) change(ctx context.Context, name string, do func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Inventory, error)) (err error) {
 	id, err := cluster.ParseID(name)
 	if err != nil {
 		return &usageError{err}

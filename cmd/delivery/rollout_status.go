@@ -114,6 +114,7 @@ type rolloutStatus struct {
 
 type step struct {
 	Step  string     `json:"step"`
+	Title string     `json:"title"`
 	Phase string     `json:"phase"`
 	Undo  bool       `json:"undo,omitempty"`
 	At    *time.Time `json:"at,omitempty"`
@@ -124,9 +125,8 @@ type step struct {
 const waiting = "waiting"
 
 func (c *common) status(ctx context.Context, store builddata.Store, id cluster.ID, region string) (status, error) {
-	m := c.manager(store, region)
 	s := status{Cluster: id.String(), Region: region}
-	p, err := m.Look(ctx, id)
+	p, err := rollout.ReadStatus(ctx, store, id, region)
 	if err != nil || p.Last == nil {
 		return s, err
 	}
@@ -145,7 +145,7 @@ func (c *common) status(ctx context.Context, store builddata.Store, id cluster.I
 	if !last.EndedAt.IsZero() {
 		r.EndedAt = &last.EndedAt
 	}
-	lease, held, err := m.AtWork(ctx, id)
+	lease, held, err := rollout.ReadLease(ctx, store, c.clock, id, region)
 	if err != nil {
 		return s, err
 	}
@@ -160,7 +160,7 @@ func (c *common) status(ctx context.Context, store builddata.Store, id cluster.I
 		return s, err
 	}
 	for _, state := range steps {
-		one := step{Step: state.Step, Phase: string(state.Phase), Undo: state.Undo, Note: state.Note}
+		one := step{Step: state.Step, Title: state.Title, Phase: string(state.Phase), Undo: state.Undo, Note: state.Note}
 		if one.Phase == "" {
 			one.Phase = waiting
 		} else {
@@ -172,7 +172,7 @@ func (c *common) status(ctx context.Context, store builddata.Store, id cluster.I
 	return s, nil
 }
 
-func describe(s *rollout.Side) *generation {
+func describe(s *rollout.GenerationRecord) *generation {
 	if s == nil {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (s status) write(b *strings.Builder) {
 		if one.Undo {
 			undo = "undo: "
 		}
-		fmt.Fprintf(b, "    %s  %-7s  %s%s\n", at, one.Phase, undo, one.Step)
+		fmt.Fprintf(b, "    %s  %-7s  %s%s\n", at, one.Phase, undo, one.Title)
 		if one.Note != "" {
 			fmt.Fprintf(b, "                       %s\n", one.Note)
 		}

@@ -114,7 +114,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	}
 	settings := rollout.Settings{HealthyWithin: time.Minute, KeepPrevious: true, OnFailure: rollout.Undo, Protected: rollout.Wait}
 	// serving is what the state of Terraform would hold.
-	var serving *rollout.Side
+	var serving *rollout.GenerationRecord
 	apply := func(version string) error {
 		estate, err := m.Apply(t.Context(), spec(version), settings, serving)
 		serving = estate.Serving
@@ -127,7 +127,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 		defer cancel()
 		m := *m
 		m.Progress = func(_ context.Context, format string, args ...any) {
-			if strings.HasPrefix(fmt.Sprintf(format, args...), string(rollout.AwaitHealthy)) {
+			if strings.HasPrefix(fmt.Sprintf(format, args...), rollout.WaitHealthy.Title()) {
 				cancel()
 			}
 		}
@@ -189,7 +189,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	do("resume")
 	look("3 serves, 2 kept, succeeded")
 	serving = nil
-	p, err := m.Look(t.Context(), spec("3").ID)
+	p, err := rollout.ReadStatus(t.Context(), m.Store, spec("3").ID, m.Region)
 	fatal(t, err)
 	serving = p.Serving
 
@@ -205,7 +205,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	applied := make(chan error, 1)
 	go func() { applied <- apply("5") }()
 	for { // until it is under way
-		if p, err := m.Look(t.Context(), spec("5").ID); err == nil && p.Open != nil && p.Serving.Spec.Version == "5" {
+		if p, err := rollout.ReadStatus(t.Context(), m.Store, spec("5").ID, m.Region); err == nil && p.Open != nil && p.Serving.Spec.Version == "5" {
 			break
 		}
 	}
@@ -213,8 +213,8 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	contains(t, out, "in progress since", "at work    the test")
 	do("abort")
 	var failure *rollout.Error
-	if err := <-applied; !errors.As(err, &failure) || failure.Outcome != rollout.Undone || !strings.Contains(err.Error(), "asked for by") {
-		t.Errorf("got %v, want that it was taken back because somebody asked for it", err)
+	if err := <-applied; !errors.As(err, &failure) || failure.Outcome != rollout.RolledBack || !strings.Contains(err.Error(), "abort requested by") {
+		t.Errorf("got %v, want it rolled back because of the abort", err)
 	}
 	look("3 serves, 2 kept, failed")
 

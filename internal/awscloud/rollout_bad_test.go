@@ -87,7 +87,7 @@ func (s *site) attempt(load *rig.Load, version string, settings rollout.Settings
 func (s *site) undone(v *verdict, says ...string) {
 	s.Helper()
 	var failure *rollout.Error
-	if !errors.As(v.err, &failure) || failure.Outcome != rollout.Undone {
+	if !errors.As(v.err, &failure) || failure.Outcome != rollout.RolledBack {
 		s.Fatalf("got %v, want a rollout that was taken back%s", v.err, s.log())
 	}
 	v.outcome = "undone"
@@ -107,7 +107,7 @@ func neverHealthy(t *testing.T) verdict {
 	settings := gradual
 	settings.HealthyWithin = time.Minute
 	v := s.attempt(s.load(), "2", settings)
-	s.undone(&v, "see the servers healthy", "0 of 2 servers healthy", "Health checks failed with these codes: [503]")
+	s.undone(&v, rollout.WaitHealthy.Title(), "0 of 2 servers healthy", "Health checks failed with these codes: [503]")
 	if v.Failed > 0 || v.ByVersion["2"] > 0 {
 		t.Errorf("%d requests failed, and %d went to the version that never was healthy", v.Failed, v.ByVersion["2"])
 	}

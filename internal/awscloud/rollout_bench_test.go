@@ -45,7 +45,7 @@ func benchmarkRollout(b *testing.B, servers int32) {
 		blue.Size = cluster.Size{Min: servers, Max: servers}
 		green.Environment, green.Size = "green", blue.Size
 		green.Listener = &cluster.Listener{ARN: s.landscape.Listener, Rule: &cluster.Rule{Priority: 101, Hosts: []string{"green.example.com"}}}
-		apply := func(spec cluster.Spec, from *rollout.Side) *rollout.Side {
+		apply := func(spec cluster.Spec, from *rollout.GenerationRecord) *rollout.GenerationRecord {
 			e, err := s.manager.Apply(b.Context(), spec, settings, from)
 			if err != nil {
 				b.Fatalf("%v%s", err, s.log())

@@ -127,7 +127,7 @@ func TestAccRollout_Protected(t *testing.T) {
 		if err := s.holds(old, server); err != nil {
 			t.Error(err)
 		}
-		p, err := s.manager.Look(t.Context(), strawberry)
+		p, err := rollout.ReadStatus(t.Context(), s.manager.Store, strawberry, s.manager.Region)
 		if err != nil || len(p.Left) != 1 || p.Left[0].Name != old {
 			t.Fatalf("got %+v left and %v, want %s", p.Left, err, old)
 		}
@@ -141,7 +141,7 @@ func TestAccRollout_Protected(t *testing.T) {
 		}
 		s.apply("4", settings)
 		s.sound("4", 2)
-		if p, err := s.manager.Look(t.Context(), strawberry); err != nil || len(p.Left) > 0 {
+		if p, err := rollout.ReadStatus(t.Context(), s.manager.Store, strawberry, s.manager.Region); err != nil || len(p.Left) > 0 {
 			t.Errorf("got %+v left and %v, want nothing", p.Left, err)
 		}
 		s.destroy()

@@ -73,7 +73,7 @@ var stories = []story{
 			settings.ObserveFor, settings.Alarms = time.Second, []string{"5xx"}
 			_, err := m.Apply(ctx, v.spec(v.next()), settings, v.state)
 			var failure *rollout.Error
-			if errors.As(err, &failure) && failure.Outcome == rollout.Undone {
+			if errors.As(err, &failure) && failure.Outcome == rollout.RolledBack {
 				return nil
 			}
 			return errors.Join(err, errors.New("it was not taken back"))

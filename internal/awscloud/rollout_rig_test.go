@@ -210,9 +210,9 @@ func (s *site) apply(version string, settings rollout.Settings) string {
 }
 
 // known is what Terraform's state holds of the cluster.
-func (s *site) known() *rollout.Side {
+func (s *site) known() *rollout.GenerationRecord {
 	s.Helper()
-	p, err := s.manager.Look(s.Context(), strawberry)
+	p, err := rollout.ReadStatus(s.Context(), s.manager.Store, strawberry, s.manager.Region)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func (s *site) weights(ctx context.Context) (map[string]int32, error) {
 // record knows everything there is, one generation serves with all of the
 // requests, and nothing is pinned, suspended or reset.
 func (s *site) settled(ctx context.Context, serving string, live int32) error {
-	p, err := s.manager.Look(ctx, strawberry)
+	p, err := rollout.ReadStatus(ctx, s.manager.Store, strawberry, s.manager.Region)
 	if err != nil {
 		return err
 	}
@@ -330,7 +330,7 @@ func (s *site) settled(ctx context.Context, serving string, live int32) error {
 			fault("%s: %d processes are suspended", name, len(group.SuspendedProcesses))
 		}
 		if is, want := (cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)}), s.spec("").Size; is != want &&
-			!slices.ContainsFunc(p.Left, func(l rollout.Side) bool { return l.Name == name }) {
+			!slices.ContainsFunc(p.Left, func(l rollout.GenerationRecord) bool { return l.Name == name }) {
 			fault("%s: its bounds are %s, want %s", name, is, want)
 		}
 		if name == there[0] && (inService(*group) != aws.ToInt32(group.DesiredCapacity) || live > 0 && inService(*group) != live) {

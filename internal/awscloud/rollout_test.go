@@ -162,7 +162,7 @@ func (s *site) sound(version string, live int32) {
 // kept checks that a version is ready to serve again.
 func (s *site) kept(version string) {
 	s.Helper()
-	p, err := s.manager.Look(s.Context(), strawberry)
+	p, err := rollout.ReadStatus(s.Context(), s.manager.Store, strawberry, s.manager.Region)
 	if err != nil || p.Kept == nil || p.Kept.Spec.Version != version {
 		s.Errorf("got %+v kept and %v, want version %s", p.Kept, err, version)
 	}
@@ -229,7 +229,7 @@ func (a *scaler) start() (stop func() int) {
 func (a *scaler) scale(ctx context.Context) (changed bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p, err := a.site.manager.Look(ctx, strawberry)
+	p, err := rollout.ReadStatus(ctx, a.site.manager.Store, strawberry, a.site.manager.Region)
 	if err != nil || p.Serving == nil {
 		return false, err
 	}

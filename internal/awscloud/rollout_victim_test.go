@@ -27,7 +27,7 @@ type victim struct {
 	version int
 	serving string
 	// state is what Terraform knows, which an apply that is killed does not change.
-	state *rollout.Side
+	state *rollout.GenerationRecord
 
 	// checked counts the looks at the live capacity.
 	checked atomic.Int64
@@ -201,7 +201,7 @@ func (v *victim) capacity(live int32, service string) error {
 // check compares what there is with what has to be, and takes that into
 // Terraform's state.
 func (v *victim) check(want string, live int32) error {
-	p, err := v.manager.Look(v.Context(), strawberry)
+	p, err := rollout.ReadStatus(v.Context(), v.manager.Store, strawberry, v.manager.Region)
 	if err != nil {
 		return err
 	}
@@ -266,12 +266,12 @@ func (v *victim) clear() error {
 // undo takes an open rollout back, after which before serves, as long as that
 // is possible. A rollout that was killed before it was on record changed nothing.
 func (v *victim) undo(m *rollout.Manager, before string) (string, error) {
-	p, err := m.Look(v.Context(), strawberry)
+	p, err := rollout.ReadStatus(v.Context(), m.Store, strawberry, m.Region)
 	if err != nil || p.Open == nil {
 		return before, err
 	}
 	_, err = m.Undo(v.Context(), strawberry)
-	if err == nil || !strings.Contains(err.Error(), "cannot be taken back") {
+	if err == nil || !strings.Contains(err.Error(), "cannot be rolled back") {
 		return before, err
 	}
 	_, err = m.Resume(v.Context(), strawberry)

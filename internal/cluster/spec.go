@@ -1,6 +1,10 @@
 // Package cluster defines immutable server clusters: their specification, their
 // generations, and what they need of a cloud. It knows the cloud only as the
 // interface Cloud.
+//
+// Specifications are stored as JSON in the plans of rollouts: see package
+// rollout before a tag or a type is changed. Durations are stored in
+// nanoseconds, as the names of their keys say.
 package cluster
 
 import (
@@ -17,7 +21,10 @@ import (
 )
 
 // ID names a cluster: one service in one environment.
-type ID struct{ Service, Environment string }
+type ID struct {
+	Service     string `json:"service"`
+	Environment string `json:"environment"`
+}
 
 // String returns service/environment.
 func (id ID) String() string { return id.Service + "/" + id.Environment }
@@ -40,26 +47,27 @@ func (id ID) Validate() error {
 		return err
 	}
 	if !environmentPattern.MatchString(id.Environment) {
-		return fmt.Errorf("environment %q: use 1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit", id.Environment)
+		return fmt.Errorf("environment %q: use 1 to 64 letters, digits, dots, underscores and hyphens, "+
+			"beginning with a letter or digit", id.Environment)
 	}
 	return nil
 }
 
-// Spec is what a cluster should be.
+// Spec specifies a cluster.
 type Spec struct {
 	ID
 	// Version is the version that the image holds.
-	Version string
-	ImageID string
-	Servers Servers
-	Size    Size
-	// Listener is where the cluster's requests come from, and Target how they
-	// reach the servers. A cluster has both or neither: without, it is a
-	// worker cluster, judged by its instances' health alone.
-	Listener *Listener
-	Target   *Target
+	Version string  `json:"version"`
+	ImageID string  `json:"image_id"`
+	Servers Servers `json:"servers"`
+	Size    Size    `json:"size"`
+	// Listener is where the cluster's requests come from, and Target is how they
+	// reach the servers. A worker cluster has neither, and only the health of its
+	// instances counts. Every other cluster has both.
+	Listener *Listener `json:"listener,omitempty"`
+	Target   *Target   `json:"target,omitempty"`
 	// Tags are all the tags that everything in the cluster carries.
-	Tags tagging.Set
+	Tags tagging.Set `json:"tags,omitempty"`
 }
 
 // ListenerARN is empty for a worker cluster.
@@ -70,9 +78,8 @@ func (s Spec) ListenerARN() string {
 	return s.Listener.ARN
 }
 
-// SameServers reports whether a cluster as s can become one as other by
-// changes that leave its servers as they are: sizes, tags, and for which
-// requests its listener rule stands.
+// SameServers reports whether a change from s to other needs no new servers:
+// only sizes, tags, and the requests that the listener rule selects differ.
 func (s Spec) SameServers(other Spec) bool {
 	return s.ID == other.ID && s.Version == other.Version && s.ImageID == other.ImageID &&
 		s.Servers.same(other.Servers) && s.ListenerARN() == other.ListenerARN() &&
@@ -80,8 +87,7 @@ func (s Spec) SameServers(other Spec) bool {
 		reflect.DeepEqual(s.Target, other.Target)
 }
 
-// same compares what the servers are made of. The order of subnets and
-// security groups means nothing.
+// same ignores the order of subnets and security groups.
 func (s Servers) same(other Servers) bool {
 	for _, all := range []*[]string{&s.SubnetIDs, &s.SecurityGroupIDs, &other.SubnetIDs, &other.SecurityGroupIDs} {
 		*all = slices.Sorted(slices.Values(*all))
@@ -89,92 +95,95 @@ func (s Servers) same(other Servers) bool {
 	return reflect.DeepEqual(s, other)
 }
 
-// Servers is what the servers are made of, beside the image.
+// Servers specifies the servers, except for their image.
 type Servers struct {
-	// Template, when set, is copied and takes the place of the other fields
-	// but SubnetIDs.
-	Template *Template
+	// Template, when set, is copied, and replaces all other fields but SubnetIDs.
+	Template *Template `json:"template,omitempty"`
 
-	InstanceType     string
-	SubnetIDs        []string
-	SecurityGroupIDs []string
+	InstanceType     string   `json:"instance_type,omitempty"`
+	SubnetIDs        []string `json:"subnet_ids,omitempty"`
+	SecurityGroupIDs []string `json:"security_group_ids,omitempty"`
 	// InstanceProfile is the name or the ARN of an IAM instance profile.
-	InstanceProfile string
+	InstanceProfile string `json:"instance_profile,omitempty"`
 	// UserData is plain text, not base64.
-	UserData string
-	// RootVolumeSize is in GiB; 0 leaves it as the image has it.
-	RootVolumeSize int32
-	// OptionalTokens admits version 1 of the instance metadata service.
-	OptionalTokens bool
+	UserData string `json:"user_data,omitempty"`
+	// RootVolumeSize is in GiB; 0 keeps the image's size.
+	RootVolumeSize int32 `json:"root_volume_size,omitempty"`
+	// OptionalTokens also allows version 1 of the instance metadata service.
+	OptionalTokens bool `json:"optional_tokens,omitempty"`
 }
 
-// Template names a version of a launch template that exists already.
+// Template names a version of an existing launch template.
 type Template struct {
-	ID string
+	ID string `json:"id"`
 	// Version is a number, "$Latest" or "$Default".
-	Version string
+	Version string `json:"version"`
 }
 
-// Size bounds how many servers there are. Between the bounds, whoever scales
-// the group decides.
-type Size struct{ Min, Max int32 }
+// Size bounds the number of servers. Autoscaling decides between the bounds.
+type Size struct {
+	Min int32 `json:"min"`
+	Max int32 `json:"max"`
+}
 
 // String returns "2 to 4".
 func (s Size) String() string { return fmt.Sprintf("%d to %d", s.Min, s.Max) }
 
-// Listener is a listener that exists already, and the part of its requests
-// that is meant for the cluster.
+// Listener is an existing listener, and the part of its requests that is meant
+// for the cluster.
 type Listener struct {
-	ARN string
-	// Rule selects requests; without it the cluster takes the listener's
-	// default action.
-	Rule *Rule
+	ARN string `json:"arn"`
+	// Rule selects requests. Without it, the cluster takes the listener's default
+	// action.
+	Rule *Rule `json:"rule,omitempty"`
 }
 
 // Rule selects requests by host and path; those given must all match.
 type Rule struct {
 	// Priority is 1 to 50000 and unique in the listener.
-	Priority int32
-	Hosts    []string
-	Paths    []string
+	Priority int32    `json:"priority"`
+	Hosts    []string `json:"hosts,omitempty"`
+	Paths    []string `json:"paths,omitempty"`
 }
 
 // Target is how requests reach a server.
 type Target struct {
-	Port     int32
-	Protocol string // HTTP or HTTPS
-	Health   HealthCheck
-	// DeregistrationDelay is how long a server that leaves may finish its requests.
-	DeregistrationDelay time.Duration
-	// Stickiness is how long a client stays with its server; 0 is not at all.
-	Stickiness time.Duration
+	Port     int32       `json:"port"`
+	Protocol string      `json:"protocol"` // HTTP or HTTPS
+	Health   HealthCheck `json:"health"`
+	// DeregistrationDelay is the time that a server has to finish its requests
+	// before it is terminated.
+	DeregistrationDelay time.Duration `json:"deregistration_delay_ns"`
+	// Stickiness is how long a client stays with its server; 0 turns it off.
+	Stickiness time.Duration `json:"stickiness_ns"`
 }
 
 // HealthCheck decides whether a server gets requests.
 type HealthCheck struct {
-	Path               string
-	Matcher            string // status codes: "200", "200-299", "200,302"
-	Interval           time.Duration
-	Timeout            time.Duration
-	HealthyThreshold   int32
-	UnhealthyThreshold int32
+	Path               string        `json:"path"`
+	Matcher            string        `json:"matcher"` // status codes: "200", "200-299", "200,302"
+	Interval           time.Duration `json:"interval_ns"`
+	Timeout            time.Duration `json:"timeout_ns"`
+	HealthyThreshold   int32         `json:"healthy_threshold"`
+	UnhealthyThreshold int32         `json:"unhealthy_threshold"`
 	// GracePeriod is how long a new server may be unhealthy before it is replaced.
-	GracePeriod time.Duration
+	GracePeriod time.Duration `json:"grace_period_ns"`
 }
 
-// Validate reports everything that cannot work whatever the cloud holds.
+// Validate reports everything that is wrong whatever exists in the cloud.
 func (s Spec) Validate() error {
-	faults := []error{s.ID.Validate(), Generation{Cluster: s.ID}.Tags(s.Tags).Validate(), s.Size.Validate()}
+	errs := []error{s.ID.Validate(), Generation{Cluster: s.ID}.Tags(s.Tags).Validate(), s.Size.Validate()}
 	if (s.Listener == nil) != (s.Target == nil) {
-		faults = append(faults, errors.New("listener and target belong together: set both, or neither for a worker cluster"))
+		errs = append(errs, errors.New("listener and target belong together: set both, or neither for a worker cluster"))
 	}
 	if s.Listener != nil && s.Listener.Rule != nil {
-		faults = append(faults, s.Listener.Rule.Validate())
+		errs = append(errs, s.Listener.Rule.Validate())
 	}
 	if s.Target != nil && s.Target.Health.Timeout >= s.Target.Health.Interval {
-		faults = append(faults, fmt.Errorf("health check: the timeout (%s) must be shorter than the interval (%s)", s.Target.Health.Timeout, s.Target.Health.Interval))
+		errs = append(errs, fmt.Errorf("health check: the timeout (%s) must be shorter than the interval (%s)",
+			s.Target.Health.Timeout, s.Target.Health.Interval))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // Validate reports bounds that contradict each other.
@@ -185,17 +194,18 @@ func (s Size) Validate() error {
 	return nil
 }
 
-// maxConditionValues is how many hosts and paths together AWS takes in one
-// rule, https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html.
+// maxConditionValues is the number of hosts and paths together that AWS allows
+// in one rule, https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html.
 const maxConditionValues = 5
 
 // Validate reports what a load balancer would refuse.
 func (r Rule) Validate() error {
 	switch n := len(r.Hosts) + len(r.Paths); {
 	case n == 0:
-		return errors.New("the listener rule selects nothing: give hosts, paths or both, or leave the rule out to take the listener's default action")
+		return errors.New("the listener rule selects no requests: give hosts, paths or both, " +
+			"or leave the rule out to take the listener's default action")
 	case n > maxConditionValues:
-		return fmt.Errorf("the listener rule has %d hosts and paths, but a load balancer takes at most %d in one rule", n, maxConditionValues)
+		return fmt.Errorf("the listener rule has %d hosts and paths, but a load balancer allows at most %d in one rule", n, maxConditionValues)
 	}
 	return nil
 }

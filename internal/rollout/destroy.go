@@ -7,48 +7,43 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// Destroy removes everything of a cluster that the repository knows, and the
-// generation that the caller knows. After an error it can be called again.
-func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *Side) error {
-	lease, err := m.hold(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer lease.release(ctx)
-	p, w, err := m.look(ctx, lease, id)
-	if err != nil {
-		return err
-	}
-	if w != nil {
-		if p.Estate, err = w.dissolve(ctx); err != nil {
-			return err
+// Destroy removes every generation of a cluster that the repository knows, and
+// the generation that the caller knows. After an error it can be called again.
+func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *GenerationRecord) error {
+	_, err := m.withLease(ctx, id, func(lease *heldLease, s Status, open *runner) (Inventory, error) {
+		if open != nil {
+			var err error
+			if s.Inventory, err = open.abandon(ctx); err != nil {
+				return s.Inventory, err
+			}
 		}
-	}
-	plan := Plan{From: p.Serving, Kept: p.Kept, Left: p.Left, Settings: Settings{Protected: Force}}
-	if known != nil {
-		if _, err := plan.side(known.Name); err != nil {
-			plan.Left = append(plan.Left, *known)
+		plan := Plan{From: s.Serving, Kept: s.Kept, Left: s.Left, Settings: Settings{Protected: Force}}
+		if known != nil {
+			if _, err := plan.generation(known.Name); err != nil {
+				plan.Left = append(plan.Left, *known)
+			}
 		}
-	}
-	unknown, err := m.unknown(ctx, id, plan.before())
-	switch {
-	case err != nil:
-		return err
-	case unknown != "":
-		return m.foreign(id, unknown)
-	case plan.From == nil && plan.Kept == nil && len(plan.Left) == 0:
-		return nil
-	}
-	_, err = m.begin(ctx, lease, id, plan)
+		unknown, err := m.unknownGeneration(ctx, id, plan.before())
+		switch {
+		case err != nil:
+			return s.Inventory, err
+		case unknown != "":
+			return s.Inventory, otherRepositoryError(id, unknown)
+		case plan.From == nil && plan.Kept == nil && len(plan.Left) == 0:
+			return s.Inventory, nil
+		}
+		return m.start(ctx, lease, id, plan)
+	})
 	return err
 }
 
-// dissolve ends a rollout whose cluster is to go. Everything that it made or
-// meant to remove stays on record as left.
-func (w *walk) dissolve(ctx context.Context) (Estate, error) {
-	e := w.plan.before()
-	if w.plan.To != nil && !w.plan.Reused {
-		e.Left = append(e.Left, *w.plan.To)
+// abandon ends a rollout whose cluster is destroyed. Everything that it created
+// or was to remove stays on record as left.
+func (r *runner) abandon(ctx context.Context) (Inventory, error) {
+	plan := r.journal.plan
+	i := plan.before()
+	if plan.To != nil && !plan.Reused {
+		i.Left = append(i.Left, *plan.To)
 	}
-	return e, w.end(ctx, builddata.Failed, e)
+	return i, r.end(ctx, builddata.Failed, i)
 }

@@ -52,7 +52,7 @@ func again(s *stage, y story) error {
 			}
 		case y.kept && outcome(err) == rollout.Stopped:
 			return undo(s, y)
-		case !y.bad || outcome(err) != rollout.Undone:
+		case !y.bad || outcome(err) != rollout.RolledBack:
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func undo(s *stage, y story) error {
 		return again(s, y)
 	case err == nil:
 		return s.converged(y.was())
-	case !strings.Contains(err.Error(), "cannot be taken back"):
+	case !strings.Contains(err.Error(), "cannot be rolled back"):
 		return err
 	}
 	m, _ = s.process(nil)
@@ -201,7 +201,7 @@ func truthful(s *stage, y story, err error) error {
 		if p.Open != nil {
 			return fmt.Errorf("refused, but rollout %s is open: %w", p.Open.ID, err)
 		}
-	case rollout.Undone:
+	case rollout.RolledBack:
 		if y.dead {
 			break
 		}

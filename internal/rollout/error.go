@@ -9,82 +9,86 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// Error says that a rollout did not come to its end, and where that leaves the
-// cluster.
+// Error says why a rollout failed or stopped, and in which state the cluster is.
 type Error struct {
 	Cluster cluster.ID
-	// ID is the rollout's; empty if it never began.
+	// ID is the rollout's; empty if it did not start.
 	ID string
 	// From and To are versions, empty for none.
 	From, To string
-	// Cleanup says that no more was to be done than to remove what was kept.
+	// Cleanup says that the rollout was only to remove the kept generation.
 	Cleanup bool
-	// Step is what failed, and Err why.
-	Step string
+	// Step is the step that failed, if it was one.
+	Step Step
 	Err  error
-	// Outcome is where that leaves the cluster.
+
 	Outcome Outcome
-	// Serving says what gets the requests now.
+	// Serving says in words what gets the requests now.
 	Serving string
-	// UndoErr says why taking the rollout back stopped, if it did.
-	UndoErr error
+	// RollbackErr says why the rollback stopped, if it did.
+	RollbackErr error
 }
 
-// Outcome is where a failure leaves a cluster.
+// Outcome is the state in which a failure leaves a cluster.
 type Outcome int
 
-// Refused: nothing was begun. Undone: all is as it was before. Stopped: the
-// rollout is in the journal, to be gone on with or taken back. Settled: the
-// new version serves and only the removal of the old one is not complete.
 const (
+	// Refused: the rollout did not start.
 	Refused Outcome = iota
-	Undone
+	// RolledBack: everything is as it was before.
+	RolledBack
+	// Stopped: the rollout can be resumed or rolled back.
 	Stopped
-	Settled
+	// Irreversible: the new version serves, and the removal of the old one is
+	// incomplete.
+	Irreversible
 )
 
 func (e *Error) Error() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s.\n\nWhat happened: ", e.headline())
-	if e.Step != "" {
-		fmt.Fprintf(&s, "the step %q failed: ", e.Step)
+	if e.Step.Kind != "" {
+		fmt.Fprintf(&s, "the step %q failed: ", e.Step.Title())
 	}
-	fmt.Fprintf(&s, "%s.\nState now:     ", sentence(e.Err))
-	undo := fmt.Sprintf("\"delivery rollout undo %s\"", e.Cluster)
-	var lost *builddata.LostError
-	if errors.As(e, &lost) {
-		fmt.Fprintf(&s, "somebody else has taken over since, and nothing more is changed here.\nWhat to do:    see \"delivery rollout status %s\".", e.Cluster)
-		return s.String()
-	}
-	if e.Outcome == Settled && e.To == "" {
-		fmt.Fprintf(&s, "%s; everything that may be left of it is on record.\nWhat to do:    mend the cause and destroy again to go on, or apply to have it whole again.", e.Serving)
-		return s.String()
+	now, do := e.advice()
+	fmt.Fprintf(&s, "%s.\nState now:     %s.\nWhat to do:    %s.", sentence(e.Err), now, do)
+	return s.String()
+}
+
+// advice describes the state of the cluster and what to do.
+func (e *Error) advice() (now, do string) {
+	if errors.As(e, new(*builddata.LostError)) {
+		return "another process has taken over, and this one changes nothing more",
+			fmt.Sprintf("see \"delivery rollout status %s\"", e.Cluster)
 	}
 	switch e.Outcome {
 	case Refused:
-		fmt.Fprintf(&s, "nothing was changed; %s.\nWhat to do:    mend the cause and apply again.", e.Serving)
-	case Undone:
-		fmt.Fprintf(&s, "%s; nothing is left that was made for this rollout.\nWhat to do:    mend the cause and apply again.", e.Serving)
-	case Settled:
-		fmt.Fprintf(&s, "%s; what was to be removed may be there in part, as rollout %s has on record.\nWhat to do:    mend the cause and apply again to go on.", e.Serving, e.ID)
-	case Stopped:
-		fmt.Fprintf(&s, "%s; rollout %s is not at its end, and everything it made is on record", e.Serving, e.ID)
-		if e.UndoErr != nil {
-			fmt.Fprintf(&s, "; taking it back stopped, too: %s", sentence(e.UndoErr))
+		return "nothing was changed; " + e.Serving, "fix the cause and apply again"
+	case RolledBack:
+		return e.Serving + "; nothing is left that was made for this rollout", "fix the cause and apply again"
+	case Irreversible:
+		if e.To == "" {
+			return e.Serving + "; everything that may be left of the cluster is on record",
+				"fix the cause and destroy again to continue, or apply to make the cluster complete again"
 		}
-		fmt.Fprintf(&s, ".\nWhat to do:    apply again to go on, or take it back with %s.", undo)
+		return fmt.Sprintf("%s; parts of what was to be removed may still exist, and rollout %s has them on record", e.Serving, e.ID),
+			"fix the cause and apply again to continue"
 	}
-	return s.String()
+	now = fmt.Sprintf("%s; rollout %s has not finished, and everything that it created is on record", e.Serving, e.ID)
+	if e.RollbackErr != nil {
+		now += "; the rollback stopped, too: " + sentence(e.RollbackErr)
+	}
+	return now, fmt.Sprintf("apply again to continue, or roll back with \"delivery rollout undo %s\"", e.Cluster)
 }
 
 func (e *Error) headline() string {
 	switch {
-	case e.Outcome == Settled && e.To != "" && !e.Cleanup:
+	case e.Outcome == Irreversible && e.To != "" && !e.Cleanup:
 		return fmt.Sprintf("rollout of cluster %s from version %s to %s is not complete", e.Cluster, e.From, e.To)
 	case e.Cleanup:
-		return fmt.Sprintf("the generation that cluster %s kept could not be removed", e.Cluster)
+		return fmt.Sprintf("the kept generation of cluster %s could not be removed", e.Cluster)
 	case e.From == "" && e.To != "":
-		return fmt.Sprintf("cluster %s could not be made with version %s", e.Cluster, e.To)
+		return fmt.Sprintf("cluster %s could not be created with version %s", e.Cluster, e.To)
 	case e.To == "":
 		return fmt.Sprintf("cluster %s could not be removed", e.Cluster)
 	case e.From == e.To:
@@ -97,9 +101,9 @@ func (e *Error) headline() string {
 func sentence(err error) string { return strings.TrimRight(err.Error(), ".") }
 
 // Unwrap returns the causes.
-func (e *Error) Unwrap() []error { return []error{e.Err, e.UndoErr} }
+func (e *Error) Unwrap() []error { return []error{e.Err, e.RollbackErr} }
 
-// UnhealthyError says that servers that were healthy are no more.
+// UnhealthyError says that servers were healthy and no longer are.
 type UnhealthyError struct {
 	Generation string
 	Health     cluster.Health
@@ -109,10 +113,10 @@ func (e *UnhealthyError) Error() string {
 	return fmt.Sprintf("servers of %s do not stay healthy: %s", e.Generation, e.Health)
 }
 
-// AbortError says that somebody asked to take the rollout back.
+// AbortError says that a user or another process requested an abort.
 type AbortError struct{ By string }
 
-func (e *AbortError) Error() string { return "its abortion was asked for by " + e.By }
+func (e *AbortError) Error() string { return "abort requested by " + e.By }
 
-// errLastHealthy: taking the rollout back would leave the requests nothing.
-var errLastHealthy = errors.New("the old servers are not healthy and the new ones are, so the requests stay with those")
+// errLastHealthy: after a rollback, no healthy server would get requests.
+var errLastHealthy = errors.New("the old servers are not healthy and the new ones are, so the new ones keep the requests")

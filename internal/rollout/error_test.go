@@ -19,7 +19,12 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // golden compares a text with testdata/<test>.golden.
 func golden(t *testing.T, got string) {
 	t.Helper()
-	file := filepath.Join("testdata", filepath.Base(t.Name())+".golden")
+	goldenFile(t, filepath.Base(t.Name())+".golden", got)
+}
+
+func goldenFile(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
 	got += "\n"
 	if *update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
@@ -81,29 +86,29 @@ func TestErrors(t *testing.T) {
 		outcome rollout.Outcome
 		serving string
 	}{
-		{"NeverHealthy", one, never("2"), apply(two, quick()), rollout.Undone, "1"},
-		{"CreationNeverHealthy", nil, never("2"), apply(two, quick()), rollout.Undone, ""},
-		{"AlarmFires", one, fires, apply(two, quick(alarms("errors"), steps(10))), rollout.Undone, "1"},
+		{"NeverHealthy", one, never("2"), apply(two, quick()), rollout.RolledBack, "1"},
+		{"CreationNeverHealthy", nil, never("2"), apply(two, quick()), rollout.RolledBack, ""},
+		{"AlarmFires", one, fires, apply(two, quick(alarms("errors"), steps(10))), rollout.RolledBack, "1"},
 		{"AlarmFiresAlready", one, firing(cluster.AlarmFiring, "5 of 5 datapoints were above 1.0."), apply(two, quick(alarms("errors"))), rollout.Refused, "1"},
 		{"AlarmMissing", one, nil, apply(two, quick(alarms("errors"))), rollout.Refused, "1"},
 		{"AlarmWithoutData", one, firing(cluster.AlarmNoData, ""), apply(two, quick(alarms("errors"), func(s *rollout.Settings) { s.MissingDataIsBad = true })), rollout.Refused, "1"},
 		{"ImageMissing", one, nil, apply(missing, quick()), rollout.Refused, "1"},
-		{"DiesAfterTheSwitch", one, dies("2", 1500*time.Millisecond), apply(two, quick()), rollout.Undone, "1"},
+		{"DiesAfterTheSwitch", one, dies("2", 1500*time.Millisecond), apply(two, quick()), rollout.RolledBack, "1"},
 		{"Kept", one, never("2"), apply(two, quick(keepOnFailure)), rollout.Stopped, "1"},
 		{"OnlyTheNewIsHealthy", one, func(s *stage) {
 			s.world.generations[s.known.Name].group = nil
 			fires(s)
 		}, apply(two, quick(alarms("errors"))), rollout.Stopped, "1"},
-		{"Protected", one, protects, apply(two, quick()), rollout.Settled, "2"},
+		{"Protected", one, protects, apply(two, quick()), rollout.Irreversible, "2"},
 		{"ProtectedKept", []cluster.Spec{spec("1"), two}, func(s *stage) {
 			protects(s)
-		}, apply(two, quick()), rollout.Settled, "2"},
-		{"Throttled", one, nil, fails("MakeTargets", failsBefore), rollout.Undone, "1"},
-		{"RemovalFails", one, nil, fails("RemoveTargets", failsBefore), rollout.Settled, "2"},
+		}, apply(two, quick()), rollout.Irreversible, "2"},
+		{"Throttled", one, nil, fails("MakeTargets", failsBefore), rollout.RolledBack, "1"},
+		{"RemovalFails", one, nil, fails("RemoveTargets", failsBefore), rollout.Irreversible, "2"},
 		{"DestructionFails", one, nil, func(s *stage) error {
 			m, _ := s.process(at(1, "RemoveTargets", func() fault { return failsBefore }))
 			return m.Destroy(context.Background(), web, s.refresh())
-		}, rollout.Settled, "1"},
+		}, rollout.Irreversible, "1"},
 		{"Interrupted", one, nil, func(s *stage) error {
 			ctx, cancel := context.WithCancel(context.Background())
 			m, _ := s.process(at(45, "Health", func() fault { cancel(); return none }))
@@ -111,13 +116,13 @@ func TestErrors(t *testing.T) {
 		}, rollout.Stopped, "1"},
 		{"Aborted", one, nil, func(s *stage) error {
 			m, _ := s.process(at(45, "Health", func() fault {
-				_ = s.store.RequestAbort(context.Background(), web.Service, s.look().Open.ID, "ada")
+				_ = s.store.RequestAbort(context.Background(), s.look().Open.ID, "ada")
 				return none
 			}))
 			return s.apply(m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
-		}, rollout.Undone, "1"},
+		}, rollout.RolledBack, "1"},
 		{"SameVersion", one, func(s *stage) { s.world.behaviour["1"] = behaviour{start: time.Hour} },
-			apply(spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" }), quick()), rollout.Undone, "1"},
+			apply(spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" }), quick()), rollout.RolledBack, "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(1)
@@ -169,7 +174,7 @@ func TestRefusals(t *testing.T) {
 	t.Run("UndoTooLate", func(t *testing.T) {
 		s, _ := begun(t, one)
 		m, _ := s.process(at(1, "RemoveTargets", func() fault { return failsBefore }))
-		if err := s.apply(m, two, quick()); outcome(err) != rollout.Settled {
+		if err := s.apply(m, two, quick()); outcome(err) != rollout.Irreversible {
 			t.Fatalf("got %v, want it settled", err)
 		}
 		m, _ = s.process(nil)
@@ -194,9 +199,9 @@ func TestRefusals(t *testing.T) {
 		if !p.dead || s.look().Open == nil {
 			t.Fatal("nothing is open")
 		}
-		// The rollout is gone on with while the abortion waits, and it is
-		// asked for too late.
-		s.store.unheard = true
+		// The rollout is resumed while the abort waits, and so the request
+		// comes too late.
+		s.store.deaf = true
 		_, abortErr = aborter.Abort(t.Context(), web)
 		if abortErr == nil {
 			t.Fatal("got no error")

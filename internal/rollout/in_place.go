@@ -10,28 +10,27 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// inPlace brings sizes, tags and the place at the listener of a generation to
-// what s says, and returns when the servers that a larger size asks for are
-// healthy.
-func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.Spec, settings Settings) error {
-	g := e.Serving.generation()
+// changeInPlace gives the serving generation the sizes, the tags and the
+// listener rule or default action of s. If that needs more servers, it returns
+// once they are healthy.
+func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Inventory, s cluster.Spec, settings Settings) error {
+	g := i.Serving.generation()
 	is, err := m.Cloud.Observe(ctx, g, s.ListenerARN())
 	if err != nil {
 		return fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
 	}
 	once := func(do func(ctx context.Context) error) error {
-		return m.repeat(ctx, lease, propagation, func(ctx context.Context, _ time.Duration) error { return do(ctx) })
+		return m.repeat(ctx, lease, propagationTimeout, func(ctx context.Context, _ time.Duration) error { return do(ctx) })
 	}
 	if s.Listener != nil {
-		if was := cmp.Or(is.Listener, e.Serving.Spec.Listener); e.Kept != nil && !samePlace(*was, *s.Listener) {
-			// Where the cluster got its requests before, they would be left to
-			// the generation that is kept.
-			if err := once(func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, e.Kept.generation(), *was) }); err != nil {
-				return fmt.Errorf("cluster %s gets its requests where it did: %w", s.ID, err)
+		if was := cmp.Or(is.Listener, i.Serving.Spec.Listener); i.Kept != nil && !sameRoute(*was, *s.Listener) {
+			// The kept generation would get the requests of the former rule.
+			if err := once(func(ctx context.Context) error { return m.Cloud.Disconnect(ctx, i.Kept.generation(), *was) }); err != nil {
+				return fmt.Errorf("cluster %s keeps its listener rule or default action: %w", s.ID, err)
 			}
 		}
 		if err := once(func(ctx context.Context) error { return m.Cloud.Serve(ctx, g, s) }); err != nil {
-			return fmt.Errorf("cluster %s keeps its place at the listener, where it may not get all of its requests: %w", s.ID, err)
+			return fmt.Errorf("cluster %s keeps its listener rule or default action, and may not get all of its requests: %w", s.ID, err)
 		}
 	}
 	if is.Size != s.Size {
@@ -43,7 +42,7 @@ func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.
 	if !maps.Equal(is.Tags, g.Tags(s.Tags)) {
 		m.Progress(ctx, "%s: change its tags", g.Name)
 		if err := once(func(ctx context.Context) error { return m.Cloud.Retag(ctx, g, s) }); err != nil {
-			return fmt.Errorf("some of cluster %s may carry its former tags; apply again to go on: %w", s.ID, err)
+			return fmt.Errorf("some parts of cluster %s may have their former tags; apply again to continue: %w", s.ID, err)
 		}
 	}
 	if s.Size.Min <= is.Size.Min {
@@ -57,7 +56,8 @@ func (m *Manager) inPlace(ctx context.Context, lease *held, e Estate, s cluster.
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are go on serving: %w", s.ID, s.Size, err)
+		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are continue to serve: %w",
+			s.ID, s.Size, err)
 	}
 	return nil
 }

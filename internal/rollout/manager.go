@@ -21,295 +21,251 @@ type Store interface {
 	Images(ctx context.Context, q builddata.ImageQuery) ([]builddata.Image, error)
 }
 
-// Manager makes, changes and removes clusters of one region.
+// Manager creates, changes and removes the clusters of one region.
 type Manager struct {
 	Cloud  cluster.Cloud
 	Store  Store
 	Clock  clock.Clock
 	Region string
-	// Holder says who is at work, for whoever meets a lease.
+	// Holder names this process, for people who meet its lease.
 	Holder string
 	// Entropy makes the names of generations unique.
 	Entropy io.Reader
-	// Progress is told what is being done and waited for.
+	// Progress reports what is being done and waited for.
 	Progress func(ctx context.Context, format string, args ...any)
 }
 
-// Picture is what the repository knows of a cluster.
-type Picture struct {
-	// Estate is what there is by the record. During a rollout, its Serving is
-	// the generation that gets the requests.
-	Estate
-	// Open is the rollout that is not at its end, with its entries.
-	Open *builddata.Rollout
-	// Last is the latest rollout, open or not; nil if there never was one.
-	Last *builddata.Rollout
-}
-
-// Look reads what the repository knows of a cluster.
-func (m *Manager) Look(ctx context.Context, id cluster.ID) (Picture, error) {
-	p, _, err := m.look(ctx, nil, id)
-	return p, err
-}
-
-// look reads what the repository knows of a cluster, and picks up the rollout
-// that is open; nil if there is none.
-func (m *Manager) look(ctx context.Context, lease *held, id cluster.ID) (p Picture, w *walk, err error) {
-	all, err := m.Store.Rollouts(ctx, builddata.RolloutQuery{Service: id.Service, Environment: id.Environment, Region: m.Region, Limit: 1})
-	if err != nil || len(all) == 0 {
-		return p, nil, err
+// Status reads what the repository knows of a cluster, for comparison with what
+// exists in the cloud. It refuses a cluster in another account.
+func (m *Manager) Status(ctx context.Context, id cluster.ID) (Status, error) {
+	s, err := ReadStatus(ctx, m.Store, id, m.Region)
+	if err == nil && s.Last != nil {
+		err = m.checkAccount(ctx, id, *s.Last)
 	}
-	p.Last = &all[0]
-	if lease != nil {
-		if err := m.checkAccount(ctx, id, all[0]); err != nil {
-			return p, nil, err
+	return s, err
+}
+
+// openRollout reads what the repository knows of a cluster, and returns a runner
+// for the open rollout; nil if there is none.
+func (m *Manager) openRollout(ctx context.Context, lease *heldLease, id cluster.ID) (Status, *runner, error) {
+	s, j, err := readStatus(ctx, m.Store, id, m.Region)
+	if err != nil || s.Last == nil {
+		return s, nil, err
+	}
+	if err := m.checkAccount(ctx, id, *s.Last); err != nil || j == nil {
+		return s, nil, err
+	}
+	return s, &runner{manager: m, lease: lease, rollout: s.Open.ID, cluster: id, journal: j}, nil
+}
+
+// Apply changes a cluster to what s specifies and returns its inventory: with a
+// rollout if that needs new servers, and in place otherwise. It first finishes
+// an interrupted rollout: forward if that leads to s or cannot be rolled back,
+// and back otherwise. Known is the generation that the caller knows, as it is;
+// nil in a creation. A failure of a rollout is an *Error.
+func (m *Manager) Apply(ctx context.Context, s cluster.Spec, settings Settings, known *GenerationRecord) (Inventory, error) {
+	return m.withLease(ctx, s.ID, func(lease *heldLease, status Status, open *runner) (Inventory, error) {
+		created := false
+		if open != nil {
+			plan := &open.journal.plan
+			plan.Settings.revise(settings)
+			created = plan.From == nil && plan.To != nil
+			var against error
+			if plan.To == nil || !plan.To.Spec.SameServers(s) {
+				against = errors.New("the configuration now asks for something else")
+			}
+			var err error
+			status.Inventory, err = m.finish(ctx, open, against)
+			if errors.Is(err, errLastHealthy) {
+				status.Inventory, err = open.adoptNew(ctx)
+			}
+			if err != nil {
+				return status.Inventory, err
+			}
 		}
-	}
-	if p.Last.Status != builddata.Started {
-		p.Estate, err = decodeResult(*p.Last)
-		return p, nil, err
-	}
-	open, err := m.Store.Rollout(ctx, id.Service, p.Last.ID)
-	if err != nil {
-		return p, nil, err
-	}
-	if w, err = m.walk(lease, id, open); err != nil {
-		return p, nil, err
-	}
-	p.Open, p.Last, p.Estate = &open, &open, w.estate()
-	return p, w, nil
-}
-
-// Inspect is Look for whoever is about to compare it with the cloud: it refuses
-// if the cluster is on record in another account.
-func (m *Manager) Inspect(ctx context.Context, id cluster.ID) (Picture, error) {
-	p, err := m.Look(ctx, id)
-	if err == nil && p.Last != nil {
-		err = m.checkAccount(ctx, id, *p.Last)
-	}
-	return p, err
-}
-
-// Apply brings a cluster to what s says and returns what there is then: by a
-// rollout where that takes other servers, in place where it does not. A
-// rollout that was interrupted is gone on with if it leads there, and settled
-// first if it does not. Known is the generation that the caller knows, as it
-// is; nil in a creation. A failure of a rollout is an *Error.
-func (m *Manager) Apply(ctx context.Context, s cluster.Spec, settings Settings, known *Side) (Estate, error) {
-	lease, err := m.hold(ctx, s.ID)
-	if err != nil {
-		return Estate{}, err
-	}
-	defer lease.release(ctx)
-	created := false
-	p, err := m.settle(ctx, lease, s.ID, func(w *walk) error {
-		w.plan.Settings.revise(settings)
-		created = w.plan.From == nil && w.plan.To != nil
-		if w.plan.To != nil && w.plan.To.Spec.SameServers(s) {
-			return nil
-		}
-		return errors.New("the configuration asks for something else now")
+		return m.change(ctx, lease, s, settings, known, created, status.Inventory)
 	})
-	if errors.Is(err, errLastHealthy) {
-		p, err = m.stay(ctx, lease, s.ID)
-	}
-	if err != nil {
-		return p.Estate, err
-	}
-	if err := m.recognize(ctx, s, known, created, &p.Estate); err != nil {
-		return p.Estate, err
+}
+
+// change changes a cluster without an open rollout. Created says that its
+// creation has just been resumed.
+func (m *Manager) change(
+	ctx context.Context, lease *heldLease, s cluster.Spec, settings Settings, known *GenerationRecord, created bool, i Inventory,
+) (Inventory, error) {
+	if err := m.checkOwnership(ctx, s, known, created, &i); err != nil {
+		return i, err
 	}
 	var is cluster.Observed
-	if p.Serving != nil {
-		is, err = m.Cloud.Observe(ctx, p.Serving.generation(), p.Serving.Spec.ListenerARN())
+	if i.Serving != nil {
+		var err error
+		is, err = m.Cloud.Observe(ctx, i.Serving.generation(), i.Serving.Spec.ListenerARN())
 		if err != nil {
-			return p.Estate, fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
+			return i, fmt.Errorf("cluster %s was not changed: %w", s.ID, err)
 		}
 		if is.Gone() && known == nil {
-			p.Serving = nil // somebody removed it; there is nothing to move from
+			i.Serving = nil // it was removed by hand; there is nothing to move from
 		}
 	}
-	if p.Serving == nil || len(is.Missing) > 0 || !p.Serving.Spec.SameServers(s) {
-		return m.roll(ctx, lease, s, settings, p.Estate, is)
+	if i.Serving == nil || len(is.Missing) > 0 || !i.Serving.Spec.SameServers(s) {
+		return m.rollOut(ctx, lease, s, settings, i, is)
 	}
-	if err := m.inPlace(ctx, lease, p.Estate, s, settings); err != nil {
-		return p.Estate, err
+	if err := m.changeInPlace(ctx, lease, i, s, settings); err != nil {
+		return i, err
 	}
-	p.Serving.Spec = s
-	if p.Kept != nil && !settings.KeepPrevious {
-		return m.begin(ctx, lease, s.ID, Plan{Stays: p.Serving, Kept: p.Kept, Left: p.Left, Settings: settings})
+	i.Serving.Spec = s
+	if i.Kept != nil && !settings.KeepPrevious {
+		return m.start(ctx, lease, s.ID, Plan{Stays: i.Serving, Kept: i.Kept, Left: i.Left, Settings: settings})
 	}
-	return p.Estate, nil
+	return i, nil
 }
 
-// settle brings an interrupted rollout to an end: the one it was meant to have
-// if nothing is against it or there is no way back, else the one where all is
-// as it was before.
-func (m *Manager) settle(ctx context.Context, lease *held, id cluster.ID, against func(w *walk) error) (Picture, error) {
-	p, w, err := m.look(ctx, lease, id)
-	if w == nil {
-		return p, err
+// finish brings an interrupted rollout to an end: back if against gives a reason
+// for that and it is still possible, and otherwise in the direction that it had.
+// A rollback that succeeds is not an error.
+func (m *Manager) finish(ctx context.Context, r *runner, against error) (Inventory, error) {
+	plan := r.journal.plan
+	if plan.destroys() {
+		// The cluster is to exist after all. Everything that may be left of it stays
+		// on record.
+		return plan.before(), r.end(ctx, builddata.Failed, plan.before())
 	}
-	if w.plan.destroys() {
-		// Somebody wants the cluster after all. Everything that may be left of
-		// it stays on record.
-		if err := w.end(ctx, builddata.Failed, w.plan.before()); err != nil {
-			return p, err
-		}
-		return m.Look(ctx, id)
-	}
-	m.Progress(ctx, "rollout %s, from version %q to %q, was interrupted", w.id, version(w.plan.From), version(w.plan.To))
-	if why := against(w); w.undoing || why != nil && !w.settled() {
-		err = w.back(ctx, "", why)
+	m.Progress(ctx, "rollout %s, from version %q to %q, was interrupted", r.rollout, versionOf(plan.From), versionOf(plan.To))
+	var err error
+	if r.journal.rollingBack || against != nil && !r.journal.irreversible() {
+		err = r.rollBack(ctx, Step{}, against)
 		var failure *Error
-		if errors.As(err, &failure) && failure.Outcome == Undone {
+		if errors.As(err, &failure) && failure.Outcome == RolledBack {
 			err = nil
 		}
 	} else {
-		err = w.run(ctx)
+		err = r.run(ctx)
 	}
-	p, lookErr := m.Look(context.WithoutCancel(ctx), id)
-	return p, cmp.Or(err, lookErr)
+	return m.inventoryAfter(ctx, r.cluster, err)
 }
 
-// whole reports whether a generation has all of its parts, and requests a way
-// to it.
-func whole(is cluster.Observed, s cluster.Spec) bool {
+// inventoryAfter reads the inventory after a rollout, also after an interruption,
+// and passes its error on.
+func (m *Manager) inventoryAfter(ctx context.Context, id cluster.ID, rolloutErr error) (Inventory, error) {
+	s, err := ReadStatus(context.WithoutCancel(ctx), m.Store, id, m.Region)
+	return s.Inventory, cmp.Or(rolloutErr, err)
+}
+
+// complete reports whether a generation has all of its parts, and is connected
+// to its listener.
+func complete(is cluster.Observed, s cluster.Spec) bool {
 	return len(is.Missing) == 0 && (s.Listener == nil || is.Listener != nil)
 }
 
-// stay ends a rollout that cannot be taken back because only its new servers
-// are healthy: those serve from now on, and the old ones are left.
-func (m *Manager) stay(ctx context.Context, lease *held, id cluster.ID) (Picture, error) {
-	p, w, err := m.look(ctx, lease, id)
-	if w == nil {
-		return p, err
-	}
-	e := Estate{Serving: w.plan.To, Kept: w.plan.Kept, Left: append(w.plan.Left, *w.plan.From)}
-	if w.plan.Reused {
-		e.Kept = nil
-	}
-	steps := []Step{{Do: Release, Of: w.plan.To.Name}}
-	if w.plan.moves() {
-		steps = append(steps, Step{Do: Disconnect, Of: w.plan.From.Name})
-	}
-	if err = w.turn(ctx, errLastHealthy.Error()); err == nil {
-		_, err = w.take(ctx, steps)
-	}
-	if err == nil {
-		err = w.end(ctx, builddata.Failed, e)
-	}
-	return Picture{Estate: e}, err
-}
-
-// asIs is a generation with the place and the bounds that it has: they may have
-// been changed in place since it was recorded.
-func asIs(side Side, is cluster.Observed) Side {
+// asObserved is a generation with the listener and the bounds that it has now:
+// they may have been changed in place since it was recorded.
+func asObserved(g GenerationRecord, is cluster.Observed) GenerationRecord {
 	if is.GroupName != "" {
-		side.Spec.Size = is.Size
+		g.Spec.Size = is.Size
 	}
-	if side.Spec.Listener != nil {
-		side.Spec.Listener = cmp.Or(is.Listener, side.Spec.Listener)
+	if g.Spec.Listener != nil {
+		g.Spec.Listener = cmp.Or(is.Listener, g.Spec.Listener)
 	}
-	return side
+	return g
 }
 
-// roll plans a rollout to s, from what serves as it is, and walks it.
-func (m *Manager) roll(ctx context.Context, lease *held, s cluster.Spec, settings Settings, e Estate, is cluster.Observed) (Estate, error) {
-	plan := Plan{Kept: e.Kept, Left: e.Left, Settings: settings}
-	if e.Serving != nil {
-		from := asIs(*e.Serving, is)
-		plan.From, plan.FromLives = &from, whole(is, from.Spec)
+// rollOut plans a rollout from the serving generation to s, and runs it.
+func (m *Manager) rollOut(
+	ctx context.Context, lease *heldLease, s cluster.Spec, settings Settings, i Inventory, is cluster.Observed,
+) (Inventory, error) {
+	plan := Plan{Kept: i.Kept, Left: i.Left, Settings: settings}
+	if i.Serving != nil {
+		from := asObserved(*i.Serving, is)
+		plan.From, plan.FromComplete = &from, complete(is, from.Spec)
 	}
 	refused := func(err error) error {
-		failure := &Error{Cluster: s.ID, From: version(plan.From), To: s.Version, Err: err, Serving: "there is no cluster"}
+		failure := &Error{Cluster: s.ID, From: versionOf(plan.From), To: s.Version, Err: err, Serving: "there is no cluster"}
 		if plan.From != nil {
-			failure.Serving = m.serving(ctx, *plan.From, plan.FromLives)
+			failure.Serving = m.describeServing(ctx, *plan.From, plan.FromComplete)
 		}
 		return failure
 	}
 	if err := m.Cloud.Check(ctx, s); err != nil {
-		return e, refused(err)
+		return i, refused(err)
 	}
-	if plan.FromLives { // else alarms say no more than that nothing serves
+	if plan.FromComplete { // otherwise alarms only say that nothing serves
 		if err := m.checkAlarms(ctx, settings); err != nil {
-			return e, refused(err)
+			return i, refused(err)
 		}
 	}
-	to, reused, err := m.target(ctx, s, e.Kept)
+	to, reused, err := m.chooseTarget(ctx, s, i.Kept)
 	if err != nil {
-		return e, refused(err)
+		return i, refused(err)
 	}
 	plan.To, plan.Reused = &to, reused
-	return m.begin(ctx, lease, s.ID, plan)
+	return m.start(ctx, lease, s.ID, plan)
 }
 
-// target is the generation to move to: the one that was kept, if it is what is
-// wanted and all of it is there, or a new one.
-func (m *Manager) target(ctx context.Context, s cluster.Spec, kept *Side) (to Side, reused bool, err error) {
+// chooseTarget returns the generation to move to: the kept one if it matches s
+// and is complete, or a new one.
+func (m *Manager) chooseTarget(ctx context.Context, s cluster.Spec, kept *GenerationRecord) (to GenerationRecord, reused bool, err error) {
 	if kept != nil && kept.Spec.SameServers(s) {
 		is, err := m.Cloud.Observe(ctx, kept.generation(), kept.Spec.ListenerARN())
 		if err != nil {
-			return Side{}, false, err
+			return GenerationRecord{}, false, err
 		}
 		if len(is.Missing) == 0 {
-			return Side{Name: kept.Name, Spec: s}, true, nil
+			return GenerationRecord{Name: kept.Name, Spec: s}, true, nil
 		}
 	}
-	entropy, err := m.suffix()
-	return Side{Name: cluster.NewGeneration(s.ID, entropy).Name, Spec: s}, false, err
+	entropy, err := m.entropy()
+	return GenerationRecord{Name: cluster.NewGeneration(s.ID, entropy).Name, Spec: s}, false, err
 }
 
-// suffix draws what makes a name unique.
-func (m *Manager) suffix() (entropy [8]byte, err error) {
-	if _, err = io.ReadFull(m.Entropy, entropy[:]); err != nil {
-		err = fmt.Errorf("find a unique name: %w", err)
+// entropy returns random bytes for the suffix of a name.
+func (m *Manager) entropy() (random [8]byte, err error) {
+	if _, err = io.ReadFull(m.Entropy, random[:]); err != nil {
+		err = fmt.Errorf("choose a unique name: %w", err)
 	}
-	return entropy, err
+	return random, err
 }
 
-// begin stores a plan and walks it.
-func (m *Manager) begin(ctx context.Context, lease *held, id cluster.ID, plan Plan) (Estate, error) {
+// start stores a plan and runs it.
+func (m *Manager) start(ctx context.Context, lease *heldLease, id cluster.ID, plan Plan) (Inventory, error) {
 	var err error
 	if plan.Account, err = m.Cloud.Account(ctx); err != nil {
 		return plan.before(), fmt.Errorf("cluster %s was not changed: %w", id, err)
 	}
-	plan.Steps = plan.forward()
-	encoded, err := encode(plan)
+	plan.Steps = plan.forwardSteps()
+	encoded, err := encodePlan(plan)
 	if err != nil {
 		return plan.before(), err
 	}
-	suffix, err := m.suffix()
+	entropy, err := m.entropy()
 	if err != nil {
 		return plan.before(), err
 	}
-	r := builddata.Rollout{
-		ID: m.Clock.Now().UTC().Format("20060102-150405-") + cluster.Suffix(suffix), Service: id.Service, Environment: id.Environment, Region: m.Region,
-		FromVersion: version(cmp.Or(plan.From, plan.Stays)), ToVersion: version(cmp.Or(plan.To, plan.Stays)), Plan: encoded,
+	rollout := builddata.Rollout{
+		ID:      m.Clock.Now().UTC().Format("20060102-150405-") + cluster.Suffix(entropy),
+		Service: id.Service, Environment: id.Environment, Region: m.Region,
+		FromVersion: plan.fromVersion(), ToVersion: plan.toVersion(), Plan: encoded,
 	}
-	if err := m.Store.Begin(ctx, lease.lease, r); err != nil {
-		return plan.before(), fmt.Errorf("cluster %s was not changed: the rollout could not be recorded: %w", id, err)
+	if err := m.Store.Begin(ctx, lease.lease, rollout); err != nil {
+		return plan.before(), fmt.Errorf("cluster %s was not changed: record the rollout: %w", id, err)
 	}
-	m.tell(ctx, r.ID, id, plan, builddata.Started)
-	w, err := m.walk(lease, id, r)
+	m.recordEvent(ctx, rollout.ID, id, plan, builddata.Started)
+	// The plan runs as it was stored, so that resuming it is no special case.
+	j, err := readJournal(rollout)
 	if err != nil {
 		return plan.before(), err
 	}
-	runErr := w.run(ctx)
-	p, err := m.Look(context.WithoutCancel(ctx), id)
-	return p.Estate, cmp.Or(runErr, err)
+	r := &runner{manager: m, lease: lease, rollout: rollout.ID, cluster: id, journal: j}
+	return m.inventoryAfter(ctx, id, r.run(ctx))
 }
 
-// tell adds a rollout to the history of the version that it brings. A version
-// that the repository does not know has none, and a history that cannot be
-// written does not stop a rollout.
-func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan Plan, status builddata.Status) {
+// recordEvent adds a rollout to the history of the version that it rolls out, if
+// the repository knows that version. A failure to do so does not stop a rollout.
+func (m *Manager) recordEvent(ctx context.Context, rollout string, id cluster.ID, plan Plan, status builddata.Status) {
 	if plan.To == nil {
 		return
 	}
 	message := fmt.Sprintf("rollout %s in %s, the first servers", rollout, m.Region)
 	if plan.From != nil {
-		message = fmt.Sprintf("rollout %s in %s, after version %s", rollout, m.Region, version(plan.From))
+		message = fmt.Sprintf("rollout %s in %s, after version %s", rollout, m.Region, versionOf(plan.From))
 	}
 	ctx = context.WithoutCancel(ctx)
 	v, err := m.Store.Version(ctx, id.Service, plan.To.Spec.Version)
@@ -318,11 +274,11 @@ func (m *Manager) tell(ctx context.Context, rollout string, id cluster.ID, plan 
 	}
 	if err == nil {
 		err = m.Store.Append(ctx, builddata.Event{
-			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, Type: "deploy",
-			Location: id.Environment, Status: status, Message: message,
+			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, What: "deploy",
+			Where: id.Environment, Status: status, Message: message,
 		})
 	}
 	if err != nil {
-		m.Progress(ctx, "the history of version %s does not show this: %s", plan.To.Spec.Version, err)
+		m.Progress(ctx, "the history of version %s does not show this rollout: %s", plan.To.Spec.Version, err)
 	}
 }

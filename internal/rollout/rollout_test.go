@@ -49,14 +49,14 @@ func TestApply_GroupDeletedWhileObserved(t *testing.T) {
 	m.Progress = func(_ context.Context, format string, args ...any) {
 		if strings.HasPrefix(format, "%s") && len(args) == 1 && !deleted {
 			for _, g := range s.world.generations {
-				if text, ok := args[0].(string); ok && strings.HasPrefix(text, "observe") && g.spec.Version == "2" {
+				if text, ok := args[0].(string); ok && strings.HasPrefix(text, rollout.Observe.Title()) && g.spec.Version == "2" {
 					g.group, deleted = nil, true
 				}
 			}
 		}
 	}
 	err := s.apply(m, spec("2"), quick())
-	if !deleted || outcome(err) != rollout.Undone {
+	if !deleted || outcome(err) != rollout.RolledBack {
 		t.Fatalf("got %v, want it undone", err)
 	}
 	if err := s.converged("1"); err != nil {
@@ -95,12 +95,12 @@ func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
 			err := s.applyIn(ctx, m, spec("2"), settings)
 			p := s.look()
 			switch outcome(err) {
-			case rollout.Undone:
+			case rollout.RolledBack:
 				if err := s.converged("1"); err != nil {
 					t.Fatalf("expired at call %d: %v", k, err)
 				}
 			case rollout.Stopped:
-				if settings.OnFailure != rollout.Keep || p.Open == nil || s.world.share(p.Open.Entries[0].Step[len("hold the size: "):]) != 100 {
+				if settings.OnFailure != rollout.Keep || p.Open == nil || s.world.share(firstGeneration(t, p.Open)) != 100 {
 					t.Fatalf("expired at call %d: got %v, want all requests given back", k, err)
 				}
 			case rollout.Refused:
@@ -111,6 +111,17 @@ func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// firstGeneration names the generation of the first step in the journal, whose
+// capacity is pinned.
+func firstGeneration(t *testing.T, r *builddata.Rollout) string {
+	t.Helper()
+	step, err := rollout.ParseStep(r.Entries[0].Step)
+	if err != nil || step.Kind != rollout.PinCapacity {
+		t.Fatalf("got the first step %v (%v), want the old generation's capacity pinned", step, err)
+	}
+	return step.Generation
 }
 
 func TestApply_DesiredIsNeverReset(t *testing.T) {
@@ -144,7 +155,7 @@ func TestApply_ScalingInWaits(t *testing.T) {
 		return none
 	})
 	never("2")(s)
-	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.Undone {
+	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.RolledBack {
 		t.Fatal(err)
 	}
 	if looks == 0 || old.group.size.Min != 2 {
@@ -159,7 +170,7 @@ func TestApply_OtherPlaceIsGivenBackBeforeTheDrain(t *testing.T) {
 	drained := false
 	m.Progress = func(_ context.Context, _ string, args ...any) {
 		text, _ := args[0].(string)
-		if !strings.HasPrefix(text, string(rollout.Drain)) {
+		if !strings.HasPrefix(text, rollout.WaitDrain.Title()) {
 			return
 		}
 		drained = true
@@ -169,7 +180,7 @@ func TestApply_OtherPlaceIsGivenBackBeforeTheDrain(t *testing.T) {
 			}
 		}
 	}
-	if err := s.apply(m, spec("2", priority(5)), quick(alarms("errors"))); outcome(err) != rollout.Undone || !drained {
+	if err := s.apply(m, spec("2", priority(5)), quick(alarms("errors"))); outcome(err) != rollout.RolledBack || !drained {
 		t.Fatalf("got %v, want it undone", err)
 	}
 }
@@ -407,7 +418,7 @@ func TestManager_OtherAccount(t *testing.T) {
 		"Undo":    func(m *rollout.Manager) error { _, err := m.Undo(t.Context(), web); return err },
 		"Resume":  func(m *rollout.Manager) error { _, err := m.Resume(t.Context(), web); return err },
 		"Destroy": func(m *rollout.Manager) error { return m.Destroy(t.Context(), web, s.known) },
-		"Inspect": func(m *rollout.Manager) error { _, err := m.Inspect(t.Context(), web); return err },
+		"Status":  func(m *rollout.Manager) error { _, err := m.Status(t.Context(), web); return err },
 	} {
 		m, _ := s.process(nil)
 		if err := do(m); err == nil || !strings.Contains(err.Error(), "but the credentials are of account another; nothing was changed") {
@@ -450,7 +461,7 @@ func TestApply_RemovalOfWhatWasKeptIsNoCreation(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, _ = s.process(at(1, "RemoveTargets", func() fault { return failsBefore }))
-	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.Settled {
+	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.Irreversible {
 		t.Fatalf("got %v, want the removal to stop", err)
 	}
 	s.known = nil

@@ -10,59 +10,62 @@ import (
 
 // Settings say how careful a rollout is.
 type Settings struct {
-	// Steps are the percentages of the requests that the new generation gets,
-	// one after the other, rising, the last one 100. Empty is all at once.
-	Steps []int32
-	// HealthyWithin is how long new servers may take to be healthy.
-	HealthyWithin time.Duration
-	// ObserveFor is how long the servers and the alarms are watched after each
-	// of the Steps.
-	ObserveFor time.Duration
-	// Alarms are watched for ObserveFor, and must not fire before the rollout.
-	Alarms []string
-	// MissingDataIsBad has an alarm without data count as one that fires.
-	MissingDataIsBad bool
-	// Drain is how long the old servers stay, without new requests, before
-	// they are ended.
-	Drain time.Duration
-	// KeepPrevious leaves the old generation ready, so that going back is one
-	// change of weights.
-	KeepPrevious bool
-	// OnFailure is what becomes of a new generation that failed.
-	OnFailure OnFailure
-	// Protected is what becomes of old servers that are protected from
-	// scale-in or in standby.
-	Protected Protected
+	// Steps are the rising percentages, 1 to 100, of the requests that the new
+	// generation gets one after the other. It gets all requests at the end,
+	// whether or not the last of them is 100.
+	Steps []int32 `json:"steps,omitempty"`
+	// HealthyWithin bounds the time until new servers are healthy.
+	HealthyWithin time.Duration `json:"healthy_within_ns"`
+	// ObserveFor is how long servers and alarms are observed after each of the
+	// Steps.
+	ObserveFor time.Duration `json:"observe_for_ns"`
+	// Alarms are observed for ObserveFor, and must not fire before the rollout.
+	Alarms []string `json:"alarms,omitempty"`
+	// MissingDataIsBad makes an alarm without data count as firing.
+	MissingDataIsBad bool `json:"missing_data_is_bad,omitempty"`
+	// Drain is how long the old servers stay, without new requests, before they
+	// are terminated.
+	Drain time.Duration `json:"drain_ns"`
+	// KeepPrevious keeps the old generation ready, so that going back to it only
+	// changes weights.
+	KeepPrevious bool `json:"keep_previous,omitempty"`
+	// OnFailure says what happens to a new generation that failed.
+	OnFailure OnFailure `json:"on_failure,omitempty"`
+	// Protected says what happens to old servers that are protected from scale-in
+	// or in standby.
+	Protected Protected `json:"protected,omitempty"`
 }
 
-// OnFailure is what becomes of a new generation that failed. In either case
-// the old one gets all requests back first.
+// OnFailure says what happens to a new generation that failed. The old one gets
+// all requests back first.
 type OnFailure string
 
-// Undo removes the new generation. Keep leaves it without requests, to be
-// looked at; the next rollout goes on with it or removes it.
 const (
+	// Undo removes the new generation.
 	Undo OnFailure = "undo"
+	// Keep leaves the new generation without requests, so that it can be examined.
+	// The next rollout continues with it or removes it.
 	Keep OnFailure = "keep"
 )
 
-// Protected is what becomes of servers that somebody protected.
+// Protected says what happens to servers that are protected from scale-in or in
+// standby.
 type Protected string
 
-// Wait waits, for an hour at most, until they are protected no more. Ignore
-// leaves them running, without requests, for the next rollout to remove. Force
-// ends them.
 const (
-	Wait   Protected = "wait"
+	// Wait waits, for an hour at most, until their protection ends.
+	Wait Protected = "wait"
+	// Ignore leaves them running, without requests. The next rollout removes them.
 	Ignore Protected = "ignore"
-	Force  Protected = "force"
+	// Force terminates them.
+	Force Protected = "force"
 )
 
-// DefaultHealthyWithin is how long new servers may take where nobody says.
+// DefaultHealthyWithin is the default of Settings.HealthyWithin.
 const DefaultHealthyWithin = 15 * time.Minute
 
-// Defaults are the settings where nobody says otherwise, for a cluster as s:
-// old servers stay for as long as their requests may take.
+// Defaults returns the default settings for a cluster: its old servers stay for
+// as long as their requests may take.
 func Defaults(s cluster.Spec) Settings {
 	d := Settings{HealthyWithin: DefaultHealthyWithin, OnFailure: Undo, Protected: Wait}
 	if s.Target != nil {
@@ -73,24 +76,24 @@ func Defaults(s cluster.Spec) Settings {
 
 // Validate reports settings that contradict each other.
 func (s Settings) Validate() error {
-	var faults []error
+	var errs []error
 	before := int32(0)
 	for _, percent := range s.Steps {
 		if percent <= before || percent > 100 {
-			faults = append(faults, fmt.Errorf("rollout steps %v: they must rise, from at least 1 to at most 100 percent", s.Steps))
+			errs = append(errs, fmt.Errorf("rollout steps %v: they must rise, from at least 1 to at most 100 percent", s.Steps))
 			break
 		}
 		before = percent
 	}
 	if len(s.Alarms) > 0 && s.ObserveFor == 0 {
-		faults = append(faults, errors.New("rollout: alarms are watched for observe_for, which is 0; set it to how long they take to fire"))
+		errs = append(errs, errors.New("rollout: alarms are observed for observe_for, which is 0; set it to the time that they need to fire"))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// revise takes over what a later call says of the waits and of what becomes of
-// failures, so that a rollout which these keep from its end can be gone on
-// with. What shapes the plan stays as it was planned.
+// revise takes over the waits and the handling of failures from a later call, so
+// that new settings can help a rollout finish that the old ones hold up. What
+// shapes the plan stays as it was planned.
 func (s *Settings) revise(by Settings) {
 	s.HealthyWithin, s.ObserveFor = by.HealthyWithin, by.ObserveFor
 	s.Alarms, s.MissingDataIsBad = by.Alarms, by.MissingDataIsBad

@@ -221,7 +221,7 @@ func (v *simulation) truthful(err error) error {
 		return nil
 	}
 	switch e.Outcome {
-	case rollout.Undone:
+	case rollout.RolledBack:
 		if err := v.converged(e.From); err != nil {
 			return fmt.Errorf("said to be undone: %w: %w", err, e)
 		}

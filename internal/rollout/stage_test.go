@@ -91,7 +91,7 @@ type stage struct {
 	real    rollout.Store
 	entropy *rand.ChaCha8
 	// known is what the caller of Apply remembers, as Terraform's state does.
-	known     *rollout.Side
+	known     *rollout.GenerationRecord
 	processes int
 	checks    int
 	trace     func(format string, args ...any)
@@ -172,7 +172,7 @@ func (s *stage) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Sp
 
 // refresh is the generation that the caller knows, as it is. One that is gone
 // gives way to the one that serves by the record.
-func (s *stage) refresh() *rollout.Side {
+func (s *stage) refresh() *rollout.GenerationRecord {
 	s.world.move()
 	if s.known != nil && s.world.generations[s.known.Name].gone() {
 		s.known = s.look().Serving
@@ -210,9 +210,8 @@ func (s *stage) check(call string) {
 }
 
 // look reads the record, past all faults.
-func (s *stage) look() rollout.Picture {
-	m := &rollout.Manager{Store: s.records(), Region: region, Clock: s.clock}
-	p, err := m.Look(context.Background(), web)
+func (s *stage) look() rollout.Status {
+	p, err := rollout.ReadStatus(context.Background(), s.records(), web, region)
 	if err != nil {
 		s.world.breaks("look: %w", err)
 	}
@@ -242,7 +241,7 @@ func (s *stage) converged(want string) error {
 	}
 	s.world.move()
 	var expected []string
-	for _, side := range sides(p.Estate) {
+	for _, side := range sides(p.Inventory) {
 		expected = append(expected, side.Name)
 	}
 	for _, name := range s.world.names() {
@@ -264,7 +263,7 @@ func (s *stage) converged(want string) error {
 		changed = p.Serving.Spec.Size
 		p.Serving = s.known
 	}
-	for _, side := range []*rollout.Side{p.Serving, p.Kept} {
+	for _, side := range []*rollout.GenerationRecord{p.Serving, p.Kept} {
 		if side == nil {
 			continue
 		}

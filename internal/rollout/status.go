@@ -6,61 +6,108 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// StepState is how far a step of a rollout is, for people and machines.
+// Status is what the repository knows of a cluster.
+type Status struct {
+	// Inventory is what exists according to the records. During a rollout, its
+	// Serving is the generation that gets the requests.
+	Inventory
+	// Open is the unfinished rollout, with its entries; nil if there is none.
+	Open *builddata.Rollout
+	// Last is the latest rollout, finished or not; nil if there never was one.
+	Last *builddata.Rollout
+}
+
+// ReadStatus reads what the repository knows of a cluster. It asks nothing of
+// the cloud.
+func ReadStatus(ctx context.Context, store builddata.Rollouts, id cluster.ID, region string) (Status, error) {
+	s, _, err := readStatus(ctx, store, id, region)
+	return s, err
+}
+
+// readStatus also returns the journal of the open rollout; nil if there is none.
+func readStatus(ctx context.Context, store builddata.Rollouts, id cluster.ID, region string) (Status, *journal, error) {
+	latest, err := store.Rollouts(ctx, builddata.RolloutQuery{Service: id.Service, Environment: id.Environment, Region: region, Limit: 1})
+	if err != nil || len(latest) == 0 {
+		return Status{}, nil, err
+	}
+	if latest[0].Status != builddata.Started {
+		inventory, err := decodeResult(latest[0])
+		return Status{Inventory: inventory, Last: &latest[0]}, nil, err
+	}
+	open, err := store.Rollout(ctx, latest[0].ID)
+	if err != nil {
+		return Status{Last: &latest[0]}, nil, err
+	}
+	j, err := readJournal(open)
+	if err != nil {
+		return Status{Last: &open}, nil, err
+	}
+	return Status{Inventory: j.inventory(), Open: &open, Last: &open}, j, nil
+}
+
+// ReadLease returns the lease of a cluster, and whether a process holds it now.
+func ReadLease(ctx context.Context, store builddata.Leases, c clock.Clock, id cluster.ID, region string) (builddata.Lease, bool, error) {
+	lease, err := store.Lease(ctx, leaseName(id, region))
+	if errors.Is(err, builddata.ErrNotFound) {
+		return lease, false, nil
+	}
+	return lease, err == nil && c.Now().Before(lease.ExpiresAt), err
+}
+
+// StepState is the progress of one step.
 type StepState struct {
-	Step string
+	// Step is the step's code, and Title describes it for people.
+	Step, Title string
 	// Phase is empty for a step that is still to come.
 	Phase builddata.Phase
-	// Undo says that the step is one of taking the rollout back.
+	// Undo says that the step belongs to the rollback.
 	Undo bool
 	// At is when the phase was reached.
 	At time.Time
-	// Note is why a step failed.
+	// Note says why the step failed, or is the code of what it left.
 	Note string
 }
 
-// Steps lists what a rollout has done and what it will do yet.
+// Steps lists the steps that a rollout has run, and those that are still to
+// come.
 func Steps(r builddata.Rollout) ([]StepState, error) {
 	plan, err := decodePlan(r)
 	if err != nil {
 		return nil, err
 	}
+	type key struct {
+		step string
+		undo bool
+	}
 	var all []StepState
-	seen := map[string]int{}
-	undoing := false
+	seen := map[key]int{}
+	rollingBack := false
 	for _, e := range r.Entries {
-		state := StepState{Step: e.Step, Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note}
-		undoing = undoing || e.Undo
-		key := e.Step
-		if e.Undo {
-			key = "undo " + key
+		step, err := ParseStep(e.Step)
+		if err != nil {
+			return nil, err
 		}
-		if i, ok := seen[key]; ok {
+		state := StepState{Step: e.Step, Title: step.Title(), Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note}
+		rollingBack = rollingBack || e.Undo
+		k := key{e.Step, e.Undo}
+		if i, ok := seen[k]; ok {
 			all[i] = state
 			continue
 		}
-		seen[key] = len(all)
+		seen[k] = len(all)
 		all = append(all, state)
 	}
-	if undoing || r.Status != builddata.Started {
+	if rollingBack || r.Status != builddata.Started {
 		return all, nil
 	}
 	for _, s := range plan.Steps {
-		if _, ok := seen[s.String()]; !ok {
-			all = append(all, StepState{Step: s.String()})
+		if _, ok := seen[key{s.Code(), false}]; !ok {
+			all = append(all, StepState{Step: s.Code(), Title: s.Title()})
 		}
 	}
 	return all, nil
-}
-
-// AtWork returns the lease of a cluster, and whether somebody has it now.
-func (m *Manager) AtWork(ctx context.Context, id cluster.ID) (builddata.Lease, bool, error) {
-	lease, err := m.Store.Lease(ctx, id.Service, leaseName(id, m.Region))
-	if errors.Is(err, builddata.ErrNotFound) {
-		return lease, false, nil
-	}
-	return lease, err == nil && m.Clock.Now().Before(lease.ExpiresAt), err
 }

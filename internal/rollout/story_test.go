@@ -210,7 +210,7 @@ func TestStories(t *testing.T) {
 			if y.dead && y.bad {
 				// The only healthy servers are not taken away, and go on serving
 				// if that is what is wanted.
-				if outcome(err) != rollout.Stopped || !strings.Contains(err.Error(), "the requests stay with those") {
+				if outcome(err) != rollout.Stopped || !strings.Contains(err.Error(), "the new ones keep the requests") {
 					t.Fatalf("got %v, want it stopped", err)
 				}
 				if err := y.play(s, m); err != nil {
@@ -223,7 +223,7 @@ func TestStories(t *testing.T) {
 				if _, err := m.Undo(context.Background(), web); err != nil {
 					t.Fatal(err)
 				}
-			} else if y.bad && outcome(err) != rollout.Undone {
+			} else if y.bad && outcome(err) != rollout.RolledBack {
 				t.Fatalf("got %v, want it undone", err)
 			}
 			if err := s.converged(y.becomes()); err != nil {

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,147 +11,150 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// ErrNothing says that there is no rollout to do something with.
+// ErrNothing says that a cluster has no open rollout.
 var ErrNothing = errors.New("no rollout of this cluster is in progress")
 
-// Resume goes on with an interrupted rollout, in the direction it had.
-func (m *Manager) Resume(ctx context.Context, id cluster.ID) (Estate, error) {
-	lease, err := m.hold(ctx, id)
-	if err != nil {
-		return Estate{}, err
-	}
-	defer lease.release(ctx)
-	p, w, err := m.look(ctx, lease, id)
-	if err != nil {
-		return p.Estate, err
-	}
-	if w == nil {
-		return p.Estate, ErrNothing
-	}
-	err = w.run(ctx)
-	p, lookErr := m.Look(context.WithoutCancel(ctx), id)
-	return p.Estate, cmp.Or(err, lookErr)
+// Resume continues an interrupted rollout, in the direction that it had.
+func (m *Manager) Resume(ctx context.Context, id cluster.ID) (Inventory, error) {
+	return m.withLease(ctx, id, func(_ *heldLease, s Status, open *runner) (Inventory, error) {
+		if open == nil {
+			return s.Inventory, ErrNothing
+		}
+		return m.inventoryAfter(ctx, id, open.run(ctx))
+	})
 }
 
-// Undo takes an interrupted rollout back. If none is open, it goes back to the
-// version before the one that serves: to the generation that was kept, or by a
-// rollout of that version's image. It refuses while somebody else is at work.
-func (m *Manager) Undo(ctx context.Context, id cluster.ID) (Estate, error) {
-	lease, err := m.hold(ctx, id)
-	if err != nil {
-		return Estate{}, err
-	}
-	defer lease.release(ctx)
-	p, w, err := m.look(ctx, lease, id)
-	if err != nil {
-		return p.Estate, err
-	}
-	if w == nil {
-		return m.goBack(ctx, lease, id, p.Estate)
-	}
-	return m.takeBack(ctx, w)
+// Undo rolls an interrupted rollout back. If none is open, it goes back to the
+// version before the one that serves: to the kept generation, or by a rollout of
+// that version's image. It refuses while another process changes the cluster.
+func (m *Manager) Undo(ctx context.Context, id cluster.ID) (Inventory, error) {
+	return m.withLease(ctx, id, func(lease *heldLease, s Status, open *runner) (Inventory, error) {
+		if open == nil {
+			return m.rollOutPrevious(ctx, lease, id, s.Inventory)
+		}
+		return m.undoOpen(ctx, open)
+	})
 }
 
-// takeBack undoes an open rollout, if that is still possible.
-func (m *Manager) takeBack(ctx context.Context, w *walk) (Estate, error) {
-	if w.plan.destroys() {
-		return w.estate(), fmt.Errorf("the removal of cluster %s cannot be taken back; apply to have the cluster whole again, or finish the removal with \"delivery rollout resume %s\"", w.cluster, w.cluster)
+// undoOpen rolls an open rollout back, if that is still possible.
+func (m *Manager) undoOpen(ctx context.Context, r *runner) (Inventory, error) {
+	j := r.journal
+	if j.plan.destroys() {
+		return j.inventory(), fmt.Errorf("the removal of cluster %s cannot be rolled back; apply to make the cluster complete again, "+
+			"or finish the removal with \"delivery rollout resume %s\"", r.cluster, r.cluster)
 	}
-	if w.settled() {
-		return w.estate(), fmt.Errorf("rollout %s of cluster %s cannot be taken back: version %s serves, and the removal of what was before has begun; finish it with \"delivery rollout resume %s\", then go back with \"delivery rollout undo %s\"",
-			w.id, w.cluster, version(w.serves()), w.cluster, w.cluster)
+	if j.irreversible() {
+		return j.inventory(), fmt.Errorf("rollout %s of cluster %s cannot be rolled back: version %s serves, "+
+			"and the removal of what was before has begun; finish it with \"delivery rollout resume %s\", "+
+			"then go back with \"delivery rollout undo %s\"", r.rollout, r.cluster, versionOf(j.serving()), r.cluster, r.cluster)
 	}
-	p, err := m.settle(ctx, w.lease, w.cluster, func(*walk) error { return fmt.Errorf("%s asked to take it back", m.Holder) })
-	return p.Estate, err
+	return m.finish(ctx, r, fmt.Errorf("rollback requested by %s", m.Holder))
 }
 
-// Abort has a rollout taken back, whoever is at work on it, and returns when
-// it has come to an end. Without a rollout there is nothing to do. One that
-// came to its own end first is an error.
-func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Estate, error) {
-	p, err := m.Look(ctx, id)
-	if err != nil || p.Open == nil {
-		return p.Estate, err
+// Abort has a rollout rolled back by the process that runs it, or does so itself
+// if that process is gone. It returns once the rollout has ended. It is an error
+// if the rollout succeeds first, and not an error if none is open.
+func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Inventory, error) {
+	s, err := ReadStatus(ctx, m.Store, id, m.Region)
+	if err != nil || s.Open == nil {
+		return s.Inventory, err
 	}
-	rollout := p.Open.ID
-	if err := m.Store.RequestAbort(ctx, id.Service, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
-		return p.Estate, err
+	rollout := s.Open.ID
+	if err := m.Store.RequestAbort(ctx, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
+		return s.Inventory, err
 	}
 	for {
-		lease, err := m.acquire(ctx, id)
+		i, err := m.tryAbort(ctx, id, rollout)
 		var busy *builddata.HeldError
-		if err == nil {
-			defer lease.release(ctx)
-		} else if !errors.As(err, &busy) {
-			return p.Estate, err
+		if !errors.As(err, &busy) {
+			return i, err
 		}
-		var w *walk
-		if p, w, err = m.look(ctx, lease, id); err != nil {
-			return p.Estate, err
-		}
-		if p.Open == nil || p.Open.ID != rollout {
-			return p.Estate, m.tookBack(ctx, id, rollout)
-		}
-		if lease != nil {
-			return m.takeBack(ctx, w)
-		}
-		m.Progress(ctx, "waiting for %s to take rollout %s back", busy.Lease.Holder, rollout)
+		m.Progress(ctx, "waiting for %s to roll rollout %s back", busy.Lease.Holder, rollout)
 		if err := m.Clock.Sleep(ctx, time.Second); err != nil {
-			return p.Estate, fmt.Errorf("interrupted; the abortion of rollout %s stays asked for: %w", rollout, err)
+			return i, fmt.Errorf("interrupted; the abort of rollout %s remains requested: %w", rollout, err)
 		}
 	}
 }
 
-// tookBack is the error if a rollout that is at its end was not taken back.
-func (m *Manager) tookBack(ctx context.Context, id cluster.ID, rollout string) error {
-	r, err := m.Store.Rollout(ctx, id.Service, rollout)
+// tryAbort rolls a rollout back if it is still open. If another process runs it,
+// the error is a *builddata.HeldError.
+func (m *Manager) tryAbort(ctx context.Context, id cluster.ID, rollout string) (Inventory, error) {
+	lease, err := m.acquire(ctx, id)
+	if errors.As(err, new(*builddata.HeldError)) {
+		s, statusErr := ReadStatus(ctx, m.Store, id, m.Region)
+		switch {
+		case statusErr != nil:
+			return s.Inventory, statusErr
+		case s.Open == nil || s.Open.ID != rollout:
+			return s.Inventory, m.checkAborted(ctx, id, rollout)
+		}
+		return s.Inventory, err
+	}
+	if err != nil {
+		return Inventory{}, err
+	}
+	defer lease.release(ctx)
+	s, open, err := m.openRollout(ctx, lease, id)
+	switch {
+	case err != nil:
+		return s.Inventory, err
+	case open == nil || open.rollout != rollout:
+		return s.Inventory, m.checkAborted(ctx, id, rollout)
+	}
+	return m.undoOpen(ctx, open)
+}
+
+// checkAborted returns an error if a rollout has succeeded instead of being
+// rolled back.
+func (m *Manager) checkAborted(ctx context.Context, id cluster.ID, rollout string) error {
+	r, err := m.Store.Rollout(ctx, rollout)
 	if err == nil && r.Status == builddata.Succeeded && r.ToVersion != "" {
-		err = fmt.Errorf("rollout %s of cluster %s came to its end before it could be taken back: version %s serves; go back with \"delivery rollout undo %s\"", rollout, id, r.ToVersion, id)
+		err = fmt.Errorf("rollout %s of cluster %s finished before it could be rolled back: version %s serves; "+
+			"go back with \"delivery rollout undo %s\"", rollout, id, r.ToVersion, id)
 	}
 	return err
 }
 
-// goBack rolls out the version before the one that serves.
-func (m *Manager) goBack(ctx context.Context, lease *held, id cluster.ID, e Estate) (Estate, error) {
-	if e.Serving == nil {
-		return e, fmt.Errorf("cluster %s: %w, and nothing serves", id, ErrNothing)
+// rollOutPrevious rolls out the version before the one that serves.
+func (m *Manager) rollOutPrevious(ctx context.Context, lease *heldLease, id cluster.ID, i Inventory) (Inventory, error) {
+	if i.Serving == nil {
+		return i, fmt.Errorf("cluster %s: %w, and nothing serves", id, ErrNothing)
 	}
-	arrival, previous, err := m.previous(ctx, id, e)
+	arrival, previous, err := m.previous(ctx, id, i)
 	if err != nil {
-		return e, err
+		return i, err
 	}
 	s := previous.Spec
-	if e.Kept == nil || e.Kept.Name != previous.Name {
-		if s.ImageID, err = m.image(ctx, s); err != nil {
-			return e, err
+	if i.Kept == nil || i.Kept.Name != previous.Name {
+		if s.ImageID, err = m.imageOf(ctx, s); err != nil {
+			return i, err
 		}
 	}
-	is, err := m.Cloud.Observe(ctx, e.Serving.generation(), e.Serving.Spec.ListenerARN())
+	is, err := m.Cloud.Observe(ctx, i.Serving.generation(), i.Serving.Spec.ListenerARN())
 	if err != nil {
-		return e, fmt.Errorf("cluster %s was not changed: %w", id, err)
+		return i, fmt.Errorf("cluster %s was not changed: %w", id, err)
 	}
-	// Where requests come from and how many servers there may be is the
-	// cluster's business, not the version's.
-	now := asIs(*e.Serving, is)
+	// Listener and size belong to the cluster, not to the version.
+	now := asObserved(*i.Serving, is)
 	s.Listener, s.Size = now.Spec.Listener, now.Spec.Size
 	if s.Listener == nil || s.Target == nil {
 		s.Target = now.Spec.Target // both or neither
 	}
-	// An alarm that fires is a reason to go back, not one against it.
+	// A firing alarm is a reason to go back, not a reason against it.
 	settings := arrival.Settings
 	settings.Alarms = nil
 	m.Progress(ctx, "going back from version %s to %s", now.Spec.Version, s.Version)
-	return m.roll(ctx, lease, s, settings, e, is)
+	return m.rollOut(ctx, lease, s, settings, i, is)
 }
 
-// previous finds the generation before the one that serves, and the plan by
-// which the latter came.
-func (m *Manager) previous(ctx context.Context, id cluster.ID, e Estate) (Plan, Side, error) {
+// previous finds the generation before the serving one, and the plan that
+// brought the latter.
+func (m *Manager) previous(ctx context.Context, id cluster.ID, i Inventory) (Plan, GenerationRecord, error) {
 	q := builddata.RolloutQuery{Service: id.Service, Environment: id.Environment, Region: m.Region}
 	for {
 		page, err := m.Store.Rollouts(ctx, q)
 		if err != nil {
-			return Plan{}, Side{}, err
+			return Plan{}, GenerationRecord{}, err
 		}
 		for _, r := range page {
 			q.Before = r.ID
@@ -161,24 +163,26 @@ func (m *Manager) previous(ctx context.Context, id cluster.ID, e Estate) (Plan, 
 			}
 			plan, err := decodePlan(r)
 			if err != nil {
-				return Plan{}, Side{}, err
+				return Plan{}, GenerationRecord{}, err
 			}
-			if plan.to() == e.Serving.Name && plan.From != nil {
+			if plan.toName() == i.Serving.Name && plan.From != nil {
 				return plan, *plan.From, nil
 			}
-			if plan.to() == e.Serving.Name {
-				return Plan{}, Side{}, fmt.Errorf("cluster %s: version %s is its first, so there is none to go back to", id, e.Serving.Spec.Version)
+			if plan.toName() == i.Serving.Name {
+				return Plan{}, GenerationRecord{}, fmt.Errorf("cluster %s: version %s is its first, so there is none to go back to",
+					id, i.Serving.Spec.Version)
 			}
 		}
 		if len(page) < builddata.DefaultPage {
-			return Plan{}, Side{}, fmt.Errorf("cluster %s: the repository does not know what was before version %s; apply a configuration with the version you want", id, e.Serving.Spec.Version)
+			return Plan{}, GenerationRecord{}, fmt.Errorf("cluster %s: the repository has no record of the version before %s; "+
+				"apply a configuration with the version that you want", id, i.Serving.Spec.Version)
 		}
 	}
 }
 
-// image is the image of a version by the repository: the one that the
-// generation had if it is registered or nothing else is.
-func (m *Manager) image(ctx context.Context, s cluster.Spec) (string, error) {
+// imageOf returns the image of a version: the one that the generation had if
+// that is registered or no image is, or else the registered one.
+func (m *Manager) imageOf(ctx context.Context, s cluster.Spec) (string, error) {
 	v, err := m.Store.Version(ctx, s.Service, s.Version)
 	if errors.Is(err, builddata.ErrNotFound) {
 		return s.ImageID, nil
@@ -197,7 +201,8 @@ func (m *Manager) image(ctx context.Context, s cluster.Spec) (string, error) {
 		return s.ImageID, nil
 	}
 	if len(images) > 1 {
-		return "", fmt.Errorf("cluster %s was not changed: version %s has %d images in %s and none of them is %s; apply a configuration that names one", s.ID, s.Version, len(images), m.Region, s.ImageID)
+		return "", fmt.Errorf("cluster %s was not changed: version %s has %d images in %s and none of them is %s; "+
+			"apply a configuration that names one", s.ID, s.Version, len(images), m.Region, s.ImageID)
 	}
 	return images[0].ID, nil
 }

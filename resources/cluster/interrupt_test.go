@@ -45,7 +45,7 @@ func TestAccCluster_Interrupted(t *testing.T) {
 			err := apply.Wait()
 			close(ended)
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || !says("everything it made is on record").MatchString(out.String()) {
+			if !errors.As(err, &exit) || !says("everything that it created is on record").MatchString(out.String()) {
 				t.Fatalf("got %v, want a failure that says what is left:\n%s", err, &out)
 			}
 			e.Proxy.Intercept(nil)

@@ -93,12 +93,12 @@ func (m *model) identity() cluster.ID {
 
 // known is the generation that the state holds, as it was when it was read.
 // Its tags are those that are there, which need not be those that should be.
-func (m *model) known(ctx context.Context) (*rollout.Side, diag.Diagnostics) {
+func (m *model) known(ctx context.Context) (*rollout.GenerationRecord, diag.Diagnostics) {
 	s, diags := m.spec(ctx, nil)
 	all, more := resources.Tags(ctx, m.TagsAll)
 	diags.Append(more...)
 	s.Tags = all
-	return &rollout.Side{Name: m.Generation.ValueString(), Spec: s}, diags
+	return &rollout.GenerationRecord{Name: m.Generation.ValueString(), Spec: s}, diags
 }
 
 // tags are all the tags of the cluster's things but those of the generation:

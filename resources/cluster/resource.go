@@ -215,7 +215,7 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	there, err := manager.Apply(bounded, s, settings, nil)
 	if err != nil {
 		var failure *rollout.Error
-		if !errors.As(err, &failure) || failure.Outcome != rollout.Settled || there.Serving == nil {
+		if !errors.As(err, &failure) || failure.Outcome != rollout.Irreversible || there.Serving == nil {
 			// No state, or Terraform would destroy it before it tries again:
 			// what there may be is on record, and the next apply goes on.
 			r.fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
@@ -271,13 +271,13 @@ func headline(failure *rollout.Error) (summary, detail string) {
 // refresh writes what there is of the cluster into the state: which generation
 // serves by the repository, and what that is made of by AWS.
 func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager, m *model, state *tfsdk.State) (diags diag.Diagnostics) {
-	picture, err := manager.Inspect(ctx, m.identity())
+	status, err := manager.Status(ctx, m.identity())
 	if err != nil {
 		resources.Fail(&diags, "read the rollouts of cluster "+m.identity().String(), err)
 		diags.Append(state.Set(ctx, m)...)
 		return diags
 	}
-	m.record(picture)
+	m.record(status)
 	o, err := manager.Cloud.Observe(ctx, cluster.Generation{Cluster: m.identity(), Name: m.Generation.ValueString()}, m.Listener.ValueString())
 	if err != nil {
 		resources.Fail(&diags, "read cluster "+m.identity().String(), err)
@@ -285,7 +285,7 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 		diags.Append(state.Set(ctx, m)...)
 		return diags
 	}
-	if o.Gone() && picture.Open == nil && picture.Kept == nil && len(picture.Left) == 0 {
+	if o.Gone() && status.Open == nil && status.Kept == nil && len(status.Left) == 0 {
 		state.RemoveResource(ctx)
 		return diags
 	}
@@ -380,12 +380,12 @@ func (r *clusterResource) ImportState(ctx context.Context, req resource.ImportSt
 // serving names the generation that serves: by the repository, or else the
 // only one that there is.
 func serving(ctx context.Context, manager *rollout.Manager, id cluster.ID) (string, error) {
-	picture, err := manager.Inspect(ctx, id)
+	status, err := manager.Status(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if picture.Serving != nil {
-		return picture.Serving.Name, nil
+	if status.Serving != nil {
+		return status.Serving.Name, nil
 	}
 	generations, err := manager.Cloud.Generations(ctx, id)
 	if err != nil {

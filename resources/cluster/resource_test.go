@@ -738,7 +738,7 @@ func TestAccCluster_FailedRemovalStaysOnRecord(t *testing.T) {
 		return nil
 	})
 	test(t, e,
-		resource.TestStep{Config: config(e), ExpectError: says("taking it back stopped, too")},
+		resource.TestStep{Config: config(e), ExpectError: says("the rollback stopped, too")},
 		resource.TestStep{
 			PreConfig:        func() { e.Proxy.Intercept(nil) },
 			Config:           config(e),

@@ -138,7 +138,7 @@ func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings,
 // record takes over what the repository knows of the cluster. If another
 // generation serves than the state holds, because somebody went back to it,
 // that is the one from now on.
-func (m *model) record(p rollout.Picture) {
+func (m *model) record(p rollout.Status) {
 	m.LastRollout, m.PreviousVersion = types.ObjectNull(lastRolloutTypes), types.StringNull()
 	if p.Last != nil {
 		m.LastRollout = lastRollout{

@@ -24,8 +24,8 @@ import (
 
 // kinds are the steps of a rollout in which it is stopped.
 var kinds = []rollout.Kind{
-	rollout.Hold, rollout.MakeTemplate, rollout.MakeTargets, rollout.Connect, rollout.MakeServers, rollout.AwaitHealthy, rollout.Shift, rollout.Observe,
-	rollout.Serve, rollout.Drain, rollout.Release, rollout.Disconnect, rollout.RemoveServers, rollout.RemoveTargets, rollout.RemoveTemplate,
+	rollout.PinCapacity, rollout.MakeTemplate, rollout.MakeTargets, rollout.Connect, rollout.MakeServers, rollout.WaitHealthy, rollout.Shift, rollout.Observe,
+	rollout.Serve, rollout.WaitDrain, rollout.UnpinCapacity, rollout.Disconnect, rollout.RemoveServers, rollout.RemoveTargets, rollout.RemoveTemplate,
 }
 
 // Ctrl-C and kill -9, of Terraform and its provider both, in the middle of
@@ -218,7 +218,7 @@ func TestAccCluster_TwoAtOnce(t *testing.T) {
 	}()
 	<-begun
 	out, err := second.Run(t.Context(), "apply", "-auto-approve", "-no-color")
-	if err == nil || !says("is being changed by somebody else: cluster strawberry/test in eu-north-1 is held by").MatchString(out) {
+	if err == nil || !says("is being changed by another process: cluster strawberry/test in eu-north-1 is held by").MatchString(out) {
 		t.Errorf("got %v, want to be told who is first", err)
 	}
 	fatal(t, <-firstErr)

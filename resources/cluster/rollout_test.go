@@ -451,7 +451,7 @@ func TestAccCluster_RevertedWhileKept(t *testing.T) {
 			generation = attribute(s, "generation")
 			return nil
 		}},
-		resource.TestStep{PreConfig: fires, Config: config(e, kept, next), ExpectError: says("everything it made is on record")},
+		resource.TestStep{PreConfig: fires, Config: config(e, kept, next), ExpectError: says("everything that it created is on record")},
 		resource.TestStep{
 			Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
 			Check: resource.ComposeTestCheckFunc(only(t, e, "17", 2), func(s *terraform.State) error {
@@ -462,7 +462,7 @@ func TestAccCluster_RevertedWhileKept(t *testing.T) {
 			}),
 		},
 		// Once more, and then the alarm is no longer asked for: it goes on.
-		resource.TestStep{PreConfig: func() { alarm(t, e, cwtypes.StateValueOk); fires() }, Config: config(e, kept, next), ExpectError: says("everything it made is on record")},
+		resource.TestStep{PreConfig: func() { alarm(t, e, cwtypes.StateValueOk); fires() }, Config: config(e, kept, next), ExpectError: says("everything that it created is on record")},
 		resource.TestStep{Config: config(e, next), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: only(t, e, "18", 2)},
 	)
 }

@@ -1,0 +1,198 @@
+package rollout
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
+)
+
+// sampleSpec sets every field.
+func sampleSpec(version string) cluster.Spec {
+	return cluster.Spec{
+		ID: cluster.ID{Service: "strawberry", Environment: "prod"}, Version: version, ImageID: "ami-" + version,
+		Servers: cluster.Servers{
+			Template:     &cluster.Template{ID: "lt-1", Version: "$Latest"},
+			InstanceType: "t3.micro", SubnetIDs: []string{"subnet-a", "subnet-b"}, SecurityGroupIDs: []string{"sg-1"},
+			InstanceProfile: "web", UserData: "#!/bin/sh\necho \"<&>\"\n", RootVolumeSize: 20, OptionalTokens: true,
+		},
+		Size: cluster.Size{Min: 2, Max: 6},
+		Listener: &cluster.Listener{
+			ARN:  "arn:aws:elasticloadbalancing:eu-north-1:123456789012:listener/app/main/1/2",
+			Rule: &cluster.Rule{Priority: 10, Hosts: []string{"strawberry.example.com"}, Paths: []string{"/api/*"}},
+		},
+		Target: &cluster.Target{
+			Port: 8080, Protocol: "HTTP", DeregistrationDelay: 30 * time.Second, Stickiness: time.Hour,
+			Health: cluster.HealthCheck{
+				Path: "/health", Matcher: "200-299", Interval: 10 * time.Second, Timeout: 5 * time.Second,
+				HealthyThreshold: 2, UnhealthyThreshold: 3, GracePeriod: 5 * time.Minute,
+			},
+		},
+		Tags: tagging.Set{"owner_team": "fruit", "version": version},
+	}
+}
+
+func samplePlan() Plan {
+	record := func(name, version string) *GenerationRecord {
+		return &GenerationRecord{Name: "strawberry-prod-" + name, Spec: sampleSpec(version)}
+	}
+	return Plan{
+		Account: "123456789012",
+		From:    record("bcdf1234", "1.0.0"), To: record("ghjk5678", "1.1.0"), Stays: record("lmnp9012", "0.9.0"),
+		FromComplete: true, Reused: true,
+		Kept: record("qrst3456", "0.8.0"), Left: []GenerationRecord{*record("vwxy7890", "0.7.0")},
+		Settings: Settings{
+			Steps: []int32{10, 50, 100}, HealthyWithin: 15 * time.Minute, ObserveFor: 90 * time.Second,
+			Alarms: []string{"errors"}, MissingDataIsBad: true, Drain: 30 * time.Second, KeepPrevious: true, OnFailure: Keep, Protected: Ignore,
+		},
+		Steps: []Step{
+			{Kind: PinCapacity, Generation: "strawberry-prod-bcdf1234"},
+			{Kind: Shift, Generation: "strawberry-prod-ghjk5678", Percent: 10},
+		},
+	}
+}
+
+func sampleResult() Inventory {
+	p := samplePlan()
+	return Inventory{Serving: p.To, Kept: p.From, Left: p.Left}
+}
+
+// unset names the fields of v that a sample does not set.
+func unset(path string, v reflect.Value) (names []string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return unset(path, v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			names = append(names, unset(path+"."+v.Type().Field(i).Name, v.Field(i))...)
+		}
+		return names
+	case reflect.Slice:
+		// Any one element may set a field, as the percentage of a step.
+		if v.Len() > 0 {
+			return unset(path+"[]", v.Index(v.Len()-1))
+		}
+	}
+	if v.IsZero() {
+		return []string{path}
+	}
+	return nil
+}
+
+// checkSample compares a stored value with testdata/<name>, which no change may
+// rewrite: another encoding is another format, and gets a sample of its own.
+func checkSample[T any](t *testing.T, name string, want T, encode func(T) ([]byte, error), decode func([]byte) (T, error)) {
+	t.Helper()
+	if names := unset("", reflect.ValueOf(want)); len(names) > 0 {
+		t.Errorf("the sample does not set %s: a new field is a new format", strings.Join(names, ", "))
+	}
+	stored, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("decoded (-), want (+):\n%s", diff)
+	}
+	encoded, err := encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, encoded, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	indented.WriteByte('\n')
+	if diff := cmp.Diff(indented.String(), string(stored)); diff != "" {
+		t.Errorf("encoded (-), stored (+):\n%s", diff)
+	}
+}
+
+func TestFormat_Plan(t *testing.T) {
+	checkSample(t, "plan-1.json", samplePlan(), encodePlan, func(b []byte) (Plan, error) { return decodePlan(builddata.Rollout{Plan: b}) })
+}
+
+func TestFormat_Result(t *testing.T) {
+	checkSample(t, "result-1.json", sampleResult(), encodeResult, func(b []byte) (Inventory, error) {
+		return decodeResult(builddata.Rollout{Result: b})
+	})
+}
+
+func TestFormat_Refusals(t *testing.T) {
+	for name, tt := range map[string]struct{ stored, says string }{
+		"Later":      {`{"format":2,"serving":{"generation":"x"}}`, "the result of rollout r1 cannot be read: it has format 2, and this program knows formats up to 1; use the version of the delivery provider"},
+		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows format 1 only; start a new build data repository"},
+		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
+		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := decodeResult(builddata.Rollout{ID: "r1", Result: []byte(tt.stored)})
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want an error that says %q", err, tt.says)
+			}
+			_, planErr := decodePlan(builddata.Rollout{ID: "r1", Plan: []byte(tt.stored)})
+			if planErr == nil || strings.ReplaceAll(planErr.Error(), "the plan", "the result") != err.Error() {
+				t.Errorf("got %v for a plan and %v for a result, want the same", planErr, err)
+			}
+		})
+	}
+}
+
+// TestStep_Code: journals of all releases hold these codes.
+func TestStep_Code(t *testing.T) {
+	for code, step := range map[string]Step{
+		"pin_capacity:web-prod-bcd12345": {Kind: PinCapacity, Generation: "web-prod-bcd12345"},
+		"make_template:g":                {Kind: MakeTemplate, Generation: "g"},
+		"make_targets:g":                 {Kind: MakeTargets, Generation: "g"},
+		"connect:g":                      {Kind: Connect, Generation: "g"},
+		"make_servers:g":                 {Kind: MakeServers, Generation: "g"},
+		"scale_to_live:g":                {Kind: ScaleToLive, Generation: "g"},
+		"wait_healthy:g":                 {Kind: WaitHealthy, Generation: "g"},
+		"shift:g:25":                     {Kind: Shift, Generation: "g", Percent: 25},
+		"serve:g":                        {Kind: Serve, Generation: "g"},
+		"observe:g":                      {Kind: Observe, Generation: "g"},
+		"observe:g:25":                   {Kind: Observe, Generation: "g", Percent: 25},
+		"wait_drain:g":                   {Kind: WaitDrain, Generation: "g"},
+		"unpin_capacity:g":               {Kind: UnpinCapacity, Generation: "g"},
+		"disconnect:g":                   {Kind: Disconnect, Generation: "g"},
+		"wait_sticky_expiry:g":           {Kind: WaitStickyExpiry, Generation: "g"},
+		"remove_servers:g":               {Kind: RemoveServers, Generation: "g"},
+		"remove_targets:g":               {Kind: RemoveTargets, Generation: "g"},
+		"remove_template:g":              {Kind: RemoveTemplate, Generation: "g"},
+		"restore_traffic:g":              {Kind: RestoreTraffic, Generation: "g"},
+		"retag:g":                        {Kind: Retag, Generation: "g"},
+		"begin_rollback":                 {Kind: beginRollback},
+	} {
+		got, err := ParseStep(code)
+		if err != nil || got != step || step.Code() != code {
+			t.Errorf("%s: parsed as %v (%v), and %v has the code %s", code, got, err, step, step.Code())
+		}
+		if title := step.Title(); title == code || strings.Contains(title, "_") {
+			t.Errorf("%s has no title for people, but %q", code, title)
+		}
+	}
+	for _, code := range []string{"shift:g:x", "shift:g:", "shift:g:0", "shift:", "shift:g:1:2"} {
+		if got, err := ParseStep(code); err == nil {
+			t.Errorf("%s: parsed as %v, want an error", code, got)
+		}
+	}
+	later := Step{Kind: "bake_cake", Generation: "g"}
+	if got, err := ParseStep("bake_cake:g"); err != nil || got != later || got.Title() != "bake_cake: g" {
+		t.Errorf("a step of a later release: got %v (%v), titled %q", got, err, got.Title())
+	}
+}
