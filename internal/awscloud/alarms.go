@@ -16,8 +16,8 @@ import (
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
 const maxAlarmNames = 100
 
-// Alarms implements cluster.Cloud. Composite alarms count like others; AWS
-// leaves them out unless asked.
+// Alarms implements cluster.Alarms. It asks for composite alarms as well, which
+// AWS otherwise leaves out.
 func (c *Cloud) Alarms(ctx context.Context, names []string) ([]cluster.Alarm, error) {
 	found := map[string]cluster.Alarm{}
 	for batch := range slices.Chunk(names, maxAlarmNames) {
@@ -48,7 +48,7 @@ func (c *Cloud) Alarms(ctx context.Context, names []string) ([]cluster.Alarm, er
 	return all, nil
 }
 
-// alarm translates: the domain uses CloudWatch's words for states.
+// alarm keeps the state as it is: the domain uses CloudWatch's words.
 func alarm(name *string, state types.StateValue, reason *string) cluster.Alarm {
 	return cluster.Alarm{Name: aws.ToString(name), State: cluster.AlarmState(state), Reason: aws.ToString(reason)}
 }

@@ -26,35 +26,26 @@ const (
 	codeListenerARN       = "ValidationError"
 )
 
-// elsewhere ends the errors about ids, which hold in one region only.
-const elsewhere = "; ids hold in one region and account only, so check those, too"
+// checkRegion ends errors about ids that do not exist.
+const checkRegion = "; an id exists in one region and account only, so check those as well"
 
 // Check implements cluster.Cloud.
 func (c *Cloud) Check(ctx context.Context, s cluster.Spec) error {
-	var faults []error
-	fault := func(err error) {
-		if err != nil {
-			faults = append(faults, err)
-		}
-	}
 	image, err := c.image(ctx, s.ImageID)
-	fault(err)
-	fault(checkVolumes(image))
+	errs := []error{err, checkVolumes(image)}
 	if s.Servers.Template != nil {
 		t, err := c.templateVersion(ctx, *s.Servers.Template)
-		fault(err)
-		fault(checkTemplateVolumes(t))
+		errs = append(errs, err, checkTemplateVolumes(t))
 	}
 	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
-	fault(err)
-	fault(c.checkSecurityGroups(ctx, s.Servers.SecurityGroupIDs, vpc))
+	errs = append(errs, err, c.checkSecurityGroups(ctx, s.Servers.SecurityGroupIDs, vpc))
 	if s.Listener != nil {
-		fault(c.checkListener(ctx, s, vpc))
+		errs = append(errs, c.checkListener(ctx, s, vpc))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// errNoImage: there is no such image, or it cannot be used.
+// errNoImage: the image does not exist, or it cannot be used.
 var errNoImage = errors.New("no server can be started from it")
 
 // image returns an image that servers can be started from.
@@ -62,7 +53,7 @@ func (c *Cloud) image(ctx context.Context, id string) (ec2types.Image, error) {
 	out, err := c.ec2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{id}})
 	switch {
 	case hasCode(err, codeImageNotFound, codeImageUnavailable, codeImageMalformed) || err == nil && len(out.Images) == 0:
-		return ec2types.Image{}, fmt.Errorf("image_id: image %s does not exist in %s, so %w%s", id, c.region, errNoImage, elsewhere)
+		return ec2types.Image{}, fmt.Errorf("image_id: image %s does not exist in %s, so %w%s", id, c.region, errNoImage, checkRegion)
 	case err != nil:
 		return ec2types.Image{}, fmt.Errorf("read image %s: %w", id, err)
 	}
@@ -73,20 +64,27 @@ func (c *Cloud) image(ctx context.Context, id string) (ec2types.Image, error) {
 	return image, nil
 }
 
-// outlives is the answer to a volume that would stay when its server ends:
-// data has no place in a server that is replaced, not patched.
-func outlives(device, where string) error {
-	return fmt.Errorf("the volume at %s of %s would outlive its server (DeleteOnTermination is off), but servers of a cluster are replaced with all they hold; keep data in a resource of its own", device, where)
+// volumeError refuses a volume that would remain when its server is terminated:
+// servers are replaced, not patched, so they must not hold data.
+func volumeError(device, where string) error {
+	return fmt.Errorf("the volume at %s of %s would outlive its server (DeleteOnTermination is off), "+
+		"but servers of a cluster are replaced together with their volumes; keep data in a resource of its own", device, where)
 }
 
-// checkVolumes passes over the root volume: setRootVolume sees to that.
+// checkVolumes ignores the root volume, because setRootVolume has it deleted
+// with its server.
 func checkVolumes(image ec2types.Image) error {
 	for _, m := range image.BlockDeviceMappings {
-		if aws.ToString(m.DeviceName) != aws.ToString(image.RootDeviceName) && m.Ebs != nil && m.Ebs.DeleteOnTermination != nil && !*m.Ebs.DeleteOnTermination {
-			return fmt.Errorf("image_id: %w", outlives(aws.ToString(m.DeviceName), "image "+aws.ToString(image.ImageId)))
+		root := aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName)
+		if !root && outlivesServer(m.Ebs) {
+			return fmt.Errorf("image_id: %w", volumeError(aws.ToString(m.DeviceName), "image "+aws.ToString(image.ImageId)))
 		}
 	}
 	return nil
+}
+
+func outlivesServer(ebs *ec2types.EbsBlockDevice) bool {
+	return ebs != nil && ebs.DeleteOnTermination != nil && !*ebs.DeleteOnTermination
 }
 
 func checkTemplateVolumes(t ec2types.LaunchTemplateVersion) error {
@@ -95,25 +93,26 @@ func checkTemplateVolumes(t ec2types.LaunchTemplateVersion) error {
 	}
 	for _, m := range t.LaunchTemplateData.BlockDeviceMappings {
 		if m.Ebs != nil && m.Ebs.DeleteOnTermination != nil && !*m.Ebs.DeleteOnTermination {
-			return fmt.Errorf("launch_template: %w", outlives(aws.ToString(m.DeviceName), "launch template "+aws.ToString(t.LaunchTemplateId)))
+			return fmt.Errorf("launch_template: %w", volumeError(aws.ToString(m.DeviceName), "launch template "+aws.ToString(t.LaunchTemplateId)))
 		}
 	}
 	return nil
 }
 
-// vpcOf returns the VPC that all the subnets lie in.
+// vpcOf returns the VPC of all the subnets.
 func (c *Cloud) vpcOf(ctx context.Context, subnets []string) (string, error) {
 	out, err := c.ec2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{SubnetIds: subnets})
 	switch {
 	case hasCode(err, codeSubnetNotFound):
-		return "", fmt.Errorf("subnet_ids: of %s at least one does not exist in %s%s: %w", strings.Join(subnets, ", "), c.region, elsewhere, err)
+		return "", fmt.Errorf("subnet_ids: at least one of %s does not exist in %s%s: %w",
+			strings.Join(subnets, ", "), c.region, checkRegion, err)
 	case err != nil:
 		return "", fmt.Errorf("read subnets: %w", err)
 	}
 	vpc := ""
 	for _, subnet := range out.Subnets {
 		if vpc != "" && vpc != aws.ToString(subnet.VpcId) {
-			return "", fmt.Errorf("subnet_ids: they lie in two VPCs, %s and %s", vpc, aws.ToString(subnet.VpcId))
+			return "", fmt.Errorf("subnet_ids: they are in two VPCs, %s and %s", vpc, aws.ToString(subnet.VpcId))
 		}
 		vpc = aws.ToString(subnet.VpcId)
 	}
@@ -127,13 +126,15 @@ func (c *Cloud) checkSecurityGroups(ctx context.Context, ids []string, vpc strin
 	out, err := c.ec2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{GroupIds: ids})
 	switch {
 	case hasCode(err, codeSecurityNotFound, codeSecurityMalformed):
-		return fmt.Errorf("security_group_ids: of %s at least one does not exist in %s%s: %w", strings.Join(ids, ", "), c.region, elsewhere, err)
+		return fmt.Errorf("security_group_ids: at least one of %s does not exist in %s%s: %w",
+			strings.Join(ids, ", "), c.region, checkRegion, err)
 	case err != nil:
 		return fmt.Errorf("read security groups: %w", err)
 	}
 	for _, group := range out.SecurityGroups {
 		if vpc != "" && aws.ToString(group.VpcId) != vpc {
-			return fmt.Errorf("security_group_ids: %s lies in %s, but the subnets in %s", aws.ToString(group.GroupId), aws.ToString(group.VpcId), vpc)
+			return fmt.Errorf("security_group_ids: %s is in %s, but the subnets are in %s",
+				aws.ToString(group.GroupId), aws.ToString(group.VpcId), vpc)
 		}
 	}
 	return nil
@@ -142,10 +143,11 @@ func (c *Cloud) checkSecurityGroups(ctx context.Context, ids []string, vpc strin
 func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, vpc string) error {
 	parsed, err := arn.Parse(s.Listener.ARN)
 	if err != nil || parsed.Service != "elasticloadbalancing" || !strings.HasPrefix(parsed.Resource, "listener/") {
-		return fmt.Errorf("listener: %q is no ARN of a listener", s.Listener.ARN)
+		return fmt.Errorf("listener: %q is not a valid ARN of a listener", s.Listener.ARN)
 	}
 	if parsed.Region != c.region {
-		return fmt.Errorf("listener: %s is in %s, but the cluster is in %s; choose a listener there, or a provider of the listener's region", s.Listener.ARN, parsed.Region, c.region)
+		return fmt.Errorf("listener: %s is in %s, but the cluster is in %s; choose a listener there, or a provider of the listener's region",
+			s.Listener.ARN, parsed.Region, c.region)
 	}
 	out, err := c.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{ListenerArns: []string{s.Listener.ARN}})
 	switch {
@@ -156,23 +158,26 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, vpc string) e
 	}
 	listener := out.Listeners[0]
 	if listener.Protocol != elbtypes.ProtocolEnumHttp && listener.Protocol != elbtypes.ProtocolEnumHttps {
-		return fmt.Errorf("listener: %s speaks %s, but a listener of an application load balancer (HTTP or HTTPS) is needed", s.Listener.ARN, listener.Protocol)
+		return fmt.Errorf("listener: %s has protocol %s, but a listener of an application load balancer (HTTP or HTTPS) is needed",
+			s.Listener.ARN, listener.Protocol)
 	}
-	balancers, err := c.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{LoadBalancerArns: []string{aws.ToString(listener.LoadBalancerArn)}})
+	balancers, err := c.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{
+		LoadBalancerArns: []string{aws.ToString(listener.LoadBalancerArn)},
+	})
 	if err != nil {
 		return fmt.Errorf("read the load balancer of %s: %w", s.Listener.ARN, err)
 	}
 	for _, balancer := range balancers.LoadBalancers {
 		if vpc != "" && aws.ToString(balancer.VpcId) != vpc {
-			return fmt.Errorf("listener: its load balancer lies in %s, but the subnets in %s", aws.ToString(balancer.VpcId), vpc)
+			return fmt.Errorf("listener: its load balancer is in %s, but the subnets are in %s", aws.ToString(balancer.VpcId), vpc)
 		}
 	}
-	places, err := c.places(ctx, s.Listener.ARN)
+	routes, err := c.routes(ctx, s.Listener.ARN)
 	if err != nil {
 		return err
 	}
-	if p := placeOf(places, *s.Listener); p != nil {
-		if err := c.checkPlace(ctx, s.ID, *p); err != nil {
+	if r := findRoute(routes, *s.Listener); r != nil {
+		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return fmt.Errorf("listener: %w", err)
 		}
 	}

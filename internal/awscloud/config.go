@@ -1,6 +1,6 @@
-// Package awscloud is AWS as the domain sees it. It translates the domain's
-// words into calls of the AWS SDK and AWS's errors into ones that say what to
-// do, and holds no rules of its own.
+// Package awscloud implements the domain's interfaces on AWS. It translates
+// their methods into calls of the AWS SDK, and AWS's errors into ones that say
+// what to do. It has no rules of its own.
 package awscloud
 
 import (
@@ -23,15 +23,15 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// Config says how to reach AWS. What is empty comes from where every AWS tool
-// takes it: the environment, the shared configuration files, the machine's role.
+// Config says how to reach AWS. Empty fields have the defaults of every AWS tool:
+// the environment, the shared configuration files, the machine's role.
 type Config struct {
 	Region     string
 	Profile    string
 	AssumeRole *AssumeRole
 	// Endpoints replaces the address of single services, by the names in EndpointNames.
 	Endpoints map[string]string
-	// Clock is what waits go by; nil is the machine's.
+	// Clock is used for waits; nil is the machine's.
 	Clock clock.Clock
 }
 
@@ -57,10 +57,10 @@ const (
 // EndpointNames are the services whose address Config.Endpoints may replace.
 var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC2, endpointELB, endpointS3, endpointSTS}
 
-// attempts is how often a call is tried, all in all, when AWS throttles it or
-// answers with a server error; the SDK waits up to 20 s in between, so a call
-// outlasts a throttled minute, unless its caller bounds it, as the steps of a
-// rollout do, which try again themselves. AWS_MAX_ATTEMPTS overrides it.
+// attempts is the most times that a call is tried when AWS throttles it or
+// answers with a server error. The SDK waits up to 20 s in between, so a call
+// succeeds after a minute of throttling unless its caller bounds it. The steps
+// of a rollout do, and try again themselves. AWS_MAX_ATTEMPTS overrides it.
 const attempts = 10
 
 // Cloud is AWS in one region, as one identity.
@@ -81,8 +81,8 @@ type Cloud struct {
 	}
 }
 
-// Open finds region and credentials, and fails if there are none. Nothing is
-// asked of AWS yet, except for the credentials of a role.
+// Open finds region and credentials, and fails if there are none. It calls AWS
+// only for the credentials of a role.
 func Open(ctx context.Context, c Config) (*Cloud, error) {
 	cfg, err := load(ctx, c)
 	if err != nil {
@@ -90,19 +90,21 @@ func Open(ctx context.Context, c Config) (*Cloud, error) {
 	}
 	if c.AssumeRole != nil {
 		client := sts.NewFromConfig(cfg, func(o *sts.Options) { override(&o.BaseEndpoint, c.Endpoints[endpointSTS]) })
-		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, c.AssumeRole.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+		role := stscreds.NewAssumeRoleProvider(client, c.AssumeRole.RoleARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = c.AssumeRole.SessionName
 			if c.AssumeRole.ExternalID != "" {
 				o.ExternalID = &c.AssumeRole.ExternalID
 			}
 			o.Duration = c.AssumeRole.Duration
-		}))
+		})
+		cfg.Credentials = aws.NewCredentialsCache(role)
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		if c.AssumeRole != nil {
 			return nil, fmt.Errorf("no AWS credentials: the role %s could not be assumed: %w", c.AssumeRole.RoleARN, err)
 		}
-		return nil, fmt.Errorf("no AWS credentials were found in the environment, in the shared configuration files, or from the machine's role; set AWS_PROFILE or sign in, then try again: %w", err)
+		return nil, fmt.Errorf("no AWS credentials were found in the environment, in the shared configuration files, "+
+			"or from the machine's role; set AWS_PROFILE or sign in, then try again: %w", err)
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System{}
@@ -127,7 +129,7 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
 	}
 	if cfg.Region == "" {
-		return aws.Config{}, fmt.Errorf("no AWS region is known: set the argument region, AWS_REGION, or region in the profile")
+		return aws.Config{}, fmt.Errorf("the AWS region is not known: set the argument region, AWS_REGION, or region in the profile")
 	}
 	return cfg, nil
 }
@@ -159,7 +161,7 @@ func override(endpoint **string, with string) {
 // Region is where this Cloud acts.
 func (c *Cloud) Region() string { return c.region }
 
-// Account implements cluster.Cloud. It asks once. AWS needs no permission for it.
+// Account implements cluster.Cloud. It asks AWS once, and needs no permission.
 func (c *Cloud) Account(ctx context.Context) (string, error) {
 	c.account.Lock()
 	defer c.account.Unlock()
@@ -168,7 +170,7 @@ func (c *Cloud) Account(ctx context.Context) (string, error) {
 	}
 	out, err := c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask AWS which account the credentials are of: %w", err)
+		return "", fmt.Errorf("read the account of the credentials: %w", err)
 	}
 	c.account.id = aws.ToString(out.Account)
 	return c.account.id, nil

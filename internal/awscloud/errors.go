@@ -18,9 +18,9 @@ func hasCode(err error, codes ...string) bool {
 	return errors.As(err, &e) && slices.Contains(codes, e.ErrorCode())
 }
 
-// notYet has the domain make a call again if AWS answered it with one of the
-// codes, by which AWS says that it does not know everywhere yet what it has
-// confirmed, or that it is still at it.
+// notYet turns an error with one of the codes into a *cluster.NotYetError, so
+// that the call is made again: with these codes, AWS says that it is still
+// working, or that it does not show everywhere yet what it has confirmed.
 func notYet(err error, codes ...string) error {
 	if hasCode(err, codes...) {
 		return &cluster.NotYetError{Saw: err.Error(), Err: err}
@@ -28,18 +28,20 @@ func notYet(err error, codes ...string) error {
 	return err
 }
 
-// visible returns a part of a generation that was made, or has the domain look
-// again: AWS may not show it yet.
-func visible[T any](ctx context.Context, part string, g cluster.Generation, find func(context.Context, cluster.Generation) (*T, error)) (*T, error) {
+// visible returns a part of a generation that was created, or a
+// *cluster.NotYetError if AWS does not show it yet.
+func visible[T any](
+	ctx context.Context, part string, g cluster.Generation, find func(context.Context, cluster.Generation) (*T, error),
+) (*T, error) {
 	found, err := find(ctx, g)
 	if err == nil && found == nil {
-		err = &cluster.NotYetError{Saw: fmt.Sprintf("%s %s is not there, or not visible yet", part, g.Name)}
+		err = &cluster.NotYetError{Saw: fmt.Sprintf("%s %s does not exist, or is not visible yet", part, g.Name)}
 	}
 	return found, err
 }
 
-// mentions reports whether AWS's message contains one of the phrases. Only for
-// where AWS gives different faults one code.
+// mentions reports whether AWS's message contains one of the phrases. Use it only
+// where AWS has one code for different errors.
 func mentions(err error, phrases ...string) bool {
 	var e smithy.APIError
 	if !errors.As(err, &e) {

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// bucketRegion is the header by which S3 says where a bucket is, whoever asks.
+	// bucketRegion is the header in which S3 names a bucket's region to any caller.
 	bucketRegion = "X-Amz-Bucket-Region"
 
 	codeNoBucket = "NoSuchBucket"
 )
 
-// Files keeps files in buckets.
+// Files stores files in S3 buckets.
 type Files struct{ cloud *Cloud }
 
 // OpenFiles finds region and credentials as Open does.
@@ -30,8 +30,8 @@ func OpenFiles(ctx context.Context, c Config) (*Files, error) {
 	return &Files{cloud: cloud}, nil
 }
 
-// Upload stores a file in a bucket under a key, in place of what was there. A
-// bucket of another region is found.
+// Upload stores a file in a bucket under a key, and replaces what was there. The
+// bucket may be in another region.
 func (f *Files) Upload(ctx context.Context, bucket, key, contentType string, content io.ReadSeeker) error {
 	err := f.put(ctx, f.cloud.region, bucket, key, contentType, content)
 	if region := regionOf(err); region != "" && region != f.cloud.region {
@@ -42,7 +42,7 @@ func (f *Files) Upload(ctx context.Context, bucket, key, contentType string, con
 	}
 	switch {
 	case hasCode(err, codeNoBucket):
-		return fmt.Errorf("upload %s: there is no bucket %s: %w", key, bucket, err)
+		return fmt.Errorf("upload %s: bucket %s does not exist: %w", key, bucket, err)
 	case err != nil:
 		return fmt.Errorf("upload %s to bucket %s: %w", key, bucket, err)
 	}
@@ -53,16 +53,15 @@ func (f *Files) put(ctx context.Context, region, bucket, key, contentType string
 	objects := s3.NewFromConfig(f.cloud.config, func(o *s3.Options) {
 		o.Region = region
 		override(&o.BaseEndpoint, f.cloud.endpoints[endpointS3])
-		// Where the address is not AWS's own, names of buckets cannot be made a
-		// part of it.
+		// An address that is not AWS's own cannot have the bucket in its host name.
 		o.UsePathStyle = o.BaseEndpoint != nil
 	})
 	_, err := objects.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, ContentType: aws.String(contentType), Body: content})
 	return err
 }
 
-// regionOf is the region that S3 names in an answer that is an error; empty if
-// it names none.
+// regionOf is the bucket's region that S3 names in an error; empty if it names
+// none.
 func regionOf(err error) string {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) || answer.Response == nil {

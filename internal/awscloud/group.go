@@ -27,7 +27,7 @@ const (
 
 // MakeServers implements cluster.Cloud.
 func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster.Spec, size cluster.Size) error {
-	// A group of that name is ours, from a call whose reply was lost.
+	// A group of that name is ours, created by a call whose reply was lost.
 	if group, err := c.group(ctx, g); group != nil || err != nil {
 		return err
 	}
@@ -55,14 +55,14 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 	}
 	_, err = c.autoscaling.CreateAutoScalingGroup(ctx, in)
 	if err == nil || hasCode(err, codeGroupExists) {
-		// So that whoever removes it again finds it.
+		// A removal that follows has to find it.
 		_, err = visible(ctx, "Auto Scaling group", g, c.group)
 		return err
 	}
 	err = fmt.Errorf("create Auto Scaling group %s: %w", g.Name, err)
 	if mentions(err, "does not exist", "invalid iam instance profile", "target groups may not be valid") {
-		// Auto Scaling may not see a launch template, an instance profile or a
-		// target group yet that others have confirmed.
+		// Auto Scaling may not see yet a launch template, an instance profile or a
+		// target group that other services have confirmed.
 		return notYet(err, codeValidation)
 	}
 	return notYet(err, codeServiceLinked) // of the first group in an account
@@ -72,10 +72,12 @@ func templateVersion(id *string, version string) *types.LaunchTemplateSpecificat
 	return &types.LaunchTemplateSpecification{LaunchTemplateId: id, Version: &version}
 }
 
-// group finds the generation's Auto Scaling group; nil when there is none. One
-// that is being deleted is still there, with a Status.
+// group finds the generation's Auto Scaling group; nil if it does not exist. A
+// group that is being deleted still exists, and has a Status.
 func (c *Cloud) group(ctx context.Context, g cluster.Generation) (*types.AutoScalingGroup, error) {
-	out, err := c.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{g.Name}})
+	out, err := c.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{
+		AutoScalingGroupNames: []string{g.Name},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read Auto Scaling group %s: %w", g.Name, err)
 	}
@@ -93,7 +95,9 @@ func (c *Cloud) Health(ctx context.Context, generations ...cluster.Generation) (
 		names[i] = g.Name
 	}
 	groups := map[string]types.AutoScalingGroup{}
-	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.autoscaling, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names})
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.autoscaling, &autoscaling.DescribeAutoScalingGroupsInput{
+		AutoScalingGroupNames: names,
+	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -127,20 +131,24 @@ func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.Au
 	if err != nil {
 		return cluster.Health{}, err
 	}
+	problem := func(format string, args ...any) {
+		health.Problems = append(health.Problems, fmt.Sprintf(format, args...))
+	}
 	for _, instance := range group.Instances {
 		id := aws.ToString(instance.InstanceId)
 		target, registered := targets[id]
 		switch {
 		case instance.LifecycleState != types.LifecycleStateInService || aws.ToString(instance.HealthStatus) != "Healthy":
-			health.Problems = append(health.Problems, fmt.Sprintf("%s is %s and %s", id, instance.LifecycleState, aws.ToString(instance.HealthStatus)))
+			problem("%s is %s and %s", id, instance.LifecycleState, aws.ToString(instance.HealthStatus))
 		case targets == nil:
 			health.Healthy++
 		case !registered:
-			health.Problems = append(health.Problems, id+" is not registered at the target group yet")
+			problem("%s is not registered with the target group yet", id)
 		case target.State == elbtypes.TargetHealthStateEnumHealthy:
 			health.Healthy++
 		default:
-			health.Problems = append(health.Problems, strings.TrimRight(fmt.Sprintf("%s is %s (%s: %s", id, target.State, target.Reason, aws.ToString(target.Description)), ": ")+")")
+			reason := strings.TrimRight(fmt.Sprintf("%s: %s", target.Reason, aws.ToString(target.Description)), ": ")
+			problem("%s is %s (%s)", id, target.State, reason)
 		}
 	}
 	if health.Healthy < health.Desired {
@@ -149,7 +157,7 @@ func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.Au
 			return cluster.Health{}, err
 		}
 		if why != "" {
-			health.Problems = append(health.Problems, why)
+			problem("%s", why)
 		}
 	}
 	return health, nil
@@ -164,7 +172,7 @@ func (c *Cloud) targetHealth(ctx context.Context, arns []string) (map[string]elb
 	for _, arn := range arns {
 		out, err := c.elb.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &arn})
 		if hasCode(err, codeTargetGroupNotFound) {
-			continue // somebody removed it, and the group still names it
+			continue // it was removed by hand, and the group still names it
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the health of %s: %w", arn, err)
@@ -176,10 +184,12 @@ func (c *Cloud) targetHealth(ctx context.Context, arns []string) (map[string]elb
 	return targets, nil
 }
 
-// launchFailure says why the group's latest activity failed; nothing when it
-// did not.
+// launchFailure says why the group's latest activity failed; empty if it did not
+// fail.
 func (c *Cloud) launchFailure(ctx context.Context, g cluster.Generation) (string, error) {
-	out, err := c.autoscaling.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: &g.Name, MaxRecords: aws.Int32(10)})
+	out, err := c.autoscaling.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
+		AutoScalingGroupName: &g.Name, MaxRecords: aws.Int32(10),
+	})
 	if err != nil {
 		return "", fmt.Errorf("read the activities of Auto Scaling group %s: %w", g.Name, err)
 	}
@@ -205,15 +215,17 @@ func (c *Cloud) Resize(ctx context.Context, g cluster.Generation, size cluster.S
 	return nil
 }
 
-// RemoveServers implements cluster.Cloud: the group is first emptied, which
-// lets servers finish their requests, and then deleted, which would not.
+// RemoveServers implements cluster.Cloud. It first empties the group, so that
+// servers finish their requests, and then deletes it.
 func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force bool) error {
 	group, err := c.group(ctx, g)
 	if group == nil || err != nil {
 		return err
 	}
 	if group.Status != nil { // set while the group is being deleted
-		return &cluster.NotYetError{Saw: fmt.Sprintf("Auto Scaling group %s is still being deleted, with %d servers", g.Name, len(group.Instances))}
+		return &cluster.NotYetError{
+			Saw: fmt.Sprintf("Auto Scaling group %s is still being deleted, with %d servers", g.Name, len(group.Instances)),
+		}
 	}
 	var protected []string
 	for _, i := range group.Instances {
@@ -221,38 +233,42 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 			protected = append(protected, aws.ToString(i.InstanceId))
 		}
 	}
-	// The largest size as well, or a schedule might fill it again.
+	// Without a largest size of 0, a schedule might fill the group again.
 	if aws.ToInt32(group.MaxSize) > 0 || aws.ToInt32(group.DesiredCapacity) > 0 {
 		_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
 			AutoScalingGroupName: &g.Name, MinSize: aws.Int32(0), MaxSize: aws.Int32(0), DesiredCapacity: aws.Int32(0),
 		})
 		switch {
 		case hasCode(err, codeTargetGroupNotFound) && (force || len(protected) == 0):
-			return c.deleteGroup(ctx, g) // its target group is gone, so no requests are
+			return c.deleteGroup(ctx, g) // without a target group there are no requests
 		case err != nil && !groupNotFound(err):
 			return notYet(fmt.Errorf("empty Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeContention)
 		}
-		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are ending", len(group.Instances), g.Name)}
+		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are terminating", len(group.Instances), g.Name)}
 	}
 	switch {
 	case len(protected) < len(group.Instances):
-		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are still ending", len(group.Instances)-len(protected), g.Name)}
+		return &cluster.NotYetError{
+			Saw: fmt.Sprintf("%d servers of %s are still terminating", len(group.Instances)-len(protected), g.Name),
+		}
 	case len(protected) > 0 && !force:
 		return &cluster.ProtectedError{Generation: g, Servers: protected}
 	}
 	return c.deleteGroup(ctx, g)
 }
 
-// deleteGroup has AWS begin to delete a group with all its servers.
+// deleteGroup asks AWS to delete a group with all its servers.
 func (c *Cloud) deleteGroup(ctx context.Context, g cluster.Generation) error {
-	_, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true)})
+	_, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{
+		AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true),
+	})
 	if err != nil && !groupNotFound(err) {
 		return notYet(fmt.Errorf("delete Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeScalingActivity, codeContention)
 	}
 	return &cluster.NotYetError{Saw: fmt.Sprintf("Auto Scaling group %s is being deleted", g.Name)}
 }
 
-// groupNotFound: Auto Scaling has no code of its own for it.
+// groupNotFound goes by the message, because Auto Scaling has no code for it.
 func groupNotFound(err error) bool {
 	return hasCode(err, codeValidation) && mentions(err, "not found", "does not exist")
 }

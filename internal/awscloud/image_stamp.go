@@ -16,8 +16,8 @@ import (
 
 var _ stamp.Cloud = (*Cloud)(nil)
 
-// EC2 is eventually consistent: what one call has made, the next one may not
-// know yet. It does within seconds; a minute is plenty.
+// EC2 is eventually consistent: the next call may not see yet what one call has
+// created. It does within seconds; a minute is plenty.
 const (
 	newImageEvery  = 5 * time.Second
 	newImageWithin = time.Minute
@@ -29,11 +29,11 @@ const codeSnapshotNotFound = "InvalidSnapshot.NotFound"
 func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Seen, error) {
 	client := c.In(image.Region).ec2
 	var seen stamp.Seen
-	err := clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
+	describe := func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
 		out, err := client.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{image.ID}})
 		switch {
 		case hasCode(err, codeImageNotFound) || err == nil && len(out.Images) == 0:
-			return false, fmt.Sprintf("it does not exist in %s%s", image.Region, elsewhere), nil
+			return false, fmt.Sprintf("it does not exist in %s%s", image.Region, checkRegion), nil
 		case err != nil:
 			return false, "", err
 		}
@@ -46,7 +46,8 @@ func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.See
 			return false, fmt.Sprintf("it is still %s; wait until it is available, then try again", found.State), nil
 		}
 		return false, "", fmt.Errorf("it is %s and no server can be launched from it (%s)", found.State, reason(found))
-	})
+	}
+	err := clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, describe)
 	return seen, err
 }
 
@@ -76,11 +77,12 @@ func reason(image ec2types.Image) string {
 func (c *Cloud) TagImage(ctx context.Context, image stamp.Image, snapshots []string, tags tagging.Set) error {
 	client := c.In(image.Region).ec2
 	input := &ec2.CreateTagsInput{Resources: append([]string{image.ID}, snapshots...), Tags: ec2Tags(tags)}
-	return clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
+	tag := func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
 		_, err = client.CreateTags(ctx, input)
 		if hasCode(err, codeImageNotFound, codeSnapshotNotFound) {
 			return false, err.Error(), nil
 		}
 		return err == nil, "", err
-	})
+	}
+	return clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, tag)
 }

@@ -45,14 +45,14 @@ func (c *Cloud) MakeTemplate(ctx context.Context, g cluster.Generation, s cluste
 	if err != nil && !hasCode(err, codeTemplateExists) {
 		return fmt.Errorf("create launch template %s: %w", g.Name, err)
 	}
-	// So that whoever removes it again finds it.
+	// A removal that follows has to find it.
 	_, err = visible(ctx, "launch template", g, c.template)
 	return err
 }
 
-// templateData is what the servers are made of. Volumes and interfaces get
-// their tags from here; instances get theirs from the Auto Scaling group,
-// which AWS lets win.
+// templateData specifies the servers. Volumes and network interfaces get their
+// tags from it. Instances get theirs from the Auto Scaling group, which takes
+// precedence.
 func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluster.Spec) (*types.RequestLaunchTemplateData, error) {
 	image, err := c.image(ctx, s.ImageID)
 	if err != nil {
@@ -78,7 +78,9 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 	data.ImageId = &s.ImageID
 	setRootVolume(data, image, s.Servers.RootVolumeSize)
 	if data.MetadataOptions == nil {
-		data.MetadataOptions = &types.LaunchTemplateInstanceMetadataOptionsRequest{HttpEndpoint: types.LaunchTemplateInstanceMetadataEndpointStateEnabled}
+		data.MetadataOptions = &types.LaunchTemplateInstanceMetadataOptionsRequest{
+			HttpEndpoint: types.LaunchTemplateInstanceMetadataEndpointStateEnabled,
+		}
 	}
 	data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateRequired
 	if s.Servers.OptionalTokens {
@@ -88,7 +90,7 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 	return data, nil
 }
 
-// setTags has volumes and interfaces carry the generation's tags.
+// setTags gives volumes and network interfaces the generation's tags.
 func setTags(data *types.RequestLaunchTemplateData, g cluster.Generation, s cluster.Spec) {
 	data.TagSpecifications = nil
 	for _, kind := range []types.ResourceType{types.ResourceTypeVolume, types.ResourceTypeNetworkInterface} {
@@ -97,9 +99,8 @@ func setTags(data *types.RequestLaunchTemplateData, g cluster.Generation, s clus
 	}
 }
 
-// copyTemplateData turns what AWS returns of a launch template into what it
-// takes for one. The two types have the same fields under the same names, which
-// a test makes sure of.
+// copyTemplateData converts a launch template from the type that AWS returns to
+// the type that it accepts. A test checks that both have the same fields.
 func copyTemplateData(from *types.ResponseLaunchTemplateData) (*types.RequestLaunchTemplateData, error) {
 	encoded, err := json.Marshal(from)
 	if err != nil {
@@ -112,8 +113,9 @@ func copyTemplateData(from *types.ResponseLaunchTemplateData) (*types.RequestLau
 	return to, nil
 }
 
-// setRootVolume has the root volume end with its server, whatever the image
-// says. The size is always given: other implementations of EC2 insist on it.
+// setRootVolume has the root volume deleted with its server, whatever the image
+// says. It always gives the size, because other implementations of EC2 require
+// it.
 func setRootVolume(data *types.RequestLaunchTemplateData, image types.Image, size int32) {
 	device := aws.ToString(image.RootDeviceName)
 	for _, m := range data.BlockDeviceMappings {
@@ -132,7 +134,7 @@ func setRootVolume(data *types.RequestLaunchTemplateData, image types.Image, siz
 	data.BlockDeviceMappings = append(data.BlockDeviceMappings, types.LaunchTemplateBlockDeviceMappingRequest{DeviceName: &device, Ebs: ebs})
 }
 
-// rootVolumeSize is the image's, in GiB; 0 if it does not say.
+// rootVolumeSize is the size of the image's root volume in GiB; 0 if unknown.
 func rootVolumeSize(image types.Image) int32 {
 	for _, m := range image.BlockDeviceMappings {
 		if m.Ebs != nil && aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName) {
@@ -166,7 +168,7 @@ func (c *Cloud) templateVersion(ctx context.Context, t cluster.Template) (types.
 	return out.LaunchTemplateVersions[0], nil
 }
 
-// template finds the generation's launch template; nil when there is none.
+// template finds the generation's launch template; nil if it does not exist.
 func (c *Cloud) template(ctx context.Context, g cluster.Generation) (*types.LaunchTemplate, error) {
 	out, err := c.ec2.DescribeLaunchTemplates(ctx, &ec2.DescribeLaunchTemplatesInput{LaunchTemplateNames: []string{g.Name}})
 	switch {
@@ -179,8 +181,10 @@ func (c *Cloud) template(ctx context.Context, g cluster.Generation) (*types.Laun
 }
 
 // renewTemplate adds a version to the generation's launch template that differs
-// from the given one in its tags only, and returns it.
-func (c *Cloud) renewTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec, t cluster.Template) (cluster.Template, error) {
+// from t only in its tags, and returns it.
+func (c *Cloud) renewTemplate(
+	ctx context.Context, g cluster.Generation, s cluster.Spec, t cluster.Template,
+) (cluster.Template, error) {
 	used, err := c.templateVersion(ctx, t)
 	if err != nil {
 		return t, err

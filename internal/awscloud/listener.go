@@ -14,42 +14,44 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// Connect implements cluster.Cloud. For which requests a rule stands is left
-// alone until Serve: another generation may be serving them.
+// Connect implements cluster.Cloud. It leaves the conditions of a rule as they
+// are, because another generation may be serving its requests. Serve changes
+// them.
 func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
-	own, places, err := c.connection(ctx, g, s)
+	own, routes, err := c.connection(ctx, g, s)
 	if err != nil {
 		return err
 	}
-	p := placeOf(places, *s.Listener)
-	if p == nil {
-		// The cluster may serve elsewhere at the listener, and a new rule
-		// would take its requests away before there are servers.
-		if p, err = c.servedBy(ctx, s.ID, places); err != nil {
+	r := findRoute(routes, *s.Listener)
+	if r == nil {
+		// The cluster may serve by another rule of the listener. A new rule would
+		// take its requests away before there are servers, so the generation shares
+		// the present rule until Serve.
+		if r, err = c.presentRoute(ctx, s.ID, routes); err != nil {
 			return err
 		}
 	}
-	if p == nil {
+	if r == nil {
 		return c.createRule(ctx, g, s, own)
 	}
-	if err := c.checkPlace(ctx, s.ID, *p); err != nil {
+	if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 		return err
 	}
-	weights := p.weights()
+	weights := r.weights()
 	if _, there := weights[own]; there {
 		return nil
 	}
 	if len(weights) == 0 {
-		weights = map[string]int32{own: 1}
+		weights = map[string]int32{own: allRequests}
 	} else {
 		weights[own] = 0
 	}
-	return c.setWeights(ctx, *p, weights, nil)
+	return c.setWeights(ctx, *r, weights, nil)
 }
 
-// Shift implements cluster.Cloud. Weights are percentages.
+// Shift implements cluster.Cloud.
 func (c *Cloud) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec, from cluster.Generation, percent int32) error {
-	own, places, err := c.connection(ctx, g, s)
+	own, routes, err := c.connection(ctx, g, s)
 	if err != nil {
 		return err
 	}
@@ -59,13 +61,13 @@ func (c *Cloud) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec,
 	} else if group != nil {
 		other = aws.ToString(group.TargetGroupArn)
 	}
-	for _, p := range places {
-		weights := p.weights()
+	for _, r := range routes {
+		weights := r.weights()
 		if _, there := weights[own]; !there {
 			continue
 		}
-		if ours, err := c.owns(ctx, s.ID, p); !ours || err != nil {
-			return errors.Join(err, fmt.Errorf("%s is not that of cluster %s alone", p, s.ID))
+		if ours, err := c.owns(ctx, s.ID, r); !ours || err != nil {
+			return errors.Join(err, fmt.Errorf("%s does not belong to cluster %s alone", r, s.ID))
 		}
 		wanted := map[string]int32{}
 		for arn := range weights {
@@ -73,34 +75,34 @@ func (c *Cloud) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec,
 		}
 		wanted[own] = percent
 		if _, there := weights[other]; there {
-			wanted[other] = 100 - percent
+			wanted[other] = allRequests - percent
 		}
 		if maps.Equal(weights, wanted) {
 			return nil
 		}
-		return c.setWeights(ctx, p, wanted, nil)
+		return c.setWeights(ctx, r, wanted, nil)
 	}
-	return fmt.Errorf("%s has no place at listener %s", g.Name, s.Listener.ARN)
+	return fmt.Errorf("%s is not connected to listener %s", g.Name, s.Listener.ARN)
 }
 
 // Serve implements cluster.Cloud. Other generations stay connected, without
 // requests, until they are removed.
 func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
-	own, places, err := c.connection(ctx, g, s)
+	own, routes, err := c.connection(ctx, g, s)
 	if err != nil {
 		return err
 	}
-	if p := placeOf(places, *s.Listener); p == nil {
+	if r := findRoute(routes, *s.Listener); r == nil {
 		err = c.createRule(ctx, g, s, own)
 	} else {
-		err = c.serveAt(ctx, g, s, own, *p)
+		err = c.serveAt(ctx, g, s, own, *r)
 	}
 	if err != nil {
 		return err
 	}
-	// Where Connect lent a place, it is given back.
-	for _, other := range places {
-		if _, there := other.weights()[own]; !there || other.is(*s.Listener) {
+	// The generation no longer shares the rule that Connect may have added it to.
+	for _, other := range routes {
+		if _, there := other.weights()[own]; !there || other.matches(*s.Listener) {
 			continue
 		}
 		ours, err := c.owns(ctx, s.ID, other)
@@ -116,96 +118,97 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	return nil
 }
 
-// serveAt sends all requests of a place to a target group, and has the place
-// select those that s says.
-func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, p place) error {
-	if err := c.checkPlace(ctx, s.ID, p); err != nil {
+// serveAt sends all requests of a route to a target group, and has the route
+// select the requests that s names.
+func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, r route) error {
+	if err := c.checkRoute(ctx, s.ID, r); err != nil {
 		return err
 	}
-	if p.ruleARN != "" {
-		// The rule may bear the version of the generation before.
-		if err := c.retagELB(ctx, p.ruleARN, ruleTags(g, s)); err != nil {
+	if r.ruleARN != "" {
+		// The rule may have the version of the generation before in its tags.
+		if err := c.retagELB(ctx, r.ruleARN, ruleTags(g, s)); err != nil {
 			return err
 		}
 	}
 	weights := map[string]int32{}
-	for arn := range p.weights() {
+	for arn := range r.weights() {
 		weights[arn] = 0
 	}
-	weights[own] = 1
-	if p.share(own) == 100 && p.selects(s.Listener.Rule) {
+	weights[own] = allRequests
+	if r.share(own) == allRequests && r.selects(s.Listener.Rule) {
 		return nil
 	}
-	return c.setWeights(ctx, p, weights, s.Listener.Rule)
+	return c.setWeights(ctx, r, weights, s.Listener.Rule)
 }
 
-// connection finds the generation's target group and what the listener does.
-func (c *Cloud) connection(ctx context.Context, g cluster.Generation, s cluster.Spec) (own string, places []place, err error) {
+// connection finds the generation's target group and the listener's routes.
+func (c *Cloud) connection(ctx context.Context, g cluster.Generation, s cluster.Spec) (own string, routes []route, err error) {
 	group, err := visible(ctx, "target group", g, c.targetGroup)
 	if err != nil {
 		return "", nil, err
 	}
-	places, err = c.places(ctx, s.Listener.ARN)
-	if err == nil && places == nil {
+	routes, err = c.routes(ctx, s.Listener.ARN)
+	if err == nil && routes == nil {
 		err = fmt.Errorf("listener %s does not exist", s.Listener.ARN)
 	}
-	return aws.ToString(group.TargetGroupArn), places, err
+	return aws.ToString(group.TargetGroupArn), routes, err
 }
 
-// servedBy finds where the cluster gets requests now; nil when nowhere.
-func (c *Cloud) servedBy(ctx context.Context, id cluster.ID, places []place) (*place, error) {
-	for i, p := range places {
-		if p.weights() == nil {
+// presentRoute finds the route by which the cluster gets requests now; nil if
+// there is none.
+func (c *Cloud) presentRoute(ctx context.Context, id cluster.ID, routes []route) (*route, error) {
+	for i, r := range routes {
+		if r.weights() == nil {
 			continue
 		}
-		if ours, err := c.owns(ctx, id, p); ours || err != nil {
-			return &places[i], err
+		if ours, err := c.owns(ctx, id, r); ours || err != nil {
+			return &routes[i], err
 		}
 	}
 	return nil, nil
 }
 
-// ruleTags are the cluster's: a rule outlives generations.
+// ruleTags leaves out the tags of the generation, because a rule outlives it.
 func ruleTags(g cluster.Generation, s cluster.Spec) tagging.Set {
 	return g.Tags(s.Tags).Without(tagging.Generation, "Name")
 }
 
-// Disconnect implements cluster.Cloud. It refuses before it changes anything
-// if something else forwards to the generation: without its servers that would
-// lead nowhere, and it is not ours to delete.
+// Disconnect implements cluster.Cloud. If something else forwards to the
+// generation, it is not ours to delete, and without the generation it would lead
+// nowhere. So Disconnect refuses before it changes anything.
 func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.Listener) error {
 	group, err := c.targetGroup(ctx, g)
 	if group == nil || err != nil {
 		return err
 	}
 	own := aws.ToString(group.TargetGroupArn)
-	places, err := c.forwarding(ctx, group, l.ARN)
+	routes, err := c.forwarding(ctx, group, l.ARN)
 	if err != nil {
 		return err
 	}
-	for _, p := range places {
-		ours, err := c.owns(ctx, g.Cluster, p)
+	for _, r := range routes {
+		ours, err := c.owns(ctx, g.Cluster, r)
 		if err != nil {
 			return err
 		}
-		// A default action is only then the cluster's if it is where it serves,
-		// or lent its place to a generation that was to take over.
-		lent := p.listenerARN == l.ARN && len(p.weights()) > 1
-		if !ours || p.ruleARN == "" && !p.is(l) && !lent {
-			return fmt.Errorf("%s, which cluster %s did not make, forwards to its target group; remove it there first", p, g.Cluster)
+		// A default action is the cluster's only if the cluster serves by it, or if
+		// a new generation shares it until it serves by a rule.
+		shared := r.listenerARN == l.ARN && len(r.weights()) > 1
+		if !ours || r.ruleARN == "" && !r.matches(l) && !shared {
+			return fmt.Errorf("%s, which does not belong to cluster %s, forwards to its target group; remove that first", r, g.Cluster)
 		}
 	}
-	for _, p := range places {
-		if err := c.disconnectFrom(ctx, p, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
+	for _, r := range routes {
+		if err := c.disconnectFrom(ctx, r, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
 			return err
 		}
 	}
 	return c.removeIdleRule(ctx, g.Cluster, l)
 }
 
-// forwarding lists the places that forward to a target group, at the listener
+// forwarding lists the routes that forward to a target group, at the listener
 // and at every other listener of the load balancers that use the group.
-func (c *Cloud) forwarding(ctx context.Context, group *types.TargetGroup, listenerARN string) ([]place, error) {
+func (c *Cloud) forwarding(ctx context.Context, group *types.TargetGroup, listenerARN string) ([]route, error) {
 	listeners := []string{listenerARN}
 	for _, balancer := range group.LoadBalancerArns {
 		pages := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: &balancer})
@@ -221,74 +224,77 @@ func (c *Cloud) forwarding(ctx context.Context, group *types.TargetGroup, listen
 			}
 		}
 	}
-	var all []place
+	var all []route
 	for _, arn := range listeners {
-		places, err := c.places(ctx, arn)
+		routes, err := c.routes(ctx, arn)
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range places {
-			if _, there := p.weights()[aws.ToString(group.TargetGroupArn)]; there {
-				all = append(all, p)
+		for _, r := range routes {
+			if _, there := r.weights()[aws.ToString(group.TargetGroupArn)]; there {
+				all = append(all, r)
 			}
 		}
 	}
 	return all, nil
 }
 
-// removeIdleRule removes the cluster's rule if somebody has it answer by
-// itself, as during maintenance: nothing else would.
+// removeIdleRule removes the cluster's rule if it forwards to no target group,
+// because a user has made it answer by itself during maintenance. Nothing else
+// would remove it.
 func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Listener) error {
-	places, err := c.places(ctx, l.ARN)
+	routes, err := c.routes(ctx, l.ARN)
 	if err != nil {
 		return err
 	}
-	p := placeOf(places, l)
-	if p == nil || p.ruleARN == "" || p.weights() != nil {
+	r := findRoute(routes, l)
+	if r == nil || r.ruleARN == "" || r.weights() != nil {
 		return nil
 	}
-	if ours, err := c.owns(ctx, id, *p); !ours || err != nil {
+	if ours, err := c.owns(ctx, id, *r); !ours || err != nil {
 		return err
 	}
-	return c.deleteRule(ctx, *p)
+	return c.deleteRule(ctx, *r)
 }
 
-// disconnectFrom takes a target group from a place. Those that are left get no
-// more than they had.
-func (c *Cloud) disconnectFrom(ctx context.Context, p place, own string) error {
-	weights := p.weights()
+// disconnectFrom removes a target group from a route. The others keep their
+// weights.
+func (c *Cloud) disconnectFrom(ctx context.Context, r route, own string) error {
+	weights := r.weights()
 	delete(weights, own)
 	if len(weights) > 0 {
-		return c.setWeights(ctx, p, weights, nil)
+		return c.setWeights(ctx, r, weights, nil)
 	}
-	if p.ruleARN == "" {
-		return c.setActions(ctx, p, serviceUnavailable(), nil)
+	if r.ruleARN == "" {
+		return c.setActions(ctx, r, serviceUnavailable(), nil)
 	}
-	return c.deleteRule(ctx, p)
+	return c.deleteRule(ctx, r)
 }
 
-// observeListener describes where the target group gets its requests from, as
-// the domain has it, and which percentage of those there; nil when it has no
-// place at a rule of the cluster's or at the default action.
-func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string) (*cluster.Listener, int32, error) {
-	places, err := c.places(ctx, listenerARN)
+// observeListener describes the route by which the target group gets requests,
+// and which percentage of them; nil if there is no such rule of the cluster and
+// no such default action.
+func (c *Cloud) observeListener(
+	ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string,
+) (*cluster.Listener, int32, error) {
+	routes, err := c.routes(ctx, listenerARN)
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, p := range places {
-		if _, there := p.weights()[targetGroupARN]; !there {
+	for _, r := range routes {
+		if _, there := r.weights()[targetGroupARN]; !there {
 			continue
 		}
-		if p.ruleARN == "" {
-			return &cluster.Listener{ARN: listenerARN}, p.share(targetGroupARN), nil
+		if r.ruleARN == "" {
+			return &cluster.Listener{ARN: listenerARN}, r.share(targetGroupARN), nil
 		}
-		ours, err := c.belongsTo(ctx, g.Cluster, p.ruleARN)
+		ours, err := c.belongsTo(ctx, g.Cluster, r.ruleARN)
 		if err != nil {
 			return nil, 0, err
 		}
 		if ours {
-			rule, err := p.rule()
-			return &cluster.Listener{ARN: listenerARN, Rule: rule}, p.share(targetGroupARN), err
+			rule, err := r.rule()
+			return &cluster.Listener{ARN: listenerARN, Rule: rule}, r.share(targetGroupARN), err
 		}
 	}
 	return nil, 0, nil

@@ -18,8 +18,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// Observe implements cluster.Cloud. Without a listener it looks for one that
-// forwards to the generation.
+// Observe implements cluster.Cloud. Without a listenerARN, it searches for a
+// listener that forwards to the generation.
 func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN string) (cluster.Observed, error) {
 	o := cluster.Observed{Spec: cluster.Spec{ID: g.Cluster}}
 	missing := func(part string) { o.Missing = append(o.Missing, part) }
@@ -28,7 +28,7 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 	if err != nil {
 		return o, err
 	}
-	// AWS shows a group for minutes after it agreed to delete it.
+	// AWS shows a group for minutes after it has accepted its deletion.
 	if group == nil || group.Status != nil {
 		missing("Auto Scaling group " + g.Name)
 	} else {
@@ -43,7 +43,8 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 	switch {
 	case template == nil:
 		missing("launch template " + g.Name)
-	case group != nil && group.LaunchTemplate != nil && aws.ToString(group.LaunchTemplate.LaunchTemplateId) != aws.ToString(template.LaunchTemplateId):
+	case group != nil && group.LaunchTemplate != nil &&
+		aws.ToString(group.LaunchTemplate.LaunchTemplateId) != aws.ToString(template.LaunchTemplateId):
 		missing("Auto Scaling group with launch template " + g.Name)
 	default:
 		o.TemplateID = aws.ToString(template.LaunchTemplateId)
@@ -58,7 +59,7 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 		if err := observeTemplate(v.LaunchTemplateData, &o.Spec); err != nil {
 			return o, err
 		}
-		// An image that is gone by now cannot be compared with.
+		// If the image has been removed, its volume size is not known.
 		image, err := c.image(ctx, o.ImageID)
 		if err != nil && !errors.Is(err, errNoImage) {
 			return o, err
@@ -122,12 +123,13 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 			s.Servers.RootVolumeSize = *m.Ebs.VolumeSize
 		}
 	}
-	s.Servers.OptionalTokens = data.MetadataOptions == nil || data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired
+	s.Servers.OptionalTokens = data.MetadataOptions == nil ||
+		data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired
 	return nil
 }
 
-// findListener looks for a listener that forwards to the target group: among
-// those of the load balancers that AWS knows to use it, or else of all.
+// findListener searches for a listener that forwards to the target group, at the
+// load balancers that AWS knows to use it, or at all if AWS knows none.
 func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *elbtypes.TargetGroup) (*cluster.Listener, int32, error) {
 	in := &elb.DescribeLoadBalancersInput{}
 	if len(group.LoadBalancerArns) > 0 {
@@ -149,7 +151,9 @@ func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *e
 	return nil, 0, nil
 }
 
-func (c *Cloud) findListenerOf(ctx context.Context, g cluster.Generation, balancer elbtypes.LoadBalancer, targetGroupARN string) (*cluster.Listener, int32, error) {
+func (c *Cloud) findListenerOf(
+	ctx context.Context, g cluster.Generation, balancer elbtypes.LoadBalancer, targetGroupARN string,
+) (*cluster.Listener, int32, error) {
 	listeners := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: balancer.LoadBalancerArn})
 	for listeners.HasMorePages() {
 		page, err := listeners.NextPage(ctx)

@@ -46,8 +46,7 @@ func fromELBTags(tags []elbtypes.Tag) tagging.Set {
 	return withoutSystemTags(s)
 }
 
-// withoutSystemTags leaves out what AWS services put on resources: nobody else
-// can set or remove such tags.
+// withoutSystemTags leaves out tags that only AWS services can set and remove.
 func withoutSystemTags(s tagging.Set) tagging.Set {
 	maps.DeleteFunc(s, func(key, _ string) bool { return strings.HasPrefix(key, "aws:") })
 	return s
@@ -73,7 +72,7 @@ func fromGroupTags(tags []asgtypes.TagDescription) tagging.Set {
 	return withoutSystemTags(s)
 }
 
-// surplus returns the keys that are there and should not be.
+// surplus returns the keys that should not be there.
 func surplus(there, should tagging.Set) []string {
 	return slices.DeleteFunc(there.Keys(), func(key string) bool {
 		_, keep := should[key]
@@ -81,8 +80,8 @@ func surplus(there, should tagging.Set) []string {
 	})
 }
 
-// Retag implements cluster.Cloud. The launch template gets a new version,
-// for the servers to come; those that run are tagged directly.
+// Retag implements cluster.Cloud. New servers get their tags from a new version
+// of the launch template; running ones are tagged directly.
 func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	group, err := c.group(ctx, g)
 	if err != nil {
@@ -95,7 +94,7 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	obsolete := surplus(fromGroupTags(group.Tags), should)
 
 	if group.LaunchTemplate == nil {
-		return fmt.Errorf("auto scaling group %s has lost its launch template", g.Name)
+		return fmt.Errorf("auto scaling group %s has no launch template any more", g.Name)
 	}
 	template, err := c.renewTemplate(ctx, g, s, cluster.Template{
 		ID: aws.ToString(group.LaunchTemplate.LaunchTemplateId), Version: aws.ToString(group.LaunchTemplate.Version),
@@ -115,8 +114,8 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err := c.retagBalancing(ctx, g, s); err != nil {
 		return err
 	}
-	// The group's own tags last: what is obsolete is read off them, so they
-	// must not change before the rest has.
+	// The group's own tags come last: they tell which tags are obsolete, so they
+	// must not change before all others.
 	if _, err := c.autoscaling.CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: groupTags(g, should)}); err != nil {
 		return fmt.Errorf("tag Auto Scaling group %s: %w", g.Name, err)
 	}
@@ -132,8 +131,11 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	return nil
 }
 
-// retagRunning tags the template, and the instances and volumes that run.
-func (c *Cloud) retagRunning(ctx context.Context, group *asgtypes.AutoScalingGroup, templateID string, should tagging.Set, obsolete []string) error {
+// retagRunning tags the launch template, and the running instances with their
+// volumes.
+func (c *Cloud) retagRunning(
+	ctx context.Context, group *asgtypes.AutoScalingGroup, templateID string, should tagging.Set, obsolete []string,
+) error {
 	var instances []string
 	for _, instance := range group.Instances {
 		instances = append(instances, aws.ToString(instance.InstanceId))
@@ -141,8 +143,8 @@ func (c *Cloud) retagRunning(ctx context.Context, group *asgtypes.AutoScalingGro
 	ids := append([]string{templateID}, instances...)
 	// A filter takes at most 200 values.
 	for batch := range slices.Chunk(instances, 200) {
-		// Only what the launch template tagged: a volume that somebody
-		// attached to a server is not ours.
+		// Only volumes that the launch template tagged: one that was attached to a
+		// server by hand is not ours.
 		in := &ec2.DescribeVolumesInput{Filters: []ec2types.Filter{
 			{Name: aws.String("attachment.instance-id"), Values: batch},
 			{Name: aws.String("tag:" + tagging.Generation), Values: []string{should[tagging.Generation]}},
@@ -192,18 +194,18 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 	if err := c.retagELB(ctx, aws.ToString(group.TargetGroupArn), g.Tags(s.Tags)); err != nil {
 		return err
 	}
-	places, err := c.places(ctx, s.Listener.ARN)
+	routes, err := c.routes(ctx, s.Listener.ARN)
 	if err != nil {
 		return err
 	}
-	p := placeOf(places, *s.Listener)
-	if p == nil || p.ruleARN == "" {
+	r := findRoute(routes, *s.Listener)
+	if r == nil || r.ruleARN == "" {
 		return nil
 	}
-	if ours, err := c.owns(ctx, s.ID, *p); !ours || err != nil {
+	if ours, err := c.owns(ctx, s.ID, *r); !ours || err != nil {
 		return err
 	}
-	return c.retagELB(ctx, p.ruleARN, ruleTags(g, s))
+	return c.retagELB(ctx, r.ruleARN, ruleTags(g, s))
 }
 
 // retagELB gives a target group or rule exactly the tags.

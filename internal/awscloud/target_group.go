@@ -52,8 +52,8 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 		Matcher:                    &types.Matcher{HttpCode: &t.Health.Matcher},
 		Tags:                       elbTags(g.Tags(s.Tags)),
 	})
-	// AWS returns the group there is when name and settings are the same; the
-	// name is ours alone, so where it does not, it is ours as well.
+	// If a group of that name exists, AWS returns it if its settings are the same,
+	// and an error otherwise. In either case it is ours, because its name is.
 	if err != nil && !hasCode(err, codeTargetGroupExists) {
 		return fmt.Errorf("create target group %s: %w", g.Name, err)
 	}
@@ -74,7 +74,7 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 		TargetGroupArn: group.TargetGroupArn, Attributes: set,
 	})
 	if err != nil {
-		// Also once it was found, AWS may not know it everywhere.
+		// AWS may not show the group everywhere although it was found.
 		return notYet(fmt.Errorf("set the attributes of target group %s: %w", g.Name, err), codeTargetGroupNotFound)
 	}
 	return nil
@@ -86,7 +86,7 @@ func attribute(key, value string) types.TargetGroupAttribute {
 
 func seconds(d time.Duration) *int32 { return aws.Int32(int32(d.Seconds())) }
 
-// targetGroup finds the generation's target group; nil when there is none.
+// targetGroup finds the generation's target group; nil if it does not exist.
 func (c *Cloud) targetGroup(ctx context.Context, g cluster.Generation) (*types.TargetGroup, error) {
 	out, err := c.elb.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{Names: []string{g.Name}})
 	switch {
@@ -98,7 +98,7 @@ func (c *Cloud) targetGroup(ctx context.Context, g cluster.Generation) (*types.T
 	return &out.TargetGroups[0], nil
 }
 
-// observeTarget describes a target group as the domain has it.
+// observeTarget describes a target group.
 func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*cluster.Target, error) {
 	attributes, err := c.targetGroupAttributes(ctx, aws.ToString(group.TargetGroupArn))
 	if err != nil {
@@ -123,8 +123,7 @@ func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*c
 	return t, nil
 }
 
-// attributes are those of a target group that matter here. A stickiness of 0
-// is none.
+// attributes of a target group. A stickiness of 0 is none.
 type attributes struct{ delay, stickiness time.Duration }
 
 func (c *Cloud) targetGroupAttributes(ctx context.Context, arn string) (a attributes, err error) {
@@ -153,8 +152,8 @@ func secondsAttribute(values map[string]string, key string) (time.Duration, erro
 	return d, nil
 }
 
-// RemoveTargets implements cluster.Cloud. For a while after the last listener
-// let go of it, AWS may still say that a target group is in use.
+// RemoveTargets implements cluster.Cloud. AWS may report a target group to be in
+// use for a while after it was disconnected from its last listener.
 func (c *Cloud) RemoveTargets(ctx context.Context, g cluster.Generation) error {
 	group, err := c.targetGroup(ctx, g)
 	if group == nil || err != nil {

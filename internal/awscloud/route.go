@@ -26,9 +26,12 @@ const (
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html.
 const maxForward = 5
 
-// place is where a listener sends some of its requests: one of its rules, or
-// its default action.
-type place struct {
+// allRequests is the weight of a target group that gets all requests: we set
+// weights that are percentages.
+const allRequests = 100
+
+// route is a listener rule or a listener's default action.
+type route struct {
 	listenerARN string
 	ruleARN     string // empty for the default action
 	actions     []types.Action
@@ -36,18 +39,18 @@ type place struct {
 	priority    string
 }
 
-func (p place) String() string {
-	if p.ruleARN == "" {
-		return "the default action of " + p.listenerARN
+func (r route) String() string {
+	if r.ruleARN == "" {
+		return "the default action of " + r.listenerARN
 	}
-	return fmt.Sprintf("rule %s (priority %s)", p.ruleARN, p.priority)
+	return fmt.Sprintf("rule %s (priority %s)", r.ruleARN, r.priority)
 }
 
-// weights are the target groups that the place forwards to. Nil when it does
-// something else.
-func (p place) weights() map[string]int32 {
+// weights returns the weights of the target groups that the route forwards to;
+// nil if it does something else.
+func (r route) weights() map[string]int32 {
 	var weights map[string]int32
-	for _, action := range p.actions {
+	for _, action := range r.actions {
 		if action.Type != types.ActionTypeEnumForward {
 			continue
 		}
@@ -58,15 +61,16 @@ func (p place) weights() map[string]int32 {
 			}
 		}
 		if len(weights) == 0 && action.TargetGroupArn != nil {
-			weights[*action.TargetGroupArn] = 1
+			weights[*action.TargetGroupArn] = allRequests
 		}
 	}
 	return weights
 }
 
-// share is the percentage of the place's requests that a target group gets.
-func (p place) share(arn string) int32 {
-	total, weights := int32(0), p.weights()
+// share is the percentage of the route's requests that a target group gets.
+// Weights that we did not set need not be percentages.
+func (r route) share(arn string) int32 {
+	total, weights := int32(0), r.weights()
 	for _, weight := range weights {
 		total += weight
 	}
@@ -76,49 +80,53 @@ func (p place) share(arn string) int32 {
 	return weights[arn] * 100 / total
 }
 
-// selects reports whether the place stands for the requests that r selects; a
-// nil r does not say.
-func (p place) selects(r *cluster.Rule) bool {
-	if r == nil || p.ruleARN == "" {
+// selects reports whether the route selects the same requests as a rule. A
+// default action, and a nil rule, are taken to.
+func (r route) selects(rule *cluster.Rule) bool {
+	if rule == nil || r.ruleARN == "" {
 		return true
 	}
-	is, err := p.rule()
-	return err == nil && sameStrings(is.Hosts, r.Hosts) && sameStrings(is.Paths, r.Paths)
+	is, err := r.rule()
+	return err == nil && sameStrings(is.Hosts, rule.Hosts) && sameStrings(is.Paths, rule.Paths)
 }
 
 func sameStrings(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// forward returns the place's actions with the requests sent by weight. What
-// comes before that, such as an authentication, stays. If sticky is positive,
-// a client stays for that long with the target group it came to.
-func (p place) forward(weights map[string]int32, sticky time.Duration) []types.Action {
+// forward returns the route's actions with a new forward action. Actions before
+// that, such as an authentication, stay. If sticky is positive, a client stays
+// for that long with the target group that it came to.
+func (r route) forward(weights map[string]int32, sticky time.Duration) []types.Action {
 	config := &types.ForwardActionConfig{}
 	for _, arn := range sortedKeys(weights) {
-		config.TargetGroups = append(config.TargetGroups, types.TargetGroupTuple{TargetGroupArn: aws.String(arn), Weight: aws.Int32(weights[arn])})
+		config.TargetGroups = append(config.TargetGroups, types.TargetGroupTuple{
+			TargetGroupArn: aws.String(arn), Weight: aws.Int32(weights[arn]),
+		})
 	}
 	if sticky > 0 {
 		config.TargetGroupStickinessConfig = &types.TargetGroupStickinessConfig{Enabled: aws.Bool(true), DurationSeconds: seconds(sticky)}
 	}
 	var actions []types.Action
-	for _, action := range p.actions {
+	for _, action := range r.actions {
 		switch action.Type {
 		case types.ActionTypeEnumForward, types.ActionTypeEnumFixedResponse, types.ActionTypeEnumRedirect:
 			continue
 		}
 		if action.AuthenticateOidcConfig != nil {
-			// AWS does not tell the secret, and keeps it if it is told to.
+			// AWS does not return the secret, and keeps it if asked to.
 			oidc := *action.AuthenticateOidcConfig
 			oidc.UseExistingClientSecret, oidc.ClientSecret = aws.Bool(true), nil
 			action.AuthenticateOidcConfig = &oidc
 		}
 		actions = append(actions, action)
 	}
-	return append(actions, types.Action{Type: types.ActionTypeEnumForward, ForwardConfig: config, Order: aws.Int32(int32(len(actions) + 1))})
+	return append(actions, types.Action{
+		Type: types.ActionTypeEnumForward, ForwardConfig: config, Order: aws.Int32(int32(len(actions) + 1)),
+	})
 }
 
-// serviceUnavailable is what a default action does once its cluster is gone.
+// serviceUnavailable is the default action after its cluster was removed.
 func serviceUnavailable() []types.Action {
 	return []types.Action{{
 		Type: types.ActionTypeEnumFixedResponse,
@@ -128,9 +136,9 @@ func serviceUnavailable() []types.Action {
 	}}
 }
 
-// places lists a listener's default action and rules, the rule with the
-// lowest priority first; nothing when the listener is gone.
-func (c *Cloud) places(ctx context.Context, listenerARN string) ([]place, error) {
+// routes lists a listener's rules, the lowest priority first, and then its
+// default action; nil if the listener does not exist.
+func (c *Cloud) routes(ctx context.Context, listenerARN string) ([]route, error) {
 	listeners, err := c.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{ListenerArns: []string{listenerARN}})
 	switch {
 	case hasCode(err, codeListenerNotFound) || err == nil && len(listeners.Listeners) == 0:
@@ -138,7 +146,7 @@ func (c *Cloud) places(ctx context.Context, listenerARN string) ([]place, error)
 	case err != nil:
 		return nil, fmt.Errorf("read listener %s: %w", listenerARN, err)
 	}
-	var all []place
+	var all []route
 	pages := elb.NewDescribeRulesPaginator(c.elb, &elb.DescribeRulesInput{ListenerArn: &listenerARN})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -152,59 +160,60 @@ func (c *Cloud) places(ctx context.Context, listenerARN string) ([]place, error)
 			if aws.ToBool(rule.IsDefault) {
 				continue
 			}
-			all = append(all, place{
+			all = append(all, route{
 				listenerARN: listenerARN, ruleARN: aws.ToString(rule.RuleArn), actions: rule.Actions,
 				conditions: rule.Conditions, priority: aws.ToString(rule.Priority),
 			})
 		}
 	}
-	slices.SortFunc(all, func(a, b place) int {
+	slices.SortFunc(all, func(a, b route) int {
 		return cmp.Or(cmp.Compare(len(a.priority), len(b.priority)), cmp.Compare(a.priority, b.priority))
 	})
-	return append(all, place{listenerARN: listenerARN, actions: listeners.Listeners[0].DefaultActions}), nil
+	return append(all, route{listenerARN: listenerARN, actions: listeners.Listeners[0].DefaultActions}), nil
 }
 
-// is reports whether the place is the one that l means.
-func (p place) is(l cluster.Listener) bool {
+// matches reports whether the route is the rule or default action that l names.
+func (r route) matches(l cluster.Listener) bool {
 	if l.Rule == nil {
-		return p.ruleARN == ""
+		return r.ruleARN == ""
 	}
-	return p.priority == strconv.Itoa(int(l.Rule.Priority))
+	return r.priority == strconv.Itoa(int(l.Rule.Priority))
 }
 
-// placeOf picks from places the one that l means; nil when there is none yet.
-func placeOf(places []place, l cluster.Listener) *place {
-	if i := slices.IndexFunc(places, func(p place) bool { return p.is(l) }); i >= 0 {
-		return &places[i]
+// findRoute finds the route that l names; nil if it does not exist.
+func findRoute(routes []route, l cluster.Listener) *route {
+	if i := slices.IndexFunc(routes, func(r route) bool { return r.matches(l) }); i >= 0 {
+		return &routes[i]
 	}
 	return nil
 }
 
-// owns reports whether the place is the cluster's: a rule by its tag, the
-// default action by those of all the target groups it forwards to.
-func (c *Cloud) owns(ctx context.Context, id cluster.ID, p place) (bool, error) {
-	if p.ruleARN != "" {
-		return c.belongsTo(ctx, id, p.ruleARN)
+// owns reports whether the route belongs to the cluster: a rule by its tag, the
+// default action by the tags of all target groups that it forwards to.
+func (c *Cloud) owns(ctx context.Context, id cluster.ID, r route) (bool, error) {
+	if r.ruleARN != "" {
+		return c.belongsTo(ctx, id, r.ruleARN)
 	}
-	weights := p.weights()
+	weights := r.weights()
 	if len(weights) == 0 {
 		return false, nil
 	}
 	return c.belongsTo(ctx, id, sortedKeys(weights)...)
 }
 
-// checkPlace refuses a place that something else made. A fixed response as the
-// default action is a placeholder; a redirect is there for a reason.
-func (c *Cloud) checkPlace(ctx context.Context, id cluster.ID, p place) error {
-	if p.ruleARN == "" && !slices.ContainsFunc(p.actions, func(a types.Action) bool { return a.Type != types.ActionTypeEnumFixedResponse }) {
+// checkRoute refuses a route that does not belong to the cluster. A fixed
+// response as the default action is a placeholder, and a redirect is not.
+func (c *Cloud) checkRoute(ctx context.Context, id cluster.ID, r route) error {
+	other := func(a types.Action) bool { return a.Type != types.ActionTypeEnumFixedResponse }
+	if r.ruleARN == "" && !slices.ContainsFunc(r.actions, other) {
 		return nil
 	}
-	ours, err := c.owns(ctx, id, p)
+	ours, err := c.owns(ctx, id, r)
 	if err != nil {
 		return err
 	}
 	if !ours {
-		return fmt.Errorf("%s serves something that cluster %s did not make; choose another priority or listener, or put a fixed response there first", p, id)
+		return fmt.Errorf("%s does not belong to cluster %s; choose another priority or listener, or put a fixed response there first", r, id)
 	}
 	return nil
 }
@@ -224,23 +233,24 @@ func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (b
 	return len(out.TagDescriptions) == len(arns), nil
 }
 
-// createRule makes the cluster's rule, with all requests for the target group.
+// createRule creates the cluster's rule, which sends all its requests to the
+// target group.
 func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.Spec, own string) error {
 	_, err := c.elb.CreateRule(ctx, &elb.CreateRuleInput{
 		ListenerArn: &s.Listener.ARN,
 		Priority:    &s.Listener.Rule.Priority,
 		Conditions:  conditions(*s.Listener.Rule),
-		Actions:     place{}.forward(map[string]int32{own: 1}, 0),
+		Actions:     route{}.forward(map[string]int32{own: allRequests}, 0),
 		Tags:        elbTags(ruleTags(g, s)),
 	})
 	if hasCode(err, codePriorityInUse) {
-		// Either somebody was quicker, or the reply to our own call was lost
-		// and it was sent again: then the rule forwards to our target group.
-		places, lookErr := c.places(ctx, s.Listener.ARN)
-		if lookErr != nil {
-			return lookErr
+		// Another rule was created in the meantime. Or the reply to our own call was
+		// lost and it was sent again: then the rule forwards to our target group.
+		routes, readErr := c.routes(ctx, s.Listener.ARN)
+		if readErr != nil {
+			return readErr
 		}
-		if p := placeOf(places, *s.Listener); p != nil && p.weights()[own] > 0 {
+		if r := findRoute(routes, *s.Listener); r != nil && r.weights()[own] > 0 {
 			return nil
 		}
 	}
@@ -250,11 +260,12 @@ func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.
 	return nil
 }
 
-// setWeights sends a place's requests by weight and, given a rule, changes for
-// which requests it stands.
-func (c *Cloud) setWeights(ctx context.Context, p place, weights map[string]int32, rule *cluster.Rule) error {
+// setWeights changes the weights of a route and, given a rule, the requests that
+// it selects.
+func (c *Cloud) setWeights(ctx context.Context, r route, weights map[string]int32, rule *cluster.Rule) error {
 	if len(weights) > maxForward {
-		return fmt.Errorf("%s would forward to %d target groups, but a load balancer takes at most %d; destroy generations that are left over", p, len(weights), maxForward)
+		return fmt.Errorf("%s would forward to %d target groups, but a load balancer allows at most %d; destroy leftover generations",
+			r, len(weights), maxForward)
 	}
 	// AWS refuses several target groups of which one is sticky, unless the
 	// choice among them is sticky as well.
@@ -268,31 +279,33 @@ func (c *Cloud) setWeights(ctx context.Context, p place, weights map[string]int3
 			sticky = max(sticky, attributes.stickiness)
 		}
 	}
-	return c.setActions(ctx, p, p.forward(weights, sticky), rule)
+	return c.setActions(ctx, r, r.forward(weights, sticky), rule)
 }
 
-// setActions changes what a place does and, given a rule, for which requests.
-func (c *Cloud) setActions(ctx context.Context, p place, actions []types.Action, rule *cluster.Rule) error {
-	if p.ruleARN == "" {
-		_, err := c.elb.ModifyListener(ctx, &elb.ModifyListenerInput{ListenerArn: &p.listenerARN, DefaultActions: actions})
+// setActions changes the actions of a route and, given a rule, the requests that
+// it selects.
+func (c *Cloud) setActions(ctx context.Context, r route, actions []types.Action, rule *cluster.Rule) error {
+	if r.ruleARN == "" {
+		_, err := c.elb.ModifyListener(ctx, &elb.ModifyListenerInput{ListenerArn: &r.listenerARN, DefaultActions: actions})
 		if err != nil {
-			return fmt.Errorf("change %s: %w", p, err)
+			return fmt.Errorf("change %s: %w", r, err)
 		}
 		return nil
 	}
-	in := &elb.ModifyRuleInput{RuleArn: &p.ruleARN, Actions: actions}
+	in := &elb.ModifyRuleInput{RuleArn: &r.ruleARN, Actions: actions}
 	if rule != nil {
 		in.Conditions = conditions(*rule)
 	}
 	if _, err := c.elb.ModifyRule(ctx, in); err != nil {
-		return fmt.Errorf("change %s: %w", p, err)
+		return fmt.Errorf("change %s: %w", r, err)
 	}
 	return nil
 }
 
-func (c *Cloud) deleteRule(ctx context.Context, p place) error {
-	if _, err := c.elb.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &p.ruleARN}); err != nil && !hasCode(err, codeRuleNotFound) {
-		return fmt.Errorf("delete %s: %w", p, err)
+func (c *Cloud) deleteRule(ctx context.Context, r route) error {
+	_, err := c.elb.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: &r.ruleARN})
+	if err != nil && !hasCode(err, codeRuleNotFound) {
+		return fmt.Errorf("delete %s: %w", r, err)
 	}
 	return nil
 }
@@ -300,23 +313,27 @@ func (c *Cloud) deleteRule(ctx context.Context, p place) error {
 func conditions(r cluster.Rule) []types.RuleCondition {
 	var all []types.RuleCondition
 	if len(r.Hosts) > 0 {
-		all = append(all, types.RuleCondition{Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: r.Hosts}})
+		all = append(all, types.RuleCondition{
+			Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: r.Hosts},
+		})
 	}
 	if len(r.Paths) > 0 {
-		all = append(all, types.RuleCondition{Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: r.Paths}})
+		all = append(all, types.RuleCondition{
+			Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: r.Paths},
+		})
 	}
 	return all
 }
 
-// rule describes a place that is a rule.
-func (p place) rule() (*cluster.Rule, error) {
-	priority, err := strconv.ParseInt(p.priority, 10, 32)
+// rule describes a route that is a rule.
+func (r route) rule() (*cluster.Rule, error) {
+	priority, err := strconv.ParseInt(r.priority, 10, 32)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p, err)
+		return nil, fmt.Errorf("%s: %w", r, err)
 	}
 	rule := &cluster.Rule{Priority: int32(priority)}
-	for _, condition := range p.conditions {
-		// AWS fills the older Values as well, and other emulators only that.
+	for _, condition := range r.conditions {
+		// AWS fills the older Values as well, and other emulators fill only that.
 		values := condition.Values
 		switch aws.ToString(condition.Field) {
 		case "host-header":
