@@ -26,9 +26,9 @@ const (
 const codeSnapshotNotFound = "InvalidSnapshot.NotFound"
 
 // DescribeImage implements stamp.Cloud.
-func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Seen, error) {
+func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Description, error) {
 	client := c.In(image.Region).ec2
-	var seen stamp.Seen
+	var described stamp.Description
 	describe := func(ctx context.Context, _ time.Duration) (done bool, saw string, err error) {
 		out, err := client.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{image.ID}})
 		switch {
@@ -40,7 +40,7 @@ func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.See
 		found := out.Images[0]
 		switch found.State {
 		case ec2types.ImageStateAvailable:
-			seen = fromImage(found)
+			described = fromImage(found)
 			return true, "", nil
 		case ec2types.ImageStatePending, ec2types.ImageStateTransient:
 			return false, fmt.Sprintf("it is still %s; wait until it is available, then try again", found.State), nil
@@ -48,21 +48,21 @@ func (c *Cloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.See
 		return false, "", fmt.Errorf("it is %s and no server can be launched from it (%s)", found.State, reason(found))
 	}
 	err := clock.Poll(ctx, c.clock, newImageEvery, newImageWithin, describe)
-	return seen, err
+	return described, err
 }
 
-func fromImage(image ec2types.Image) stamp.Seen {
-	seen := stamp.Seen{Architecture: string(image.Architecture), Tags: tagging.Set{}}
+func fromImage(image ec2types.Image) stamp.Description {
+	described := stamp.Description{Architecture: string(image.Architecture), Tags: tagging.Set{}}
 	for _, tag := range image.Tags {
-		seen.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		described.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	for _, device := range image.BlockDeviceMappings {
 		// Instance store volumes and empty EBS volumes have no snapshot.
 		if device.Ebs != nil && device.Ebs.SnapshotId != nil {
-			seen.Snapshots = append(seen.Snapshots, *device.Ebs.SnapshotId)
+			described.Snapshots = append(described.Snapshots, *device.Ebs.SnapshotId)
 		}
 	}
-	return seen
+	return described
 }
 
 func reason(image ec2types.Image) string {

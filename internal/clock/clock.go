@@ -1,5 +1,5 @@
-// Package clock makes time an argument: whatever reads the time or waits is
-// given a Clock, so that a ten-minute wait is tested in microseconds.
+// Package clock makes time an argument. Code that reads the time or waits takes a
+// Clock, so that a test of a ten-minute wait takes microseconds.
 package clock
 
 import (
@@ -16,7 +16,7 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// System is the machine's own clock.
+// System is the machine's clock.
 type System struct{}
 
 // Now implements Clock.
@@ -34,13 +34,13 @@ func (System) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Fake is a clock whose hands move only when somebody sleeps or sets it.
+// Fake is a clock that only Sleep and Set move.
 type Fake struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewFake returns a Fake that stands at now.
+// NewFake returns a Fake that shows now.
 func NewFake(now time.Time) *Fake { return &Fake{now: now} }
 
 // Now implements Clock.
@@ -50,7 +50,7 @@ func (f *Fake) Now() time.Time {
 	return f.now
 }
 
-// Sleep implements Clock: it moves the hands by d and returns at once.
+// Sleep implements Clock: it moves the clock by d and returns at once.
 func (f *Fake) Sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (f *Fake) Sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// Set moves the hands to now, which may lie in the past.
+// Set moves the clock to now, which may be in the past.
 func (f *Fake) Set(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

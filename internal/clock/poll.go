@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// Look examines what is waited for, given how long that has taken already. It
-// returns whether the wait is over, and in a few words what it saw, which ends
-// up in progress messages and errors.
-type Look func(ctx context.Context, waited time.Duration) (done bool, saw string, err error)
+// Condition checks whether a wait is over, given how long it has taken already.
+// Saw describes in a few words what it found, for progress messages and errors.
+type Condition func(ctx context.Context, waited time.Duration) (done bool, saw string, err error)
 
-// TimeoutError says that a wait was given up.
+// TimeoutError says that a wait has timed out.
 type TimeoutError struct {
-	// After is how long was waited.
+	// After is how long the wait has taken.
 	After time.Duration
-	// Saw is what the last look saw.
+	// Saw is what the last check found.
 	Saw string
 }
 
@@ -23,21 +22,22 @@ func (e *TimeoutError) Error() string {
 	return fmt.Sprintf("after %s: %s", e.After.Round(time.Second), e.Saw)
 }
 
-// pause is how long Poll waits after having waited so long already: at first
-// half of that again, soon a second, and in the end a twentieth, so that a look
-// that comes late makes no long wait more than 5 % longer.
+// pause is the time until the next check: at first half of the time that has
+// passed, soon a second, and in the end a twentieth. So the pauses make a long
+// wait at most 5 % longer.
 func pause(waited time.Duration) time.Duration {
 	return max(100*time.Millisecond, min(waited/2, time.Second), waited/20)
 }
 
-// Poll looks at once and then ever more rarely, in the end every so often,
-// until look is done or fails, the context ends, or within has passed, which
-// is a *TimeoutError. The last look is never earlier than the end of within.
-func Poll(ctx context.Context, c Clock, every, within time.Duration, look Look) error {
+// Poll checks a condition at once, and then at growing intervals of at most
+// every. It returns when the condition is done or fails, when the context ends,
+// or when within has passed, which is a *TimeoutError. The last check is never
+// before that.
+func Poll(ctx context.Context, c Clock, every, within time.Duration, check Condition) error {
 	start := c.Now()
 	for {
 		waited := c.Now().Sub(start)
-		done, saw, err := look(ctx, waited)
+		done, saw, err := check(ctx, waited)
 		if err != nil {
 			return err
 		}

@@ -13,15 +13,14 @@ import (
 	"strings"
 )
 
-// Digest stands for what an image is made from: its source image, where that
-// is known, and the names and contents of the input files. Inputs are files,
-// and folders with all that is in them. A file is named relative to the input
-// it belongs to, so the same inputs have the same digest wherever they lie and
-// in whatever order they are given. Without inputs there is nothing to vouch
-// for, and the digest is empty.
+// Digest identifies what an image is made from: its source image, if that is
+// known, and the names and contents of the input files. Inputs are files, and
+// folders with everything in them. A file's name is relative to its input, so the
+// same inputs have the same digest in any location and any order. Without inputs,
+// the digest is empty.
 //
-// Symbolic links and whatever else is no file are refused: what they stand
-// for on this machine is not part of the input.
+// Symbolic links and other special files are refused, because what they point to
+// on this machine is not part of the input.
 func Digest(sourceImage string, inputs []string) (string, error) {
 	files, err := inputFiles(inputs)
 	if err != nil {
@@ -69,7 +68,7 @@ func inputFiles(inputs []string) ([]inputFile, error) {
 	slices.SortFunc(files, func(a, b inputFile) int { return strings.Compare(a.name, b.name) })
 	for i := 1; i < len(files); i++ {
 		if files[i].name == files[i-1].name {
-			return nil, fmt.Errorf("the inputs %s and %s have the same name %q and cannot be told apart; name the folder that holds them instead",
+			return nil, fmt.Errorf("the inputs %s and %s have the same name %q; name the folder that holds them instead",
 				files[i-1].path, files[i].path, files[i].name)
 		}
 	}
@@ -83,7 +82,7 @@ func walk(input string) ([]inputFile, error) {
 	root := filepath.Clean(input)
 	base := filepath.Base(root)
 	if base == "." || base == ".." {
-		base = "" // the folder's real name may differ from machine to machine
+		base = "" // the folder may have another name on another machine
 	}
 	var files []inputFile
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

@@ -104,8 +104,8 @@ func TestDigest_Refuses(t *testing.T) {
 		"Empty":         {[]string{""}, "empty path"},
 		"LinkInFolder":  {[]string{filepath.Join(root, "links")}, "link is a symbolic link"},
 		"Link":          {[]string{filepath.Join(root, "links", "link")}, "link is a symbolic link"},
-		"SameName":      {[]string{filepath.Join(root, "a", "same"), filepath.Join(root, "b", "same")}, "cannot be told apart"},
-		"SameFileTwice": {[]string{filepath.Join(root, "a", "same"), filepath.Join(root, "a", "same")}, "cannot be told apart"},
+		"SameName":      {[]string{filepath.Join(root, "a", "same"), filepath.Join(root, "b", "same")}, "have the same name"},
+		"SameFileTwice": {[]string{filepath.Join(root, "a", "same"), filepath.Join(root, "a", "same")}, "have the same name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := stamp.Digest("", tt.inputs)

@@ -8,15 +8,15 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// HalfStampedError says that some images were tagged and none registered.
-// Stamping the same images again completes it.
+// HalfStampedError says that some images were tagged, and none was registered.
+// To complete the stamp, stamp the same images again.
 type HalfStampedError struct {
 	Version builddata.Version
-	// Stamped carry all their tags.
+	// Stamped have all their tags.
 	Stamped []Image
-	// Failed may carry all, some or none of theirs.
+	// Failed may have all, some or none of their tags.
 	Failed []Failure
-	// Registering is why the images could not be registered, when none Failed.
+	// Registering says why the images could not be registered, if none Failed.
 	Registering error
 }
 
@@ -33,7 +33,7 @@ func newHalfStampedError(version builddata.Version, images []Image, failed []Fai
 	return &HalfStampedError{Version: version, Stamped: stamped, Failed: failed}
 }
 
-// Images returns all the images, those that are stamped first.
+// Images returns all the images, the stamped ones first.
 func (e *HalfStampedError) Images() []Image {
 	images := slices.Clone(e.Stamped)
 	for _, f := range e.Failed {
@@ -53,12 +53,14 @@ func (e *HalfStampedError) Error() string {
 	if e.Registering != nil {
 		_, _ = fmt.Fprintf(&b, "\n  What happened: the images could not be registered: %v", e.Registering)
 	}
-	_, _ = fmt.Fprintf(&b, "\n  State now:     tagged: %s; not, or not completely tagged: %s; registered: none, so nobody is offered one of these images.", list(e.Stamped), list(failed))
-	_, _ = fmt.Fprintf(&b, "\n  What to do:    remove the cause, then stamp all of them again (%s); tags that are there already do no harm.", list(e.Images()))
+	_, _ = fmt.Fprintf(&b, "\n  State now:     tagged: %s; not or only partly tagged: %s; registered: none, so none of these images is used.",
+		list(e.Stamped), list(failed))
+	_, _ = fmt.Fprintf(&b, "\n  What to do:    fix the cause, then stamp all of them again (%s); tags that exist already do no harm.",
+		list(e.Images()))
 	return b.String()
 }
 
-// Unwrap gives access to every cause.
+// Unwrap returns the causes.
 func (e *HalfStampedError) Unwrap() []error {
 	causes := make([]error, 0, len(e.Failed)+1)
 	for _, f := range e.Failed {
@@ -70,8 +72,8 @@ func (e *HalfStampedError) Unwrap() []error {
 	return causes
 }
 
-// UnrecordedError says that the images are stamped and registered, and only
-// the event that says so is missing. The images must be kept.
+// UnrecordedError says that the images are stamped and registered, and only the
+// event is missing. The images must be kept.
 type UnrecordedError struct {
 	Version builddata.Version
 	Images  []Image
@@ -79,9 +81,9 @@ type UnrecordedError struct {
 }
 
 func (e *UnrecordedError) Error() string {
-	return fmt.Sprintf("version %s of service %s is stamped, but its history does not say so"+
+	return fmt.Sprintf("version %s of service %s is stamped, but its history does not show it"+
 		"\n\n  What happened: the event %q could not be stored: %v"+
-		"\n  State now:     %s are tagged and registered, and are offered as this version; a promotion that requires the event is refused."+
+		"\n  State now:     %s are tagged and registered as this version; a promotion that requires the event is refused."+
 		"\n  What to do:    stamp the same images again.",
 		e.Version.Name, e.Version.Service, Event, e.Err, list(e.Images))
 }

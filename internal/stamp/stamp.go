@@ -1,6 +1,6 @@
-// Package stamp ties baked images to the version they hold: it tags them in
-// every region and, once all of them are tagged, registers them in the build
-// data repository. A version is offered everywhere or nowhere.
+// Package stamp marks baked images with the version that they hold: it tags them
+// in every region and, once all of them are tagged, registers them in the build
+// data repository. So a version is available in all of its regions or in none.
 package stamp
 
 import (
@@ -19,21 +19,20 @@ import (
 
 // Cloud is the part of AWS that stamping uses.
 type Cloud interface {
-	// DescribeImage returns what AWS knows about an image. It waits a while
-	// for one that is not visible yet, as those that were just copied, and
-	// fails on one that cannot be launched.
-	DescribeImage(ctx context.Context, image Image) (Seen, error)
-	// TagImage puts tags on an image and on its snapshots. Tags with other
-	// keys stay. Repeating the call changes nothing; after an error it is not
-	// known which of them carry the tags.
+	// DescribeImage describes an image. It waits a while for an image that is not
+	// visible yet, because it was just copied, and fails on one that cannot be
+	// launched.
+	DescribeImage(ctx context.Context, image Image) (Description, error)
+	// TagImage tags an image and its snapshots. Tags with other keys stay. A
+	// repeated call changes nothing. After an error, some of them may be tagged.
 	TagImage(ctx context.Context, image Image, snapshots []string, tags tagging.Set) error
 }
 
-// Seen is what AWS knows about an image.
-type Seen struct {
-	// Architecture is AWS's word: "x86_64", "arm64".
+// Description describes an image in AWS.
+type Description struct {
+	// Architecture is AWS's name for it: "x86_64", "arm64".
 	Architecture string
-	// Snapshots are the ids of those it consists of.
+	// Snapshots are the ids of its snapshots.
 	Snapshots []string
 	Tags      tagging.Set
 }
@@ -65,31 +64,31 @@ type Request struct {
 	Inputs      []string
 }
 
-// Event is what the event of a stamped version says happened.
+// Event is the kind of the event that stamping records.
 const Event = "bake"
 
-// lastWords bounds how long storing the event may take, since it is also
-// stored after an interruption.
-const lastWords = 30 * time.Second
+// recordTimeout bounds how long storing the event may take, because it is stored
+// after an interruption as well.
+const recordTimeout = 30 * time.Second
 
 // Stamper stamps images.
 type Stamper struct {
 	cloud      Cloud
 	repository Repository
-	say        func(format string, args ...any)
+	report     func(format string, args ...any)
 }
 
-// New returns a Stamper that reports its progress to say, which is called by
-// one goroutine at a time.
-func New(cloud Cloud, repository Repository, say func(format string, args ...any)) *Stamper {
-	return &Stamper{cloud: cloud, repository: repository, say: say}
+// New returns a Stamper that reports its progress. Only one goroutine at a time
+// calls report.
+func New(cloud Cloud, repository Repository, report func(format string, args ...any)) *Stamper {
+	return &Stamper{cloud: cloud, repository: repository, report: report}
 }
 
-// Stamp tags the images and their snapshots, in all regions at once, then
-// registers the images, all in one, and records the bake as an event. It may
-// be repeated. After an error nothing is registered, unless it is an
-// *UnrecordedError; a *HalfStampedError says which images are tagged, and
-// after every other error none are. How it failed is recorded too.
+// Stamp tags the images and their snapshots in all regions at once, then
+// registers all images together, and records the bake as an event. It can be
+// repeated. It records failures as well. After an *UnrecordedError, the images
+// are registered. After a *HalfStampedError, none is registered and some are
+// tagged. After any other error, none is tagged or registered.
 func (s *Stamper) Stamp(ctx context.Context, r Request) error {
 	version, err := s.repository.Version(ctx, r.Service, r.Version)
 	if err != nil {
@@ -103,24 +102,24 @@ func (s *Stamper) Stamp(ctx context.Context, r Request) error {
 }
 
 func (s *Stamper) stamp(ctx context.Context, r Request, version builddata.Version) error {
-	seen, tags, digest, err := s.prepare(ctx, r, version)
+	described, tags, digest, err := s.prepare(ctx, r, version)
 	if err != nil {
 		return untouched(err)
 	}
-	if failed := s.tag(ctx, r.Images, seen, tags); len(failed) > 0 {
+	if failed := s.tag(ctx, r.Images, described, tags); len(failed) > 0 {
 		return newHalfStampedError(version, r.Images, failed)
 	}
 	images := make([]builddata.Image, len(r.Images))
 	for i, image := range r.Images {
 		images[i] = builddata.Image{
 			Service: version.Service, Number: version.Number, Region: image.Region, ID: image.ID,
-			Architecture: seen[i].Architecture, Digest: digest, Run: r.Run,
+			Architecture: described[i].Architecture, Digest: digest, Run: r.Run,
 		}
 	}
 	if err := s.repository.Register(ctx, images...); err != nil {
 		return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
 	}
-	s.say("Registered %s as version %s of service %s.", list(r.Images), version.Name, version.Service)
+	s.report("Registered %s as version %s of service %s.", list(r.Images), version.Name, version.Service)
 	done := event(r, version)
 	done.Status, done.Message = builddata.Succeeded, "images "+list(r.Images)
 	if err := s.record(ctx, done); err != nil {
@@ -129,18 +128,20 @@ func (s *Stamper) stamp(ctx context.Context, r Request, version builddata.Versio
 	return nil
 }
 
-// untouched says what an error that came before the first change leaves behind.
+// untouched wraps an error that occurred before the first change.
 func untouched(err error) error {
 	return fmt.Errorf("stamp images: %w; nothing was tagged or registered", err)
 }
 
-// prepare finds whatever stands in the way before anything is changed.
-func (s *Stamper) prepare(ctx context.Context, r Request, version builddata.Version) (seen []Seen, tags tagging.Set, digest string, err error) {
+// prepare checks everything that can be checked before the first change.
+func (s *Stamper) prepare(
+	ctx context.Context, r Request, version builddata.Version,
+) (described []Description, tags tagging.Set, digest string, err error) {
 	if _, err := builddata.Usable(version); err != nil {
 		return nil, nil, "", err
 	}
 	if len(r.Images) == 0 {
-		return nil, nil, "", errors.New("there is no image to stamp")
+		return nil, nil, "", errors.New("no image to stamp is given")
 	}
 	if tags, err = r.tags(version); err != nil {
 		return nil, nil, "", err
@@ -148,43 +149,44 @@ func (s *Stamper) prepare(ctx context.Context, r Request, version builddata.Vers
 	if digest, err = Digest(r.SourceImage, r.Inputs); err != nil {
 		return nil, nil, "", err
 	}
-	seen, err = s.look(ctx, r.Images, tags)
-	return seen, tags, digest, err
+	described, err = s.inspect(ctx, r.Images, tags)
+	return described, tags, digest, err
 }
 
-// look examines all images, and fails if any of them cannot be stamped.
-func (s *Stamper) look(ctx context.Context, images []Image, tags tagging.Set) ([]Seen, error) {
-	seen := make([]Seen, len(images))
+// inspect describes all images, and fails if any of them cannot be stamped.
+func (s *Stamper) inspect(ctx context.Context, images []Image, tags tagging.Set) ([]Description, error) {
+	described := make([]Description, len(images))
 	errs := inParallel(images, func(i int) (err error) {
-		if seen[i], err = s.cloud.DescribeImage(ctx, images[i]); err != nil {
+		if described[i], err = s.cloud.DescribeImage(ctx, images[i]); err != nil {
 			return fmt.Errorf("image %s: %w", images[i], err)
 		}
-		return contradiction(images[i], seen[i].Tags, tags)
+		return contradiction(images[i], described[i].Tags, tags)
 	})
-	return seen, errors.Join(errs...)
+	return described, errors.Join(errs...)
 }
 
-// contradiction reports an image that was stamped as something else, which
-// must not lose that stamp because somebody mistyped an id.
+// contradiction reports an image that has the stamp of another version. A
+// mistyped id must not overwrite it.
 func contradiction(image Image, has, want tagging.Set) error {
 	for _, key := range []string{tagging.Service, tagging.Version} {
 		if had := cmp.Or(has[key], want[key]); had != want[key] {
-			return fmt.Errorf("image %s carries the tag %s = %q already and cannot be stamped with %q; name another image, or remove the tag if it was set by mistake", image, key, had, want[key])
+			return fmt.Errorf("image %s already has the tag %s = %q and cannot be stamped with %q; "+
+				"name another image, or remove the tag if it was set by mistake", image, key, had, want[key])
 		}
 	}
 	return nil
 }
 
-// tag tags all images, whatever happens to some of them.
-func (s *Stamper) tag(ctx context.Context, images []Image, seen []Seen, tags tagging.Set) (failed []Failure) {
+// tag tags all images, also after some of them have failed.
+func (s *Stamper) tag(ctx context.Context, images []Image, described []Description, tags tagging.Set) (failed []Failure) {
 	var mu sync.Mutex
 	errs := inParallel(images, func(i int) error {
-		if err := s.cloud.TagImage(ctx, images[i], seen[i].Snapshots, tags); err != nil {
+		if err := s.cloud.TagImage(ctx, images[i], described[i].Snapshots, tags); err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		s.say("Tagged %s and its snapshots (%s).", images[i], cmp.Or(strings.Join(seen[i].Snapshots, ", "), "none"))
+		s.report("Tagged %s and its snapshots (%s).", images[i], cmp.Or(strings.Join(described[i].Snapshots, ", "), "none"))
 		return nil
 	})
 	for i, err := range errs {
@@ -214,14 +216,14 @@ func (s *Stamper) recordFailure(ctx context.Context, r Request, version builddat
 		failed.Status = builddata.Interrupted
 	}
 	if err := s.record(ctx, failed); err != nil {
-		return fmt.Errorf("this failure is not in the version's history: %w", err)
+		return fmt.Errorf("record this failure in the version's history: %w", err)
 	}
 	return nil
 }
 
-// record stores how it ended, also when it ended because ctx did.
+// record stores an event, also after ctx has ended.
 func (s *Stamper) record(ctx context.Context, e builddata.Event) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	return s.repository.Append(ctx, e)
 }

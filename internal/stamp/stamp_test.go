@@ -39,13 +39,13 @@ func newFakeCloud() *fakeCloud {
 	return &fakeCloud{tags: map[string]tagging.Set{}, fails: map[string]error{}}
 }
 
-func (c *fakeCloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Seen, error) {
+func (c *fakeCloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Description, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := errors.Join(ctx.Err(), c.fails["Describe "+image.String()]); err != nil {
-		return stamp.Seen{}, err
+		return stamp.Description{}, err
 	}
-	return stamp.Seen{Architecture: "arm64", Snapshots: []string{"snap-" + image.ID}, Tags: c.tags[image.String()]}, nil
+	return stamp.Description{Architecture: "arm64", Snapshots: []string{"snap-" + image.ID}, Tags: c.tags[image.String()]}, nil
 }
 
 func (c *fakeCloud) TagImage(ctx context.Context, image stamp.Image, snapshots []string, tags tagging.Set) error {
@@ -187,7 +187,7 @@ func TestStamper_HalfStamped(t *testing.T) {
 	}
 	for _, says := range []string{
 		"us-east-1:ami-2 could not be tagged: UnauthorizedOperation",
-		"tagged: eu-north-1:ami-1; not, or not completely tagged: us-east-1:ami-2; registered: none",
+		"tagged: eu-north-1:ami-1; not or only partly tagged: us-east-1:ami-2; registered: none",
 		"stamp all of them again (eu-north-1:ami-1, us-east-1:ami-2)",
 	} {
 		if !strings.Contains(err.Error(), says) {
@@ -230,7 +230,7 @@ func TestStamper_TouchesNothingWhenRefused(t *testing.T) {
 		"NoImage":        {func(_ *testing.T, b *bench) { b.request.Images = nil }, "no image", []string{"bake  failed"}},
 		"MissingInput":   {func(_ *testing.T, b *bench) { b.request.Inputs = []string{"nowhere"} }, "nowhere does not exist", []string{"bake eu-north-1,us-east-1 failed"}},
 		"MissingOwner":   {func(_ *testing.T, b *bench) { b.request.OwnerTeam = "" }, "required tags are missing: owner_team", []string{"bake eu-north-1,us-east-1 failed"}},
-		"OwnTagTaken":    {func(_ *testing.T, b *bench) { b.request.Tags["version"] = "2" }, `tag "version" is set by stamping itself`, []string{"bake eu-north-1,us-east-1 failed"}},
+		"OwnTagTaken":    {func(_ *testing.T, b *bench) { b.request.Tags["version"] = "2" }, `tag "version" is set by the stamp`, []string{"bake eu-north-1,us-east-1 failed"}},
 		"OwnTagReserved": {func(_ *testing.T, b *bench) { b.request.Tags[tagging.Cluster] = "x" }, "cannot be chosen", []string{"bake eu-north-1,us-east-1 failed"}},
 		"BadSolution":    {func(_ *testing.T, b *bench) { b.request.Solution = "a;b" }, "letters, digits", []string{"bake eu-north-1,us-east-1 failed"}},
 		"ImageNotThere": {func(_ *testing.T, b *bench) {
@@ -238,7 +238,7 @@ func TestStamper_TouchesNothingWhenRefused(t *testing.T) {
 		}, "image us-east-1:ami-2: it does not exist", []string{"bake eu-north-1,us-east-1 failed"}},
 		"ImageOfAnotherVersion": {func(_ *testing.T, b *bench) {
 			b.cloud.tags["us-east-1:ami-2"] = tagging.Set{"service": "strawberry", "version": "7"}
-		}, `version = "7" already`, []string{"bake eu-north-1,us-east-1 failed"}},
+		}, `already has the tag version = "7"`, []string{"bake eu-north-1,us-east-1 failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// RequiredTags are those of tagging.Required that apply to an image, which
-// may run in any environment.
+// RequiredTags are the tags of tagging.Required without the environment: an image
+// may run in any.
 var RequiredTags = []string{tagging.OwnerTeam, tagging.Service, tagging.Solution}
 
 // ownKeys are the keys that stamping sets.
@@ -19,13 +19,13 @@ var ownKeys = []string{tagging.Service, tagging.Version, tagging.Revision, taggi
 func ValidateTags(tags tagging.Set) error {
 	for _, key := range ownKeys {
 		if _, ok := tags[key]; ok {
-			return fmt.Errorf("tag %q is set by stamping itself and cannot be among the tags of your own", key)
+			return fmt.Errorf("tag %q is set by the stamp and cannot be among your own tags", key)
 		}
 	}
 	return tags.ValidateOwn()
 }
 
-// tags returns all the tags that the images are to carry.
+// tags returns all the tags of the images.
 func (r Request) tags(version builddata.Version) (tagging.Set, error) {
 	if err := ValidateTags(r.Tags); err != nil {
 		return nil, err

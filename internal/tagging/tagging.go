@@ -1,6 +1,5 @@
-// Package tagging is the one set of tags that everything this project makes
-// carries, so that cost, owner and origin can be read off anything in the
-// account.
+// Package tagging defines the tags of everything that this project creates. They
+// show cost, owner and origin of every resource in the account.
 package tagging
 
 import (
@@ -21,19 +20,19 @@ const (
 	Version     = "version"
 	// Revision is the SCM revision of the version.
 	Revision = "revision"
-	// Run is the pipe run that made the thing.
+	// Run is the pipe run that created the resource.
 	Run = "run"
-	// Cluster marks what belongs to a cluster, as service/environment. Only
-	// what carries it is ever changed or deleted.
+	// Cluster names the resource's cluster, as service/environment. Only resources
+	// with this tag are ever changed or deleted.
 	Cluster = "delivery:cluster"
-	// Generation marks what belongs to one generation of a cluster.
+	// Generation names the resource's generation of a cluster.
 	Generation = "delivery:generation"
 )
 
-// reserved are the keys this project sets itself.
+// reserved are the keys that only this project sets.
 var reserved = []string{Cluster, Generation}
 
-// Required are the keys that everything must carry unless configured otherwise.
+// Required are the keys that every resource must have by default.
 var Required = []string{Service, OwnerTeam, Solution, Environment}
 
 // AWS's limits, https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html.
@@ -46,7 +45,7 @@ const (
 // Set is a set of tags.
 type Set map[string]string
 
-// Merge returns a new set in which later sets win over earlier ones.
+// Merge returns a new set, in which later sets override earlier ones.
 func Merge(sets ...Set) Set {
 	all := Set{}
 	for _, s := range sets {
@@ -62,10 +61,10 @@ func (s Set) NonEmpty() Set {
 	return rest
 }
 
-// Keys returns the keys in order.
+// Keys returns the sorted keys.
 func (s Set) Keys() []string { return slices.Sorted(maps.Keys(s)) }
 
-// Without returns a copy that lacks the keys.
+// Without returns a copy without the keys.
 func (s Set) Without(keys ...string) Set {
 	rest := maps.Clone(s)
 	for _, key := range keys {
@@ -74,7 +73,7 @@ func (s Set) Without(keys ...string) Set {
 	return rest
 }
 
-// Missing returns the required keys that have no value, in order.
+// Missing returns the sorted required keys that have no value.
 func (s Set) Missing(required []string) []string {
 	var missing []string
 	for _, key := range required {
@@ -86,8 +85,8 @@ func (s Set) Missing(required []string) []string {
 	return missing
 }
 
-// ValidateOwn checks tags that a user chose: as Validate, and none of the keys
-// that this project sets itself.
+// ValidateOwn checks a user's tags: they must be valid, and have none of the keys
+// that only this project sets.
 func (s Set) ValidateOwn() error {
 	for _, key := range reserved {
 		if _, ok := s[key]; ok {
@@ -97,12 +96,12 @@ func (s Set) ValidateOwn() error {
 	return s.Validate()
 }
 
-// Validate checks what AWS would refuse: more than 50 tags, keys of more than
+// Validate reports what AWS would refuse: more than 50 tags, keys of more than
 // 128 or values of more than 256 characters, characters that not every service
-// takes, and the prefix "aws:".
+// accepts, and the prefix "aws:".
 func (s Set) Validate() error {
 	if len(s) > maxTags {
-		return fmt.Errorf("%d tags, but AWS takes at most %d on one resource", len(s), maxTags)
+		return fmt.Errorf("%d tags, but AWS allows at most %d on one resource", len(s), maxTags)
 	}
 	for _, key := range s.Keys() {
 		value := s[key]
@@ -116,14 +115,14 @@ func (s Set) Validate() error {
 		case utf8.RuneCountInString(value) > maxValue:
 			return fmt.Errorf("tag %q: the value has more than %d characters", key, maxValue)
 		}
-		if i := strings.IndexFunc(key+value, foreign); i >= 0 {
+		if i := strings.IndexFunc(key+value, unsupported); i >= 0 {
 			return fmt.Errorf("tag %q with value %q: use letters, digits, spaces and _ . : / = + - @ only", key, value)
 		}
 	}
 	return nil
 }
 
-// foreign reports whether some AWS service refuses r in a tag.
-func foreign(r rune) bool {
+// unsupported reports whether an AWS service refuses r in a tag.
+func unsupported(r rune) bool {
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != ' ' && !strings.ContainsRune("_.:/=+-@", r)
 }

@@ -36,8 +36,8 @@ func (c *fakeCloud) open(_ context.Context, config awscloud.Config) (domain.Clou
 	return c, nil
 }
 
-func (c *fakeCloud) DescribeImage(context.Context, domain.Image) (domain.Seen, error) {
-	return domain.Seen{Architecture: "arm64"}, nil
+func (c *fakeCloud) DescribeImage(context.Context, domain.Image) (domain.Description, error) {
+	return domain.Description{Architecture: "arm64"}, nil
 }
 
 func (c *fakeCloud) TagImage(_ context.Context, image domain.Image, _ []string, tags tagging.Set) error {
@@ -94,7 +94,7 @@ func TestPostProcessor_Configure(t *testing.T) {
 	for _, says := range []string{
 		`scheme "postgres" is unknown`, "argument service is missing", "argument version is missing",
 		"argument owner_team is missing", "argument solution is missing",
-		`tags: tag "version" is set by stamping itself`, "inputs: input nowhere does not exist",
+		`tags: tag "version" is set by the stamp`, "inputs: input nowhere does not exist",
 		`images: this artifact is not an AMI: its id is "ami-1"`, `endpoints: "s3" is not called here`,
 		"assume_role: the argument role_arn is missing",
 	} {

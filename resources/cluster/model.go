@@ -91,8 +91,8 @@ func (m *model) identity() cluster.ID {
 	return cluster.ID{Service: m.Service.ValueString(), Environment: m.Environment.ValueString()}
 }
 
-// known is the generation that the state holds, as it was when it was read.
-// Its tags are those that are there, which need not be those that should be.
+// known is the generation in the state, as it was when it was last read. So its
+// tags are those that exist, not those that are configured.
 func (m *model) known(ctx context.Context) (*rollout.GenerationRecord, diag.Diagnostics) {
 	s, diags := m.spec(ctx, nil)
 	all, more := resources.Tags(ctx, m.TagsAll)
@@ -101,8 +101,8 @@ func (m *model) known(ctx context.Context) (*rollout.GenerationRecord, diag.Diag
 	return &rollout.GenerationRecord{Name: m.Generation.ValueString(), Spec: s}, diags
 }
 
-// tags are all the tags of the cluster's things but those of the generation:
-// the provider's defaults, then the resource's own, then the facts.
+// tags merges the provider's default tags, the resource's own, and those that
+// arguments set. The tags of the generation are not among them.
 func (m *model) tags(ctx context.Context, defaults tagging.Set) (tagging.Set, diag.Diagnostics) {
 	own, diags := resources.Tags(ctx, m.Tags)
 	return tagging.Merge(defaults, own, tagging.Set{
@@ -148,7 +148,7 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set) (cluster.Spec, d
 	return s, d.diags
 }
 
-// decoder collects what goes wrong while a model is decoded.
+// decoder collects the diagnostics of decoding a model.
 type decoder struct {
 	ctx   context.Context
 	diags diag.Diagnostics
@@ -188,8 +188,8 @@ func (d *decoder) duration(v timetypes.GoDuration) time.Duration {
 	return duration
 }
 
-// encode takes over what was observed. Parts that are missing keep what the
-// state had, so that their absence shows in "missing" and nowhere else.
+// encode updates the model with what was observed. The attributes of missing
+// parts keep their values, so that the absence shows only in "missing".
 func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging.Set) diag.Diagnostics {
 	e := encoder{ctx: ctx}
 	imported := m.ImageID.IsNull()
@@ -198,7 +198,7 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		m.AutoScalingGroupName = types.StringValue(o.GroupName)
 		m.MinSize, m.MaxSize = types.Int32Value(o.Size.Min), types.Int32Value(o.Size.Max)
 		m.SubnetIDs = e.set(o.Servers.SubnetIDs)
-		// Otherwise a tag that somebody edited would replace the servers.
+		// Otherwise an edited version tag would replace the servers.
 		if imported {
 			m.Version = types.StringValue(o.Version)
 		}
@@ -211,7 +211,7 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		if o.Servers.OptionalTokens {
 			m.MetadataTokens = types.StringValue(tokensOptional)
 		}
-		// Of a copied launch template, these are the template's business.
+		// With a copied launch template, the configuration does not have these.
 		if m.LaunchTemplate == nil {
 			m.InstanceType = resources.OptionalString(o.Servers.InstanceType)
 			m.SecurityGroupIDs = e.set(o.Servers.SecurityGroupIDs)
@@ -243,8 +243,8 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 	return e.diags
 }
 
-// encodeTags splits the tags that are there into those the resource sets and
-// those that come from elsewhere.
+// encodeTags splits the existing tags into those that the resource sets and those
+// that come from the provider or from other arguments.
 func (m *model) encodeTags(ctx context.Context, o cluster.Observed, defaults tagging.Set, imported bool) {
 	all := o.Tags.Without(tagging.Cluster, tagging.Generation)
 	if all["Name"] == m.Generation.ValueString() {
@@ -269,7 +269,7 @@ func (m *model) encodeTags(ctx context.Context, o cluster.Observed, defaults tag
 	}
 }
 
-// encoder collects what goes wrong while a model is encoded.
+// encoder collects the diagnostics of encoding a model.
 type encoder struct {
 	ctx   context.Context
 	diags diag.Diagnostics
@@ -310,8 +310,8 @@ func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {
 	return m
 }
 
-// durationValue writes a duration as it was written before, if it is the same,
-// or else as people do: 5m, not 5m0s.
+// durationValue keeps the former spelling of a duration that has not changed, and
+// writes any other one as people do: 5m, not 5m0s.
 func durationValue(d time.Duration, was timetypes.GoDuration) timetypes.GoDuration {
 	if before, err := time.ParseDuration(was.ValueString()); err == nil && before == d {
 		return was

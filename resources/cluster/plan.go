@@ -9,8 +9,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
-// madeOf are the attributes whose change may take other servers.
-var madeOf = []string{
+// serverAttributes are the attributes whose change may need new servers.
+var serverAttributes = []string{
 	"version", "image_id", "instance_type", "subnet_ids", "security_group_ids", "iam_instance_profile", "user_data",
 	"root_volume_size", "metadata_http_tokens", "launch_template", "listener", "listener_rule", "target",
 }
@@ -27,14 +27,13 @@ var unknownAfterRollout = map[string]attr.Value{
 	"last_rollout":           types.ObjectUnknown(lastRolloutTypes),
 }
 
-// mayTakeOtherServers compares a state with a plan in which not everything is
-// known yet.
-func mayTakeOtherServers(state, plan tftypes.Value) bool {
+// mayNeedNewServers compares a state with a plan that has unknown values.
+func mayNeedNewServers(state, plan tftypes.Value) bool {
 	var was, planned map[string]tftypes.Value
 	if state.As(&was) != nil || plan.As(&planned) != nil {
 		return true
 	}
-	for _, attribute := range madeOf {
+	for _, attribute := range serverAttributes {
 		if !was[attribute].Equal(planned[attribute]) {
 			return true
 		}
@@ -42,19 +41,18 @@ func mayTakeOtherServers(state, plan tftypes.Value) bool {
 	return false
 }
 
-// misses reports whether parts of the cluster are not there.
-func (m *model) misses() bool { return len(m.Missing.Elements()) > 0 }
+// incomplete reports whether parts of the cluster are missing.
+func (m *model) incomplete() bool { return len(m.Missing.Elements()) > 0 }
 
-// interrupted reports whether a rollout is not at its end.
+// interrupted reports whether a rollout has not finished.
 func (m *model) interrupted() bool {
 	status, ok := m.LastRollout.Attributes()["status"].(types.String)
 	return ok && status.ValueString() == string(builddata.Started)
 }
 
-// rolloutPlan is what of the computed attributes a plan can tell before it is
-// applied: above all, which version a rollout moves the cluster from and to.
-// Before is nil in a creation.
-func (m *model) rolloutPlan(before *model, settings rollout.Settings, takesServers bool) map[string]attr.Value {
+// rolloutPlan plans the computed attributes, above all the versions that a
+// rollout moves the cluster from and to. Before is nil in a creation.
+func (m *model) rolloutPlan(before *model, settings rollout.Settings, newServers bool) map[string]attr.Value {
 	plan := map[string]attr.Value{"traffic": types.Int32Null()}
 	if !m.Listener.IsNull() {
 		plan["traffic"] = types.Int32Value(100)
@@ -63,20 +61,21 @@ func (m *model) rolloutPlan(before *model, settings rollout.Settings, takesServe
 		return plan
 	}
 	resumes := before.interrupted()
-	if takesServers || resumes {
-		for _, attribute := range []string{"generation", "autoscaling_group_name", "launch_template_id", "target_group_arn", "missing", "previous_version"} {
-			plan[attribute] = unknownAfterRollout[attribute]
+	if newServers || resumes {
+		for attribute, unknown := range unknownAfterRollout {
+			if attribute != "traffic" {
+				plan[attribute] = unknown
+			}
 		}
-		plan["last_rollout"] = unknownAfterRollout["last_rollout"]
 		if m.Listener.IsNull() {
 			plan["target_group_arn"] = types.StringNull()
 		}
 	}
 	switch {
 	case resumes:
-	case takesServers:
+	case newServers:
 		plan["last_rollout"] = planned(before.Version, m.Version)
-		if !settings.KeepPrevious { // else only what is whole is kept
+		if !settings.KeepPrevious { // otherwise it is kept only if it is complete
 			plan["previous_version"] = types.StringNull()
 		}
 	case !before.PreviousVersion.IsNull() && !settings.KeepPrevious:
@@ -86,7 +85,9 @@ func (m *model) rolloutPlan(before *model, settings rollout.Settings, takesServe
 	return plan
 }
 
-// planned is a rollout that is to come, and to succeed.
+// planned is a future rollout, which is planned to succeed.
 func planned(from, to types.String) types.Object {
-	return lastRollout{ID: types.StringUnknown(), FromVersion: from, ToVersion: to, Status: types.StringValue(string(builddata.Succeeded))}.object()
+	return lastRollout{
+		ID: types.StringUnknown(), FromVersion: from, ToVersion: to, Status: types.StringValue(string(builddata.Succeeded)),
+	}.object()
 }

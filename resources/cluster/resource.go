@@ -22,15 +22,15 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
-// Timeouts where nobody gives one.
+// Default timeouts.
 const (
-	// noTimeout is for creations and changes: each of their waits has a bound
-	// of its own.
+	// noTimeout is the default for creations and changes, because each of their
+	// waits has a timeout of its own.
 	noTimeout     = 7 * 24 * time.Hour
-	defaultDelete = 90 * time.Minute // an hour of it may be the deregistration delay
-	// readTime bounds the look at what a change has come to, which whoever
-	// interrupted it waits for.
-	readTime = time.Minute
+	defaultDelete = 90 * time.Minute // the deregistration delay may take an hour of it
+	// readTimeout bounds reading the cluster after a change, also after an
+	// interrupted one.
+	readTimeout = time.Minute
 )
 
 var (
@@ -62,7 +62,7 @@ func (r *clusterResource) ConfigValidators(context.Context) []resource.ConfigVal
 	return validators
 }
 
-// ValidateConfig judges what needs neither AWS nor all values.
+// ValidateConfig validates what needs neither AWS nor all values.
 func (r *clusterResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
 	var least, most types.Int32
 	var tags types.Map
@@ -88,27 +88,29 @@ func (r *clusterResource) ValidateConfig(ctx context.Context, req resource.Valid
 	}
 	for _, key := range []string{tagging.Service, tagging.Environment, tagging.Version} {
 		if _, ok := own[key]; ok {
-			resp.Diagnostics.AddAttributeError(path.Root("tags"), "This tag is set by an argument", fmt.Sprintf("Tag %q has the value of the argument %s. Leave it out here.", key, key))
+			resp.Diagnostics.AddAttributeError(path.Root("tags"), "This tag is set by an argument",
+				fmt.Sprintf("Tag %q has the value of the argument %s. Leave it out here.", key, key))
 		}
 	}
-	var careful types.Object
-	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("rollout"), &careful)...)
-	if known, err := careful.ToTerraformValue(ctx); err == nil && known.IsFullyKnown() && !careful.IsNull() {
+	var settingsObject types.Object
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("rollout"), &settingsObject)...)
+	if known, err := settingsObject.ToTerraformValue(ctx); err == nil && known.IsFullyKnown() && !settingsObject.IsNull() {
 		var m model
-		resp.Diagnostics.Append(careful.As(ctx, &m.Rollout, objectOptions)...)
+		resp.Diagnostics.Append(settingsObject.As(ctx, &m.Rollout, objectOptions)...)
 		settings, diags := m.settings(ctx, cluster.Spec{})
 		resp.Diagnostics.Append(diags...)
 		if err := settings.Validate(); err != nil {
-			resp.Diagnostics.AddAttributeError(path.Root("rollout"), "A rollout cannot go like this", err.Error())
+			resp.Diagnostics.AddAttributeError(path.Root("rollout"), "The rollout settings contradict each other", err.Error())
 		}
 	}
 	if listener.IsNull() && !rule.IsNull() && !rule.IsUnknown() {
-		resp.Diagnostics.AddAttributeError(path.Root("listener_rule"), "A rule needs a listener", "Set listener, or leave listener_rule out for a worker cluster.")
+		resp.Diagnostics.AddAttributeError(path.Root("listener_rule"), "A rule needs a listener",
+			"Set listener, or leave listener_rule out for a worker cluster.")
 	}
 }
 
-// ModifyPlan says which tags will be there and whether there will be a rollout,
-// and judges by what AWS holds whether it can begin.
+// ModifyPlan plans the tags and the rollout, and checks with AWS whether the
+// rollout can start.
 func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() || r.Dependencies == nil {
 		return // it will be destroyed
@@ -130,7 +132,7 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		if before == nil {
 			return
 		}
-		all := before.interrupted() || before.misses() || mayTakeOtherServers(req.State.Raw, req.Plan.Raw)
+		all := before.interrupted() || before.incomplete() || mayNeedNewServers(req.State.Raw, req.Plan.Raw)
 		for attribute, unknown := range unknownAfterRollout {
 			if all || slices.Contains([]string{"traffic", "previous_version", "last_rollout"}, attribute) {
 				set(attribute, unknown)
@@ -148,19 +150,19 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	set("tags_all", resources.StringMap(s.Tags))
-	takesServers := true
+	newServers := true
 	if before != nil {
 		was, diags := before.known(ctx)
 		resp.Diagnostics.Append(diags...)
 		if resp.Diagnostics.HasError() {
 			return
 		}
-		takesServers = before.misses() || !s.SameServers(was.Spec)
+		newServers = before.incomplete() || !s.SameServers(was.Spec)
 	}
-	for attribute, value := range planned.rolloutPlan(before, settings, takesServers) {
+	for attribute, value := range planned.rolloutPlan(before, settings, newServers) {
 		set(attribute, value)
 	}
-	if !takesServers || resp.Diagnostics.HasError() {
+	if !newServers || resp.Diagnostics.HasError() {
 		return
 	}
 	cloud, err := r.Cloud(ctx)
@@ -169,12 +171,12 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	if err := cloud.Check(ctx, s); err != nil {
-		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
+		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
 	}
 }
 
-// wanted decodes a model whose values are all known, and judges it without
-// asking AWS.
+// wanted decodes a model whose values are all known, and validates it without
+// AWS.
 func (r *clusterResource) wanted(ctx context.Context, m *model, diags *diag.Diagnostics) (cluster.Spec, rollout.Settings) {
 	s, more := m.spec(ctx, r.DefaultTags)
 	diags.Append(more...)
@@ -184,15 +186,16 @@ func (r *clusterResource) wanted(ctx context.Context, m *model, diags *diag.Diag
 		return s, settings
 	}
 	if err := errors.Join(r.validate(s), settings.Validate()); err != nil {
-		diags.AddError(fmt.Sprintf("Cluster %s cannot be made like this", s.ID), err.Error())
+		diags.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
 	}
 	return s, settings
 }
 
-// validate judges a whole specification without asking AWS.
+// validate validates a whole specification without AWS.
 func (r *clusterResource) validate(s cluster.Spec) error {
 	if missing := s.Tags.Missing(r.RequiredTags); len(missing) > 0 {
-		return fmt.Errorf("these required tags have no value: %s; give them in tags or in the provider's default_tags, or change its required_tags", strings.Join(missing, ", "))
+		return fmt.Errorf("these required tags have no value: %s; set them in tags or in the provider's default_tags, "+
+			"or change its required_tags", strings.Join(missing, ", "))
 	}
 	return s.Validate()
 }
@@ -212,36 +215,37 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	}
 	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	there, err := manager.Apply(bounded, s, settings, nil)
+	inventory, err := manager.Apply(bounded, s, settings, nil)
 	if err != nil {
 		var failure *rollout.Error
-		if !errors.As(err, &failure) || failure.Outcome != rollout.Irreversible || there.Serving == nil {
-			// No state, or Terraform would destroy it before it tries again:
-			// what there may be is on record, and the next apply goes on.
-			r.fail(&resp.Diagnostics, "make cluster "+s.ID.String(), err)
+		if !errors.As(err, &failure) || failure.Outcome != rollout.Irreversible || inventory.Serving == nil {
+			// Without state: otherwise Terraform would destroy the cluster before it
+			// tries again. What may exist is on record, and the next apply continues.
+			r.fail(&resp.Diagnostics, "create cluster "+s.ID.String(), err)
 			return
 		}
-		// It serves; only what was to be removed beside it is not gone.
+		// It serves; only the removal of other generations is incomplete.
 		resp.Diagnostics.AddWarning(headline(failure))
 	}
-	m.begin(there.Serving.Name, s)
+	m.begin(inventory.Serving.Name, s)
 	diags = r.refresh(ctx, manager, &m, &resp.State)
 	if diags.HasError() {
-		// It serves. An error here would have the next apply replace it.
-		detail := "Cluster " + s.ID.String() + " was made and serves, but reading it failed. The next refresh completes the state.\n\n" + diags[0].Detail()
-		diags = diag.Diagnostics{diag.NewWarningDiagnostic("The cluster could not be read back", detail)}
+		// It serves. After an error, the next apply would replace it.
+		diags = diag.Diagnostics{diag.NewWarningDiagnostic("The cluster could not be read back",
+			"Cluster "+s.ID.String()+" was created and serves, but reading it failed. The next refresh completes the state.\n\n"+
+				diags[0].Detail())}
 	}
 	resp.Diagnostics.Append(diags...)
 }
 
-// begin fills in what is known of a generation by its name.
+// begin fills in what is known of a generation before it is read.
 func (m *model) begin(generation string, s cluster.Spec) {
 	m.ID = types.StringValue(s.ID.String())
 	m.Generation = types.StringValue(generation)
 	m.TagsAll = resources.StringMap(s.Tags)
 	m.AutoScalingGroupName, m.TargetGroupARN, m.LaunchTemplateID = types.StringNull(), types.StringNull(), types.StringNull()
 	m.Missing = types.ListNull(types.StringType)
-	// What a plan could tell stays as it told it.
+	// Values that were planned stay as they were planned.
 	if m.Traffic.IsUnknown() {
 		m.Traffic = types.Int32Null()
 	}
@@ -251,7 +255,7 @@ func (m *model) begin(generation string, s cluster.Spec) {
 	m.LastRollout = withoutUnknowns(m.LastRollout)
 }
 
-// fail reports an error; that of a rollout has a headline of its own.
+// fail reports an error. A rollout's error has a headline of its own.
 func (r *clusterResource) fail(diags *diag.Diagnostics, doing string, err error) {
 	var failure *rollout.Error
 	if !errors.As(err, &failure) {
@@ -261,15 +265,14 @@ func (r *clusterResource) fail(diags *diag.Diagnostics, doing string, err error)
 	diags.AddError(headline(failure))
 }
 
-// headline parts the text of a rollout's failure into the two that Terraform
-// wants.
+// headline splits the text of a rollout's error into summary and detail.
 func headline(failure *rollout.Error) (summary, detail string) {
 	summary, detail, _ = strings.Cut(failure.Error(), "\n\n")
 	return strings.ToUpper(summary[:1]) + strings.TrimSuffix(summary[1:], "."), detail
 }
 
-// refresh writes what there is of the cluster into the state: which generation
-// serves by the repository, and what that is made of by AWS.
+// refresh writes into the state which generation serves according to the
+// repository, and what AWS says of that generation.
 func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager, m *model, state *tfsdk.State) (diags diag.Diagnostics) {
 	status, err := manager.Status(ctx, m.identity())
 	if err != nil {
@@ -277,11 +280,12 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 		diags.Append(state.Set(ctx, m)...)
 		return diags
 	}
-	m.record(status)
-	o, err := manager.Cloud.Observe(ctx, cluster.Generation{Cluster: m.identity(), Name: m.Generation.ValueString()}, m.Listener.ValueString())
+	m.encodeStatus(status)
+	g := cluster.Generation{Cluster: m.identity(), Name: m.Generation.ValueString()}
+	o, err := manager.Cloud.Observe(ctx, g, m.Listener.ValueString())
 	if err != nil {
 		resources.Fail(&diags, "read cluster "+m.identity().String(), err)
-		// What is known stays known: Terraform must not lose the generation.
+		// The state keeps what it had: Terraform must not lose the generation.
 		diags.Append(state.Set(ctx, m)...)
 		return diags
 	}
@@ -322,19 +326,19 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	}
 	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	there, err := manager.Apply(bounded, s, settings, known)
+	inventory, err := manager.Apply(bounded, s, settings, known)
 	if err != nil {
 		r.fail(&resp.Diagnostics, "change cluster "+s.ID.String(), err)
 	}
-	if err != nil && (there.Serving == nil || there.Serving.Name == known.Name) {
-		m = before // what serves is still what it was
+	if err != nil && (inventory.Serving == nil || inventory.Serving.Name == known.Name) {
+		m = before // the same generation serves
 	}
 	m.begin(known.Name, s)
-	if there.Serving != nil {
-		m.Generation = types.StringValue(there.Serving.Name)
+	if inventory.Serving != nil {
+		m.Generation = types.StringValue(inventory.Serving.Name)
 	}
-	// Also after a failure: the state then says how far it came.
-	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), readTime)
+	// After a failure, too: the state then says how far the change came.
+	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer stop()
 	resp.Diagnostics.Append(r.refresh(reading, manager, &m, &resp.State)...)
 }
@@ -360,7 +364,7 @@ func (r *clusterResource) Delete(ctx context.Context, req resource.DeleteRequest
 func (r *clusterResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	id, err := cluster.ParseID(req.ID)
 	if err != nil {
-		resp.Diagnostics.AddError("The import id names no cluster", err.Error())
+		resp.Diagnostics.AddError("The import ID is not a valid cluster", err.Error())
 		return
 	}
 	manager := r.manager(ctx, &resp.Diagnostics)
@@ -377,8 +381,8 @@ func (r *clusterResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 }
 
-// serving names the generation that serves: by the repository, or else the
-// only one that there is.
+// serving names the generation that serves according to the repository. If the
+// repository has no record of the cluster, it is the only one that exists.
 func serving(ctx context.Context, manager *rollout.Manager, id cluster.ID) (string, error) {
 	status, err := manager.Status(ctx, id)
 	if err != nil {
@@ -392,13 +396,13 @@ func serving(ctx context.Context, manager *rollout.Manager, id cluster.ID) (stri
 		return "", err
 	}
 	if len(generations) != 1 {
-		return "", fmt.Errorf("the repository knows no such cluster, and %d Auto Scaling groups carry the tag %s = %s, where exactly one is needed: %v", len(generations), tagging.Cluster, id, generations)
+		return "", fmt.Errorf("the repository has no record of this cluster, and %d Auto Scaling groups have the tag %s = %s, "+
+			"where exactly one is needed: %v", len(generations), tagging.Cluster, id, generations)
 	}
 	return generations[0].Name, nil
 }
 
-// manager acts on AWS and the repository, and reports its progress to
-// Terraform's log.
+// manager returns a Manager that reports its progress to Terraform's log.
 func (r *clusterResource) manager(ctx context.Context, diags *diag.Diagnostics) *rollout.Manager {
 	cloud, err := r.Cloud(ctx)
 	if err != nil {

@@ -468,7 +468,7 @@ func TestAccCluster_DestroyStops(t *testing.T) {
 					})
 					return nil
 				}},
-				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("destroy again to go on")},
+				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("destroy again to continue")},
 				resource.TestStep{PreConfig: func() { e.Proxy.Intercept(nil) }, Config: config(e), Destroy: true},
 			)
 		})
@@ -504,7 +504,7 @@ func TestAccCluster_ForeignRule(t *testing.T) {
 					return nil
 				}},
 				resource.TestStep{Config: config(e), ConfigPlanChecks: same},
-				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("which cluster strawberry/test did not make, forwards to its target group; remove it there first")},
+				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("which does not belong to cluster strawberry/test, forwards to its target group; remove that first")},
 				resource.TestStep{
 					PreConfig: func() {
 						_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: &foreign})
@@ -605,15 +605,15 @@ func TestAccCluster_BadInput(t *testing.T) {
 		"MissingService":        {arguments{"service": `""`}, "the service is missing"},
 		"BadEnvironment":        {arguments{"environment": `"a/b"`}, `"a/b": use 1 to 64 letters`},
 		"ImageUnknown":          {arguments{"image_id": `"ami-00000000000000000"`}, "image ami-00000000000000000 does not exist in eu-north-1"},
-		"SubnetUnknown":         {arguments{"subnet_ids": `["subnet-00000000000000000"]`}, "at least one does not exist in eu-north-1"},
-		"SubnetElsewhere":       {arguments{"subnet_ids": fmt.Sprintf("[%q]", abroad.Subnets[0])}, "at least one does not exist in eu-north-1"},
-		"SecurityGroupUnknown":  {arguments{"security_group_ids": `["sg-00000000000000000"]`}, "at least one does not exist in eu-north-1"},
+		"SubnetUnknown":         {arguments{"subnet_ids": `["subnet-00000000000000000"]`}, "at least one of subnet-00000000000000000 does not exist in eu-north-1"},
+		"SubnetElsewhere":       {arguments{"subnet_ids": fmt.Sprintf("[%q]", abroad.Subnets[0])}, "at least one of " + abroad.Subnets[0] + " does not exist in eu-north-1"},
+		"SecurityGroupUnknown":  {arguments{"security_group_ids": `["sg-00000000000000000"]`}, "at least one of sg-00000000000000000 does not exist in eu-north-1"},
 		"ListenerUnknown":       {arguments{"listener": fmt.Sprintf("%q", gone)}, "listener: " + gone + " does not exist"},
 		"ListenerElsewhere":     {arguments{"listener": fmt.Sprintf("%q", elsewhere)}, "is in us-west-2, but the cluster is in eu-north-1"},
-		"ListenerNoARN":         {arguments{"listener": `"shared"`}, `"shared" is no ARN of a listener`},
-		"PriorityTaken":         {arguments{"listener_rule": `{ priority = 7, paths = ["/x"] }`}, "serves something that cluster strawberry/test did not make"},
-		"DefaultActionTaken":    {arguments{"listener": fmt.Sprintf("%q", *redirecting.Listeners[0].ListenerArn), "listener_rule": ""}, "serves something that cluster strawberry/test did not make"},
-		"RuleSelectsNothing":    {arguments{"listener_rule": `{ priority = 8 }`}, "the listener rule selects nothing"},
+		"ListenerNoARN":         {arguments{"listener": `"shared"`}, `"shared" is not a valid ARN of a listener`},
+		"PriorityTaken":         {arguments{"listener_rule": `{ priority = 7, paths = ["/x"] }`}, "does not belong to cluster strawberry/test; choose another priority or listener"},
+		"DefaultActionTaken":    {arguments{"listener": fmt.Sprintf("%q", *redirecting.Listeners[0].ListenerArn), "listener_rule": ""}, "does not belong to cluster strawberry/test; choose another priority or listener"},
+		"RuleSelectsNothing":    {arguments{"listener_rule": `{ priority = 8 }`}, "the listener rule selects no requests"},
 		"RuleSelectsTooMuch":    {arguments{"listener_rule": `{ priority = 8, paths = ["/1", "/2", "/3", "/4", "/5", "/6"] }`}, "at most 5"},
 		"RuleWithoutListener":   {arguments{"listener": "", "target": ""}, "A rule needs a listener"},
 		"ListenerWithoutTarget": {arguments{"target": ""}, "These attributes must be configured together"},
@@ -621,7 +621,7 @@ func TestAccCluster_BadInput(t *testing.T) {
 		"TimeoutTooLong":        {arguments{"target": `{ port = 80, health_check = { timeout = "30s", interval = "10s" } }`}, "the timeout (30s) must be shorter than the interval (10s)"},
 		"DurationOutOfRange":    {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`}, `Got "2h". Use whole seconds from 0s to 1h0m0s`},
 		"StepsFall":             {arguments{"rollout": `{ steps = [50, 10] }`}, "they must rise, from at least 1 to at most 100 percent"},
-		"AlarmsUnwatched":       {arguments{"rollout": `{ alarms = ["5xx"] }`}, "alarms are watched for observe_for, which is 0"},
+		"AlarmsUnwatched":       {arguments{"rollout": `{ alarms = ["5xx"] }`}, "alarms are observed for observe_for, which is 0"},
 		"UnknownOnFailure":      {arguments{"rollout": `{ on_failure = "shrug" }`}, `value must be one of: ["undo" "keep"]`},
 		"ReservedTag":           {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
 		"TagOfAnArgument":       {arguments{"tags": `{ environment = "prod" }`}, `Tag "environment" has the value of the argument environment`},
@@ -649,7 +649,7 @@ func TestAccCluster_BadInput(t *testing.T) {
 		resource.Test(t, resource.TestCase{
 			ProtoV6ProviderFactories: acctest.Factories,
 			Steps: []resource.TestStep{{
-				Config: config(e), ResourceName: address, ImportState: true, ImportStateId: "strawberry/nowhere", ExpectError: says("0 Auto Scaling groups carry the tag"),
+				Config: config(e), ResourceName: address, ImportState: true, ImportStateId: "strawberry/nowhere", ExpectError: says("0 Auto Scaling groups have the tag"),
 			}},
 		})
 	})

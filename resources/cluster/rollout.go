@@ -8,15 +8,14 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
-	"github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
-	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
 type rolloutModel struct {
@@ -49,7 +48,7 @@ func (l lastRollout) object() types.Object {
 	})
 }
 
-// withoutUnknowns has null for what is not known yet of a last_rollout.
+// withoutUnknowns replaces the unknown values of a last_rollout by null.
 func withoutUnknowns(o types.Object) types.Object {
 	if o.IsNull() || o.IsUnknown() {
 		return types.ObjectNull(lastRolloutTypes)
@@ -69,17 +68,13 @@ const (
 	missingAlarm = "alarm"
 )
 
-// rolloutAttribute has no defaults in the schema, so that an import, which
-// cannot know them, plans no change for a cluster that leaves them out.
+// rolloutAttribute has no defaults in the schema. An import cannot know them, so
+// it would plan a change for a cluster that leaves them out.
 func rolloutAttribute() schema.Attribute {
-	duration := func(least, most time.Duration, text string) schema.StringAttribute {
+	choice := func(description string, values ...string) schema.StringAttribute {
 		return schema.StringAttribute{
-			Optional: true, CustomType: timetypes.GoDurationType{}, MarkdownDescription: text,
-			Validators: []validator.String{durationBetween{least, most}},
+			Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.OneOf(values...)},
 		}
-	}
-	choice := func(text string, values ...string) schema.StringAttribute {
-		return schema.StringAttribute{Optional: true, MarkdownDescription: text, Validators: []validator.String{stringvalidator.OneOf(values...)}}
 	}
 	return schema.SingleNestedAttribute{
 		Optional:            true,
@@ -87,25 +82,45 @@ func rolloutAttribute() schema.Attribute {
 		Attributes: map[string]schema.Attribute{
 			"steps": schema.ListAttribute{
 				Optional: true, ElementType: types.Int32Type, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
-				MarkdownDescription: "Percentages of the requests that the new servers get, one after the other, as `[10, 50, 100]`. Each is watched for `observe_for`. All at once by default.",
+				MarkdownDescription: "Percentages of the requests that the new servers get one after the other, such as `[10, 50, 100]`. " +
+					"After each step, they are observed for `observe_for`. By default, they get all requests at once.",
 			},
-			"healthy_within": duration(time.Second, 24*time.Hour, "How long new servers may take to be healthy. Defaults to `"+humanDuration(rollout.DefaultHealthyWithin)+"`."),
-			"observe_for":    duration(0, 24*time.Hour, "How long the new servers and the `alarms` are watched after each step. Defaults to `0s`: one look."),
+			"healthy_within": durationAttribute(time.Second, 24*time.Hour,
+				"The time that new servers have to become healthy. Defaults to `"+humanDuration(rollout.DefaultHealthyWithin)+"`."),
+			"observe_for": durationAttribute(0, 24*time.Hour,
+				"How long the new servers and the `alarms` are observed after each step. Defaults to `0s`, a single check of the servers."),
 			"alarms": schema.SetAttribute{
 				Optional: true, ElementType: types.StringType,
-				Validators:          []validator.Set{setvalidator.SizeBetween(1, 100), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 255))},
-				MarkdownDescription: "Names of CloudWatch alarms, composite ones included. One that fires while it is watched takes the rollout back; one that fires before, or does not exist, has it not begin.",
+				Validators: []validator.Set{
+					setvalidator.SizeBetween(1, 100), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 255)),
+				},
+				MarkdownDescription: "Names of CloudWatch alarms, including composite alarms. " +
+					"The rollout is rolled back if one of them fires while it is observed. " +
+					"The rollout does not start if one of them fires or does not exist.",
 			},
-			"missing_data":        choice("What an alarm without data counts as: `ok` (the default) or `alarm`.", missingOK, missingAlarm),
-			"drain":               duration(0, time.Hour, "How long the old servers stay, watched like the new ones but without new requests, before they end. Defaults to the target's `deregistration_delay`, so that every request can finish. A load balancer needs some seconds to act on new weights, so less than `10s` is for tests."),
-			"keep_previous":       schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the old servers stay, without requests, until the rollout after: going back to their version is then one change of weights. They cost what running servers cost. Defaults to false."},
-			"on_failure":          choice("What becomes of new servers that failed: `undo` (the default) removes them; `keep` leaves them without requests, to be looked at. The next apply goes on with them if it is to bring the same version, and removes them if it is not.", string(rollout.Undo), string(rollout.Keep)),
-			"protected_instances": choice("What becomes of old servers that somebody protected from scale-in or put in standby: `wait` (the default) waits for an hour at most until they are not any more; `ignore` leaves them, without requests, to be removed by the rollout after; `force` ends them.", string(rollout.Wait), string(rollout.Ignore), string(rollout.Force)),
+			"missing_data": choice("What an alarm without data counts as: `ok` (the default) or `alarm`.", missingOK, missingAlarm),
+			"drain": durationAttribute(0, time.Hour,
+				"How long the old servers stay without new requests before they are terminated. The new servers are observed during that time. "+
+					"Defaults to the target's `deregistration_delay`, so that every request can finish. "+
+					"A load balancer needs some seconds to apply new weights, so use less than `10s` only in tests."),
+			"keep_previous": schema.BoolAttribute{
+				Optional: true,
+				MarkdownDescription: "Whether the old servers stay, without requests, until the next rollout. " +
+					"Going back to their version then only changes weights. They cost as much as other running servers. Defaults to false.",
+			},
+			"on_failure": choice("What happens to new servers that failed: `undo` (the default) removes them; "+
+				"`keep` leaves them without requests, so that they can be examined. "+
+				"The next apply continues with them if it rolls out the same version, and otherwise removes them.",
+				string(rollout.Undo), string(rollout.Keep)),
+			"protected_instances": choice("What happens to old servers that are protected from scale-in or in standby: "+
+				"`wait` (the default) waits for up to an hour until their protection ends; "+
+				"`ignore` leaves them running without requests, and the next rollout removes them; `force` terminates them.",
+				string(rollout.Wait), string(rollout.Ignore), string(rollout.Force)),
 		},
 	}
 }
 
-// settings decodes how careful a rollout to s is to be.
+// settings decodes the settings of a rollout to s.
 func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings, diag.Diagnostics) {
 	settings := rollout.Defaults(s)
 	r := m.Rollout
@@ -135,26 +150,26 @@ func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings,
 	return settings, d.diags
 }
 
-// record takes over what the repository knows of the cluster. If another
-// generation serves than the state holds, because somebody went back to it,
-// that is the one from now on.
-func (m *model) record(p rollout.Status) {
+// encodeStatus updates the model with what the repository knows of the cluster. If
+// another generation serves than the one in the state, because the CLI rolled
+// out or back, the state takes that one over.
+func (m *model) encodeStatus(s rollout.Status) {
 	m.LastRollout, m.PreviousVersion = types.ObjectNull(lastRolloutTypes), types.StringNull()
-	if p.Last != nil {
+	if s.Last != nil {
 		m.LastRollout = lastRollout{
-			ID: types.StringValue(p.Last.ID), FromVersion: resources.OptionalString(p.Last.FromVersion),
-			ToVersion: resources.OptionalString(p.Last.ToVersion), Status: types.StringValue(string(p.Last.Status)),
+			ID: types.StringValue(s.Last.ID), FromVersion: optionalString(s.Last.FromVersion),
+			ToVersion: optionalString(s.Last.ToVersion), Status: types.StringValue(string(s.Last.Status)),
 		}.object()
 	}
-	if p.Kept != nil {
-		m.PreviousVersion = types.StringValue(p.Kept.Spec.Version)
+	if s.Kept != nil {
+		m.PreviousVersion = types.StringValue(s.Kept.Spec.Version)
 	}
-	if p.Serving != nil && p.Serving.Name != m.Generation.ValueString() {
-		m.Generation = types.StringValue(p.Serving.Name)
-		m.Version = types.StringValue(p.Serving.Spec.Version)
-		m.Listener = resources.OptionalString(p.Serving.Spec.ListenerARN())
+	if s.Serving != nil && s.Serving.Name != m.Generation.ValueString() {
+		m.Generation = types.StringValue(s.Serving.Name)
+		m.Version = types.StringValue(s.Serving.Spec.Version)
+		m.Listener = optionalString(s.Serving.Spec.ListenerARN())
 		m.LaunchTemplate = nil
-		if t := p.Serving.Spec.Servers.Template; t != nil {
+		if t := s.Serving.Spec.Servers.Template; t != nil {
 			m.LaunchTemplate = &templateModel{ID: types.StringValue(t.ID), Version: types.StringValue(t.Version)}
 		}
 	}

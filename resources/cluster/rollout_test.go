@@ -337,14 +337,14 @@ func TestAccCluster_Alarms(t *testing.T) {
 	asBefore := func() { fatal(t, forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404")(nil)) }
 	test(t, e,
 		resource.TestStep{Config: config(e)},
-		resource.TestStep{Config: config(e, next, watched), ExpectError: says(`alarm "5xx" does not exist. State now: nothing was changed; version 17 serves with 2 of 2 servers healthy`)},
+		resource.TestStep{Config: config(e, next, watched), ExpectError: says(`alarm "5xx" does not exist in this account and region. State now: nothing was changed; version 17 serves with 2 of 2 servers healthy`)},
 		resource.TestStep{
 			PreConfig: func() { alarm(t, e, cwtypes.StateValueAlarm) },
 			Config:    config(e, next, watched), ExpectError: says(`alarm "5xx" fires: the test says so. State now: nothing was changed`),
 		},
 		resource.TestStep{
 			PreConfig: func() { alarm(t, e, cwtypes.StateValueInsufficientData) },
-			Config:    config(e, next, strict), ExpectError: says(`alarm "5xx" has no data, which counts as firing here`),
+			Config:    config(e, next, strict), ExpectError: says(`alarm "5xx" has no data, which counts as firing (missing_data)`),
 		},
 		// It fires once the new servers get requests.
 		resource.TestStep{

@@ -10,7 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// durationBetween admits whole seconds from least to most: AWS counts them.
+// durationBetween accepts durations of whole seconds, AWS's unit.
 type durationBetween struct{ least, most time.Duration }
 
 func (v durationBetween) Description(context.Context) string {
@@ -25,12 +25,13 @@ func (v durationBetween) ValidateString(ctx context.Context, req validator.Strin
 	}
 	d, err := time.ParseDuration(req.ConfigValue.ValueString())
 	if err != nil || d < v.least || d > v.most || d%time.Second != 0 {
-		resp.Diagnostics.AddAttributeError(req.Path, "The duration cannot be used",
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid duration",
 			fmt.Sprintf("Got %q. Use %s, written like \"30s\" or \"5m\".", req.ConfigValue.ValueString(), v.Description(ctx)))
 	}
 }
 
-// nameValidator judges the names of services and environments by the domain's rule.
+// nameValidator checks the names of services and environments by the domain's
+// rule.
 type nameValidator struct{}
 
 func (nameValidator) Description(context.Context) string {
@@ -45,6 +46,6 @@ func (nameValidator) ValidateString(_ context.Context, req validator.StringReque
 	}
 	name := req.ConfigValue.ValueString()
 	if err := (cluster.ID{Service: name, Environment: name}).Validate(); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "The name cannot be used", err.Error())
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid name", err.Error())
 	}
 }
