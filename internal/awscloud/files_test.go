@@ -31,7 +31,7 @@ func TestAccUpload(t *testing.T) {
 			refused++
 			w.Header().Set("X-Amz-Bucket-Region", "eu-west-1")
 			w.WriteHeader(http.StatusMovedPermanently)
-			_, _ = io.WriteString(w, `<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message></Error>`)
+			_, _ = io.WriteString(w, `<Error><Code>PermanentRedirect</Code><Message>The bucket is elsewhere.</Message></Error>`)
 			return
 		}
 		behind.ServeHTTP(w, r)

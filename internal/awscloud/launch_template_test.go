@@ -11,7 +11,7 @@ import (
 // Copying a launch template rests on the two types having the same fields.
 // A field that only the response has would be lost without a word.
 func TestCopyTemplateData_LosesNoField(t *testing.T) {
-	// What AWS only reports, and nobody can ask for.
+	// AWS reports these, and no request can set them.
 	reported := map[string]bool{
 		"MetadataOptions.State":                         true,
 		"NetworkInterfaces.Ipv6Addresses.IsPrimaryIpv6": true,
@@ -63,7 +63,8 @@ func TestCopyTemplateData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.InstanceType != types.InstanceTypeM5Large || len(got.BlockDeviceMappings) != 1 || aws.ToInt32(got.BlockDeviceMappings[0].Ebs.VolumeSize) != 5 {
+	if got.InstanceType != types.InstanceTypeM5Large || len(got.BlockDeviceMappings) != 1 ||
+		aws.ToInt32(got.BlockDeviceMappings[0].Ebs.VolumeSize) != 5 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -21,8 +21,11 @@ func TestReadmePolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prefixes := map[string]string{"ec2": "ec2", "client": "ec2", "autoscaling": "autoscaling", "elb": "elasticloadbalancing", "cloudwatch": "cloudwatch", "objects": "s3"}
-	call := regexp.MustCompile(`\b(?:c\.)?(ec2|autoscaling|elb|cloudwatch|client|objects)\.(?:New)?([A-Z][A-Za-z]+?)(?:Paginator)?\((?:ctx|c\.)`)
+	prefixes := map[string]string{
+		"ec2": "ec2", "client": "ec2", "autoscaling": "autoscaling", "elb": "elasticloadbalancing", "cloudwatch": "cloudwatch", "objects": "s3",
+	}
+	call := regexp.MustCompile(`\b(?:c\.)?(ec2|autoscaling|elb|cloudwatch|client|objects)\.` +
+		`(?:New)?([A-Z][A-Za-z]+?)(?:Paginator)?\((?:ctx|c\.)`)
 	called := append([]string{}, inTurn...)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {

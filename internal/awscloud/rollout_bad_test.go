@@ -19,7 +19,7 @@ import (
 )
 
 // TestAccRollout_BadVersions rolls out versions that do not work, under load.
-// Each time, the version that worked serves in the end.
+// Each time, the version that works serves in the end.
 func TestAccRollout_BadVersions(t *testing.T) {
 	enter(t, 3)
 	var table strings.Builder
@@ -45,7 +45,7 @@ func TestAccRollout_BadVersions(t *testing.T) {
 	t.Logf("\n%s", &table)
 }
 
-// verdict is what came of a version under load.
+// verdict is the result of a version under load.
 type verdict struct {
 	rig.Report
 	version string
@@ -64,8 +64,8 @@ func trial(t *testing.T, speed float64, behave func(version string) rig.Behaviou
 	return s
 }
 
-// attempt rolls out a version under load. What it returns of the load ends
-// with the rollout; from then on, no request may fail.
+// attempt rolls out a version under load, and reports on the load until the end
+// of the rollout. After that, no request may fail.
 func (s *site) attempt(load *rig.Load, version string, settings rollout.Settings) verdict {
 	s.Helper()
 	stop := s.send(load)
@@ -83,14 +83,15 @@ func (s *site) attempt(load *rig.Load, version string, settings rollout.Settings
 	return v
 }
 
-// undone checks that a rollout failed and was taken back, and what it says.
-func (s *site) undone(v *verdict, says ...string) {
+// rolledBack checks that a rollout failed and was rolled back, and what its error
+// says.
+func (s *site) rolledBack(v *verdict, says ...string) {
 	s.Helper()
 	var failure *rollout.Error
 	if !errors.As(v.err, &failure) || failure.Outcome != rollout.RolledBack {
-		s.Fatalf("got %v, want a rollout that was taken back%s", v.err, s.log())
+		s.Fatalf("got %v, want it rolled back%s", v.err, s.log())
 	}
-	v.outcome = "undone"
+	v.outcome = "rolled back"
 	for _, text := range append(says, "version 1 serves with 2 of 2 servers healthy", "made for this rollout") {
 		if !strings.Contains(failure.Error(), text) {
 			s.Errorf("the error does not say %q:\n%v", text, failure)
@@ -107,9 +108,9 @@ func neverHealthy(t *testing.T) verdict {
 	settings := gradual
 	settings.HealthyWithin = time.Minute
 	v := s.attempt(s.load(), "2", settings)
-	s.undone(&v, rollout.WaitHealthy.Title(), "0 of 2 servers healthy", "Health checks failed with these codes: [503]")
+	s.rolledBack(&v, rollout.WaitHealthy.Title(), "0 of 2 servers healthy", "Health checks failed with these codes: [503]")
 	if v.Failed > 0 || v.ByVersion["2"] > 0 {
-		t.Errorf("%d requests failed, and %d went to the version that never was healthy", v.Failed, v.ByVersion["2"])
+		t.Errorf("%d requests failed, and %d went to the version that was never healthy", v.Failed, v.ByVersion["2"])
 	}
 	return v
 }
@@ -129,8 +130,9 @@ func healthyLate(t *testing.T) verdict {
 	return v
 }
 
-// dies has a version die soon after it was started. On a machine that is so
-// busy that it does not come to serve before that, the next one lives longer.
+// dies rolls out a version whose servers die soon after their start. If the
+// machine is so busy that they die before they serve, the next version's servers
+// live longer.
 func dies(t *testing.T) (v verdict) {
 	s := trial(t, 10, func(version string) rig.Behaviour {
 		return map[string]rig.Behaviour{
@@ -142,18 +144,18 @@ func dies(t *testing.T) (v verdict) {
 	for _, version := range []string{"10s", "30s", "90s"} {
 		v = s.attempt(s.load(), version, settings)
 		if v.ByVersion[version] == 0 {
-			s.undone(&v)
+			s.rolledBack(&v)
 			continue
 		}
-		s.undone(&v, "do not stay healthy")
+		s.rolledBack(&v, "do not stay healthy")
 		return v
 	}
 	t.Error("no version came to serve before it died")
 	return v
 }
 
-// fails has a version answer 500 to everything but health checks. The test is
-// CloudWatch: an alarm fires as soon as there is such an answer.
+// fails rolls out a version that answers 500 to everything but health checks. In
+// place of CloudWatch, the test makes an alarm fire at the first such answer.
 func fails(t *testing.T) verdict {
 	const name = "strawberry-5xx"
 	s := trial(t, 10, func(version string) rig.Behaviour { return rig.Behaviour{Fails: version != "1"} })
@@ -167,7 +169,9 @@ func fails(t *testing.T) verdict {
 		t.Fatal(err)
 	}
 	set := func(state cwtypes.StateValue, reason string) {
-		_, err := watch.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: aws.String(name), StateValue: state, StateReason: &reason})
+		_, err := watch.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{
+			AlarmName: aws.String(name), StateValue: state, StateReason: &reason,
+		})
 		if err != nil {
 			t.Error(err)
 		}
@@ -191,7 +195,7 @@ func fails(t *testing.T) verdict {
 	v := s.attempt(load, "2", settings)
 	cancel()
 	<-watched
-	s.undone(&v, `alarm "strawberry-5xx" fires: an answer was a 5xx`, "observe: ")
+	s.rolledBack(&v, `alarm "strawberry-5xx" fires: an answer was a 5xx`, "observe: ")
 	if v.Failed == 0 || v.Failed != v.ByStatus[500] || v.Failed != v.ByVersion["2"] {
 		t.Errorf("%d requests failed, %v, %d went to the version that fails", v.Failed, v.ByStatus, v.ByVersion["2"])
 	}

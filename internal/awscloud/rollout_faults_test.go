@@ -18,14 +18,14 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
-// faultSettings take all kinds of steps and hardly any time.
+// faultSettings have all kinds of steps, and take hardly any time.
 var faultSettings = rollout.Settings{
 	Steps: []int32{50, 100}, HealthyWithin: 10 * time.Minute, ObserveFor: time.Second, Drain: time.Second,
 	OnFailure: rollout.Undo, Protected: rollout.Wait,
 }
 
-// TestAccRollout_Faults has AWS falter once at each of its actions, in a
-// creation, a rollout, a way back and a destruction. None of that shows.
+// TestAccRollout_Faults makes each of AWS's actions fail once, in a creation, a
+// rollout, going back and a destruction. None of these fails.
 func TestAccRollout_Faults(t *testing.T) {
 	enter(t, 3)
 	for name, fault := range map[string]func() func(rig.Call) *rig.Fault{
@@ -76,8 +76,8 @@ func once(fault rig.Fault) func(rig.Call) *rig.Fault {
 	}
 }
 
-// unique has a second Auto Scaling group of a name refused, as AWS does, where
-// moto would make it.
+// unique refuses a second Auto Scaling group of the same name, as AWS does. Moto
+// would create it.
 func unique(rule func(rig.Call) *rig.Fault) func(rig.Call) *rig.Fault {
 	made := map[string]bool{}
 	return func(c rig.Call) *rig.Fault {
@@ -178,7 +178,7 @@ func protectedSite(t *testing.T) (s *site, generation, server string) {
 	return s, generation, server
 }
 
-// protect protects a server from scale-in, or does so no more. AWS would then
+// protect protects a server from scale-in, or ends its protection. AWS would then
 // end it, if there are too many; moto has to be told how many there should be.
 func (s *site) protect(generation, server string, protected bool) error {
 	_, err := s.scaling.SetInstanceProtection(s.Context(), &autoscaling.SetInstanceProtectionInput{

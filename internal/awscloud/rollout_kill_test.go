@@ -15,11 +15,11 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
-// liveSize is what somebody has scaled the cluster to. It is not what the
-// configuration says.
+// liveSize is the size that the cluster is scaled to. The configuration has
+// another one.
 const liveSize = 3
 
-// story is something that is killed, and what is wanted of it afterwards.
+// story is something that is killed, and what has to be true afterwards.
 type story struct {
 	name string
 	// prepare leaves what the story begins with.
@@ -31,18 +31,18 @@ type story struct {
 	spares func(calls []string, at int) bool
 	// do is what is killed.
 	do func(ctx context.Context, v *victim, m *rollout.Manager) error
-	// ends are the ways to go on. Each returns the version that has to serve
+	// ends are the ways to continue. Each returns the version that has to serve
 	// then; empty for none.
 	ends map[string]func(v *victim, m *rollout.Manager) (string, error)
 }
 
-// All of the shifts and waits, but no look more than there has to be.
+// killedSettings have all kinds of steps, and as few calls as possible.
 var killedSettings = rollout.Settings{
 	Steps: []int32{50, 100}, HealthyWithin: 10 * time.Minute, Drain: 100 * time.Millisecond,
 	OnFailure: rollout.Undo, Protected: rollout.Wait,
 }
 
-// rolloutEnds are the ways to go on with a rollout: Terraform's is to apply again.
+// rolloutEnds are the ways to continue a rollout. Terraform applies again.
 var rolloutEnds = map[string]func(v *victim, m *rollout.Manager) (string, error){
 	"Apply": func(v *victim, m *rollout.Manager) (string, error) {
 		_, err := m.Apply(v.Context(), v.spec(v.next()), killedSettings, v.state)
@@ -62,7 +62,7 @@ var stories = []story{
 	},
 	{
 		// An alarm fires once the new version has half of the requests.
-		name: "WayBack", prepare: (*victim).replace, live: liveSize,
+		name: "Rollback", prepare: (*victim).replace, live: liveSize,
 		spares: func(calls []string, at int) bool {
 			shifted := slices.DeleteFunc(slices.Clone(calls[:at]), func(action string) bool { return action != "ModifyRule" })
 			return len(shifted) < 2 || reads(calls[at])
@@ -76,7 +76,7 @@ var stories = []story{
 			if errors.As(err, &failure) && failure.Outcome == rollout.RolledBack {
 				return nil
 			}
-			return errors.Join(err, errors.New("it was not taken back"))
+			return errors.Join(err, errors.New("it was not rolled back"))
 		},
 		ends: rolloutEnds,
 	},
@@ -103,7 +103,7 @@ var stories = []story{
 			"Destroy": func(v *victim, m *rollout.Manager) (string, error) {
 				return "", m.Destroy(v.Context(), strawberry, v.state)
 			},
-			// Somebody wants the cluster after all.
+			// The cluster is to exist after all.
 			"Apply": func(v *victim, m *rollout.Manager) (string, error) {
 				_, err := m.Apply(v.Context(), v.spec(v.serving), killedSettings, v.state)
 				return v.serving, err
@@ -113,9 +113,9 @@ var stories = []story{
 }
 
 // TestAccRollout_KilledAtEveryCall kills the process before and after each call
-// that it makes to AWS. What is killed writes nothing any more and does not
-// give back its lease. Another process then goes on or takes it back, and finds
-// all it needs in the repository.
+// that it makes to AWS. A killed process writes nothing any more and does not
+// release its lease. Another process then resumes or rolls back, and finds
+// everything that it needs in the repository.
 func TestAccRollout_KilledAtEveryCall(t *testing.T) {
 	enter(t, 1)
 	for _, s := range stories {
@@ -126,23 +126,23 @@ func TestAccRollout_KilledAtEveryCall(t *testing.T) {
 // reads reports whether a call changes nothing.
 func reads(action string) bool { return strings.HasPrefix(action, "Describe") }
 
-// alarmed is a cloud with an alarm that fires when it is looked at once more.
+// alarmed is a cloud with an alarm that fires from the second call on.
 type alarmed struct {
 	cluster.Cloud
-	looks int
+	calls int
 }
 
 // Alarms implements cluster.Cloud.
 func (a *alarmed) Alarms(_ context.Context, names []string) ([]cluster.Alarm, error) {
-	a.looks++
+	a.calls++
 	state := cluster.AlarmOK
-	if a.looks > 1 {
+	if a.calls > 1 {
 		state = cluster.AlarmFiring
 	}
 	return []cluster.Alarm{{Name: names[0], State: state}}, nil
 }
 
-// killing is one interruption and how things go on.
+// killing is one interruption and the way to continue.
 type killing struct {
 	at    int
 	after bool
@@ -176,7 +176,7 @@ func killAtEveryCall(t *testing.T, s story) {
 				if err != nil {
 					when := map[bool]string{false: "before", true: "after"}[k.after]
 					t.Errorf("killed %s call %d, %s, then %s: %v%s", when, k.at, calls[k.at-1], k.way, err, log)
-					v = nil // the next one begins anew
+					v = nil // the next one starts afresh
 				}
 			}
 		})
@@ -185,7 +185,7 @@ func killAtEveryCall(t *testing.T, s story) {
 	for at, action := range calls {
 		for _, after := range []bool{false, true} {
 			if after && reads(action) || s.spares != nil && s.spares(calls, at) {
-				continue // after a call that reads, there is just what there was before
+				continue // a call that reads leaves what there was before it
 			}
 			points++
 			for way := range s.ends {

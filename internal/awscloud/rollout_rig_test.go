@@ -33,7 +33,7 @@ const (
 
 var strawberry = cluster.ID{Service: "strawberry", Environment: "prod"}
 
-// fast is a clock that goes speed times as fast as the machine's.
+// fast is a clock that runs speed times as fast as the machine's.
 type fast struct {
 	began time.Time
 	speed float64
@@ -49,8 +49,8 @@ func (f fast) Sleep(ctx context.Context, d time.Duration) error {
 	return clock.System{}.Sleep(ctx, time.Duration(float64(d)/f.speed))
 }
 
-// site is an account with a landscape, and a cluster in it that is rolled out
-// through a proxy, by the record of a repository of its own.
+// site is an AWS account with a network, a cluster in it that is rolled out
+// through a proxy, and a repository.
 type site struct {
 	testing.TB
 	account   rig.Account
@@ -64,7 +64,7 @@ type site struct {
 	unhealthy int32         // how many checks a server fails until it is unhealthy
 	cloud     *awscloud.Cloud
 	manager   *rollout.Manager
-	// Whoever looks for the test does not pass the proxy.
+	// The test's own calls do not pass the proxy.
 	scaling   *autoscaling.Client
 	balancing *elb.Client
 
@@ -166,7 +166,7 @@ func (s *site) run(holder string, store rollout.Store) *rollout.Manager {
 	}
 }
 
-// log is what the latest processes said, for whoever looks into a failure.
+// log is the output of the latest processes, for people who examine a failure.
 func (s *site) log() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,7 +219,7 @@ func (s *site) known() *rollout.GenerationRecord {
 	return p.Serving
 }
 
-// destroy ends the cluster, and sees that nothing is left.
+// destroy destroys the cluster, and checks that nothing is left.
 func (s *site) destroy() {
 	s.Helper()
 	if err := s.manager.Destroy(s.Context(), strawberry, s.known()); err != nil {
@@ -230,7 +230,7 @@ func (s *site) destroy() {
 	}
 }
 
-// group describes a generation's Auto Scaling group; nil when there is none.
+// group describes a generation's Auto Scaling group; nil if it does not exist.
 func (s *site) group(ctx context.Context, name string) (*asgtypes.AutoScalingGroup, error) {
 	out, err := s.scaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
 	if err != nil || len(out.AutoScalingGroups) == 0 {
@@ -239,8 +239,8 @@ func (s *site) group(ctx context.Context, name string) (*asgtypes.AutoScalingGro
 	return &out.AutoScalingGroups[0], nil
 }
 
-// scale sets how many servers a generation should have, as whoever scales it
-// does. It passes the proxy, so that a data plane knows at once.
+// scale sets a generation's desired capacity, as autoscaling does. It passes the
+// proxy, so that a data plane knows at once.
 func (s *site) scale(ctx context.Context, name string, desired int32) error {
 	_, err := s.scaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &name, DesiredCapacity: &desired},
 		func(o *autoscaling.Options) { o.BaseEndpoint = &s.proxy.URL })
@@ -278,19 +278,19 @@ func (s *site) weights(ctx context.Context) (map[string]int32, error) {
 	return weights, nil
 }
 
-// settled reports what is not as it has to be once nothing is under way: the
-// record knows everything there is, one generation serves with all of the
-// requests, and nothing is pinned, suspended or reset.
-func (s *site) settled(ctx context.Context, serving string, live int32) error {
+// checkIdle reports everything that is wrong while nothing is in progress:
+// everything that exists must be on record, one generation must serve all
+// requests, and nothing may be pinned, suspended or reset.
+func (s *site) checkIdle(ctx context.Context, serving string, live int32) error {
 	p, err := rollout.ReadStatus(ctx, s.manager.Store, strawberry, s.manager.Region)
 	if err != nil {
 		return err
 	}
 	if p.Open != nil {
-		return fmt.Errorf("rollout %s is not at its end", p.Open.ID)
+		return fmt.Errorf("rollout %s has not finished", p.Open.ID)
 	}
 	if p.Serving == nil || p.Serving.Spec.Version != serving {
-		return fmt.Errorf("by the record %+v serves, want version %s", p.Serving, serving)
+		return fmt.Errorf("according to the records %+v serves, want version %s", p.Serving, serving)
 	}
 	there := []string{p.Serving.Name}
 	if p.Kept != nil {
@@ -311,7 +311,7 @@ func (s *site) settled(ctx context.Context, serving string, live int32) error {
 		if name == "" { // an instance, a volume or a rule
 			kind = thing[:strings.LastIndex(thing, " ")]
 		} else if !slices.Contains(there, strawberry.Service+"-"+name) {
-			fault("%s is left, and no record knows it", thing)
+			fault("%s exists and is not on record", thing)
 		}
 		found[kind]++
 	}

@@ -28,7 +28,7 @@ var atOnce = rollout.Settings{
 }
 
 // TestAccRollout_UnderLoad rolls out one version after the other while requests
-// come in and somebody scales the servers up and down. No request may fail.
+// come in and the servers are scaled up and down. No request may fail.
 func TestAccRollout_UnderLoad(t *testing.T) {
 	enter(t, 3)
 	for name, c := range map[string]underLoad{
@@ -86,7 +86,7 @@ func (c underLoad) test(t *testing.T) {
 		scaler.pause(func() { s.sound(version, 0) })
 	}
 	scaled := scaling()
-	// What somebody has scaled to is what the new servers are, too.
+	// There are as many new servers as the old ones were scaled to.
 	serving := s.known()
 	if err := s.scale(t.Context(), serving.Name, 5); err != nil {
 		t.Fatal(err)
@@ -142,19 +142,19 @@ func (s *site) served(load *rig.Load, version string) {
 
 func (s *site) eventually(what string, is func() bool) {
 	s.Helper()
-	err := clock.Poll(s.Context(), clock.System{}, 20*time.Millisecond, 20*time.Second, func(context.Context, time.Duration) (bool, string, error) {
+	check := func(context.Context, time.Duration) (bool, string, error) {
 		return is(), what, nil
-	})
-	if err != nil {
+	}
+	if err := clock.Poll(s.Context(), clock.System{}, 20*time.Millisecond, 20*time.Second, check); err != nil {
 		s.Fatal(err)
 	}
 }
 
 // sound checks that nothing is under way and a version serves with so many
-// servers; 0 for as many as somebody has scaled it to.
+// servers; 0 for as many as it was scaled to.
 func (s *site) sound(version string, live int32) {
 	s.Helper()
-	if err := s.settled(s.Context(), version, live); err != nil {
+	if err := s.checkIdle(s.Context(), version, live); err != nil {
 		s.Errorf("version %s: %v", version, err)
 	}
 }
@@ -195,7 +195,7 @@ func (a *scaler) RemoveServers(ctx context.Context, g cluster.Generation, force 
 	return a.Cloud.RemoveServers(ctx, g, force)
 }
 
-// pause does something while nobody scales.
+// pause does something while the scaler rests.
 func (a *scaler) pause(do func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

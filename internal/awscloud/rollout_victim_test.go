@@ -29,7 +29,7 @@ type victim struct {
 	// state is what Terraform knows, which an apply that is killed does not change.
 	state *rollout.GenerationRecord
 
-	// checked counts the looks at the live capacity.
+	// checked counts the checks of the live capacity.
 	checked atomic.Int64
 	mu      sync.Mutex
 	// requests and servers are the weights and the servers in service of each
@@ -59,7 +59,7 @@ func (v *victim) orAnother(t *testing.T, moto *rig.Moto) (*victim, error) {
 	return &victim{site: s}, err
 }
 
-// undisturbed tells a story once, and returns the calls that it makes.
+// undisturbed plays a story once, and returns the calls that it makes.
 func undisturbed(t *testing.T, moto *rig.Moto, s story) (calls []string, err error) {
 	var v *victim
 	if v, err = v.orAnother(t, moto); err != nil {
@@ -69,7 +69,7 @@ func undisturbed(t *testing.T, moto *rig.Moto, s story) (calls []string, err err
 		return nil, err
 	}
 	v.proxy.Intercept(func(c rig.Call) *rig.Fault {
-		if c.Service != "sts" { // the account is asked for once, by whoever is first
+		if c.Service != "sts" { // only the first process of an account asks for it
 			calls = append(calls, c.Action)
 		}
 		return nil
@@ -79,8 +79,8 @@ func undisturbed(t *testing.T, moto *rig.Moto, s story) (calls []string, err err
 	return calls, err
 }
 
-// kill tells a story up to a call, has another process go on, and checks what
-// comes of it.
+// kill plays a story up to a call, has another process continue, and checks the
+// result.
 func (v *victim) kill(s story, k killing) error {
 	if err := s.prepare(v); err != nil {
 		return fmt.Errorf("prepare: %w", err)
@@ -96,7 +96,7 @@ func (v *victim) kill(s story, k killing) error {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // the next process opens it again
-	want, err := s.ends[k.way](v, v.run("the one who comes after", store))
+	want, err := s.ends[k.way](v, v.run("the next process", store))
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (v *victim) interrupt(s story, k killing) error {
 	return nil
 }
 
-// watch looks after each call that changes something whether all that gets
-// requests could take all of them.
+// watch checks, after each call that changes something, that every generation
+// that gets requests could take all of them.
 func (v *victim) watch(live int32) {
 	if live == 0 {
 		return
@@ -165,7 +165,7 @@ func (v *victim) watch(live int32) {
 	})
 }
 
-// capacity looks at what a call to the service may have changed.
+// capacity reads what a call to the service may have changed.
 func (v *victim) capacity(live int32, service string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -198,8 +198,7 @@ func (v *victim) capacity(live int32, service string) error {
 	return nil
 }
 
-// check compares what there is with what has to be, and takes that into
-// Terraform's state.
+// check compares what exists with what must exist, and updates Terraform's state.
 func (v *victim) check(want string, live int32) error {
 	p, err := rollout.ReadStatus(v.Context(), v.manager.Store, strawberry, v.manager.Region)
 	if err != nil {
@@ -207,7 +206,7 @@ func (v *victim) check(want string, live int32) error {
 	}
 	if want == "" {
 		if p.Serving != nil || p.Kept != nil || len(p.Left) > 0 || p.Open != nil {
-			return fmt.Errorf("by the record there is %+v", p)
+			return fmt.Errorf("the records have %+v", p)
 		}
 		v.serving, v.state = "", nil
 		return rig.NothingLeft(v.Context(), v.account, v.landscape)
@@ -216,13 +215,13 @@ func (v *victim) check(want string, live int32) error {
 		v.version++
 	}
 	v.serving, v.state = want, p.Serving
-	return v.settled(v.Context(), want, live)
+	return v.checkIdle(v.Context(), want, live)
 }
 
 // next is the version after the last one that served.
 func (v *victim) next() string { return fmt.Sprint(v.version + 1) }
 
-// create has the cluster serve, scaled to its live size, unless it does.
+// create has the cluster serve, scaled to its live size.
 func (v *victim) create() error {
 	if v.serving != "" {
 		return nil
@@ -236,9 +235,9 @@ func (v *victim) create() error {
 	return v.scale(v.Context(), v.state.Name, liveSize)
 }
 
-// replace has the cluster serve with servers that came by a rollout, unless it
-// does: moto shows which load balancer uses a target group only if the rule was
-// made with it, and the calls to be killed have to be the same ones each time.
+// replace has the cluster serve with servers from a rollout. Moto shows which
+// load balancer uses a target group only if the rule was created with that group,
+// and the killed calls have to be the same ones each time.
 func (v *victim) replace() error {
 	if v.serving != "" {
 		return nil
@@ -263,8 +262,9 @@ func (v *victim) clear() error {
 	return v.check("", 0)
 }
 
-// undo takes an open rollout back, after which before serves, as long as that
-// is possible. A rollout that was killed before it was on record changed nothing.
+// undo rolls an open rollout back, after which before serves, or resumes it if
+// that is not possible. A rollout that was killed before it was on record changed
+// nothing.
 func (v *victim) undo(m *rollout.Manager, before string) (string, error) {
 	p, err := rollout.ReadStatus(v.Context(), m.Store, strawberry, m.Region)
 	if err != nil || p.Open == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// A tag that an AWS service set would be a difference that no apply can mend.
+// A tag that an AWS service has set would be a difference that no apply can fix.
 func TestFromGroupTags_LeavesOutWhatAWSSets(t *testing.T) {
 	got := fromGroupTags([]asgtypes.TagDescription{
 		{Key: aws.String("service"), Value: aws.String("web")},

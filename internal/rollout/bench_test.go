@@ -20,9 +20,9 @@ func sized(n int32) func(*cluster.Spec) {
 	return func(s *cluster.Spec) { s.Size = cluster.Size{Min: n, Max: 2 * n} }
 }
 
-// BenchmarkRollout reports, by the simulated time, what a rollout adds to the
-// waits that nothing can avoid, in percent of those, the same of making another
-// cluster and destroying the old one, and the calls that a rollout takes.
+// BenchmarkRollout reports how much simulated time a rollout adds to its
+// unavoidable waits, in percent of them; the same for creating a second cluster
+// and destroying the first; and the number of calls that a rollout makes.
 func BenchmarkRollout(b *testing.B) {
 	for _, start := range []time.Duration{30 * time.Second, 2 * time.Minute, 10 * time.Minute} {
 		b.Run(fmt.Sprintf("Start%s", start), func(b *testing.B) {
@@ -39,7 +39,7 @@ func BenchmarkRollout(b *testing.B) {
 		b.Run(fmt.Sprintf("Servers%d", n), func(b *testing.B) {
 			var calls int
 			for b.Loop() {
-				s := benchStage(b, 2*time.Minute, spec("1", sized(n)))
+				s := benchHarness(b, 2*time.Minute, spec("1", sized(n)))
 				m, p := s.process(nil)
 				if err := s.apply(m, spec("2", sized(n)), usual()); err != nil {
 					b.Fatal(err)
@@ -51,9 +51,9 @@ func BenchmarkRollout(b *testing.B) {
 	}
 }
 
-func benchStage(b *testing.B, start time.Duration, before cluster.Spec) *stage {
+func benchHarness(b *testing.B, start time.Duration, before cluster.Spec) *harness {
 	b.Helper()
-	s := newStage(1)
+	s := newHarness(1)
 	s.world.ending, s.world.deleting = 40*time.Second, 20*time.Second
 	if err := (story{before: []cluster.Spec{before}, settings: usual()}).begin(s); err != nil {
 		b.Fatal(err)
@@ -62,14 +62,14 @@ func benchStage(b *testing.B, start time.Duration, before cluster.Spec) *stage {
 	return s
 }
 
-// percent is by how much something takes longer than its waits.
+// percent is how much longer than its waits something takes.
 func percent(took, waits time.Duration) float64 { return 100 * float64(took-waits) / float64(waits) }
 
-// rolled is by how many percent a rollout takes longer than the servers' start,
-// its watching and draining, and the removal of the old group.
+// rolled is how many percent longer a rollout takes than the start of the
+// servers, observing, draining, and the removal of the old group together.
 func rolled(b *testing.B, start time.Duration) float64 {
 	b.Helper()
-	s := benchStage(b, start, spec("1"))
+	s := benchHarness(b, start, spec("1"))
 	m, _ := s.process(nil)
 	began := s.clock.Now()
 	if err := s.apply(m, spec("2"), usual()); err != nil {
@@ -79,13 +79,13 @@ func rolled(b *testing.B, start time.Duration) float64 {
 	return percent(s.clock.Now().Sub(began), waits)
 }
 
-// recreated is the same of making another cluster and then destroying the old
-// one, which neither watches nor drains, compared with the same waits.
+// recreated is the same for creating a second cluster and then destroying the
+// first, which neither observes nor drains.
 func recreated(b *testing.B, start time.Duration) float64 {
 	b.Helper()
 	bare := usual()
 	bare.ObserveFor, bare.Drain = 0, 0
-	s := newStage(1)
+	s := newHarness(1)
 	s.world.behaviour["2"] = behaviour{start: start}
 	m, _ := s.process(nil)
 	began := s.clock.Now()
@@ -94,7 +94,7 @@ func recreated(b *testing.B, start time.Duration) float64 {
 	}
 	took := s.clock.Now().Sub(began)
 
-	s = benchStage(b, start, spec("1"))
+	s = benchHarness(b, start, spec("1"))
 	m, _ = s.process(nil)
 	began = s.clock.Now()
 	if err := m.Destroy(b.Context(), web, s.refresh()); err != nil {

@@ -10,21 +10,21 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
-// TestDoubleInterruptions kills the process after a call, and the one that
-// goes on or takes it back after a call of its own. The third one succeeds.
+// TestDoubleInterruptions kills a process after one of its calls, and the next
+// process, which resumes or rolls back, after one of its own. The third succeeds.
 func TestDoubleInterruptions(t *testing.T) {
 	stories := stories()
 	second := []struct {
 		name string
-		do   func(s *stage, y story, m *rollout.Manager) error
+		do   func(s *harness, y story, m *rollout.Manager) error
 	}{
-		{name: "Again", do: func(s *stage, y story, m *rollout.Manager) error { return y.play(s, m) }},
-		{name: "Undo", do: func(_ *stage, _ story, m *rollout.Manager) error {
+		{name: "Again", do: func(s *harness, y story, m *rollout.Manager) error { return y.play(s, m) }},
+		{name: "Undo", do: func(_ *harness, _ story, m *rollout.Manager) error {
 			_, err := m.Undo(context.Background(), web)
 			return err
 		}},
-		{name: "Third", do: func(s *stage, y story, m *rollout.Manager) error { return s.apply(m, spec("3"), y.settings) }},
-		{name: "Destroy", do: func(s *stage, _ story, m *rollout.Manager) error {
+		{name: "Third", do: func(s *harness, y story, m *rollout.Manager) error { return s.apply(m, spec("3"), y.settings) }},
+		{name: "Destroy", do: func(s *harness, _ story, m *rollout.Manager) error {
 			return m.Destroy(context.Background(), web, s.refresh())
 		}},
 	}
@@ -47,7 +47,7 @@ func TestDoubleInterruptions(t *testing.T) {
 				for first, more := 1, true; more; first++ {
 					more = false
 					for again := 1 + first%stride; ; again += stride {
-						s := newStage(1)
+						s := newHarness(1)
 						if err := y.begin(s); err != nil {
 							t.Fatal(err)
 						}
@@ -74,15 +74,15 @@ func TestDoubleInterruptions(t *testing.T) {
 	}
 }
 
-// TestEveryEnd plays the rest of a rollout that was killed twice in each of
-// the ways that there are, for one pair of calls in each phase.
+// TestEveryEnd kills a rollout twice, for one pair of calls in each phase, and
+// continues it in every way.
 func TestEveryEnd(t *testing.T) {
 	for _, y := range stories() {
 		t.Run(y.name, func(t *testing.T) {
 			t.Parallel()
 			for first := 5; first < 200; first += 23 {
 				for _, c := range continuations() {
-					s := newStage(1)
+					s := newHarness(1)
 					if err := y.begin(s); err != nil {
 						t.Fatal(err)
 					}
@@ -94,7 +94,7 @@ func TestEveryEnd(t *testing.T) {
 					m, _ = s.process(fixed(9+first%7, killedBefore))
 					_, _ = m.Resume(context.Background(), web)
 					if err := c.run(s, y); err != nil {
-						t.Error(fmt.Errorf("killed before %d, and going on as well, then %s: %w", first, c.name, err))
+						t.Error(fmt.Errorf("killed before %d, and again while resuming, then %s: %w", first, c.name, err))
 					}
 				}
 			}

@@ -20,22 +20,22 @@ func (f fault) String() string {
 	return [...]string{"none", "killedBefore", "killedAfter", "failsBefore", "failsAfter", "pauses"}[f]
 }
 
-// continuation is what somebody does after a process was interrupted.
+// continuation is what a user does after a process was interrupted.
 type continuation struct {
 	name string
-	run  func(s *stage, y story) error
+	run  func(s *harness, y story) error
 }
 
 func continuations() []continuation {
 	return []continuation{{"Again", again}, {"Undo", undo}, {"Third", third}, {"Destroy", destroy}}
 }
 
-// again applies the same configuration until it is settled.
-func again(s *stage, y story) error {
+// again applies the same configuration until nothing is left to do.
+func again(s *harness, y story) error {
 	m, _ := s.process(nil)
 	play := y.play
 	if y.goesBack {
-		play = func(s *stage, m *rollout.Manager) error { return s.apply(m, y.spec, y.settings) }
+		play = func(s *harness, m *rollout.Manager) error { return s.apply(m, y.spec, y.settings) }
 	}
 	err := play(s, m)
 	if s.imported(err) {
@@ -59,9 +59,9 @@ func again(s *stage, y story) error {
 	return s.converged(y.becomes())
 }
 
-// undo takes the rollout back, or goes on with it if that is refused.
-func undo(s *stage, y story) error {
-	p := s.look()
+// undo rolls the rollout back, or resumes it if that is refused.
+func undo(s *harness, y story) error {
+	p := s.status()
 	m, _ := s.process(nil)
 	if p.Open == nil {
 		return again(s, y)
@@ -87,7 +87,7 @@ func undo(s *stage, y story) error {
 }
 
 // third applies a configuration with another version.
-func third(s *stage, y story) error {
+func third(s *harness, y story) error {
 	other := spec("3")
 	if y.spec.Listener == nil {
 		other = spec("3", worker)
@@ -107,7 +107,7 @@ func third(s *stage, y story) error {
 }
 
 // destroy destroys everything.
-func destroy(s *stage, _ story) error {
+func destroy(s *harness, _ story) error {
 	m, _ := s.process(nil)
 	if err := m.Destroy(context.Background(), web, s.refresh()); err != nil {
 		return err
@@ -119,7 +119,7 @@ func destroy(s *stage, _ story) error {
 }
 
 // TestInterruptions kills the process before and after every single call of
-// every story, fails every call before and after its effect, and then goes on
+// every story, fails every call before and after its effect, and then continues
 // in every way.
 func TestInterruptions(t *testing.T) {
 	var points, continued, checks atomic.Int64
@@ -136,7 +136,7 @@ func TestInterruptions(t *testing.T) {
 	for _, y := range stories() {
 		t.Run(y.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(1)
+			s := newHarness(1)
 			if err := y.begin(s); err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestInterruptions(t *testing.T) {
 					points.Add(1)
 					for i, c := range continuations() {
 						if i%2 == 1 && (f == failsBefore || f == failsAfter) && !y.kept {
-							continue // the process has taken it back itself
+							continue // the process has rolled it back itself
 						}
 						name := fmt.Sprintf("%s/%s %d/%s", y.name, f, k, c.name)
 						if *only != "" && *only != name {
@@ -167,8 +167,8 @@ func TestInterruptions(t *testing.T) {
 }
 
 // interrupt plays a story with one fault, and what comes after.
-func interrupt(t *testing.T, y story, k int, f fault, c continuation) (*stage, error) {
-	s := newStage(1)
+func interrupt(t *testing.T, y story, k int, f fault, c continuation) (*harness, error) {
+	s := newHarness(1)
 	if err := y.begin(s); err != nil {
 		return s, err
 	}
@@ -186,8 +186,8 @@ func interrupt(t *testing.T, y story, k int, f fault, c continuation) (*stage, e
 	return s, c.run(s, y)
 }
 
-// truthful reports where an error says something else than what is.
-func truthful(s *stage, y story, err error) error {
+// truthful reports where an error contradicts what exists.
+func truthful(s *harness, y story, err error) error {
 	if s.world.fault != nil {
 		return s.world.fault
 	}
@@ -195,7 +195,7 @@ func truthful(s *stage, y story, err error) error {
 	if !errors.As(err, &e) || errors.Is(err, errKilled) {
 		return nil
 	}
-	p := s.look()
+	p := s.status()
 	switch e.Outcome {
 	case rollout.Refused:
 		if p.Open != nil {
@@ -206,7 +206,7 @@ func truthful(s *stage, y story, err error) error {
 			break
 		}
 		if err := s.converged(y.was()); err != nil {
-			return fmt.Errorf("said to be undone: %w", err)
+			return fmt.Errorf("said to be rolled back: %w", err)
 		}
 	case rollout.Stopped:
 		if p.Open == nil && p.Last.Status != builddata.Succeeded && !errors.Is(err, errLostReply) {

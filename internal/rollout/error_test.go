@@ -43,8 +43,8 @@ func goldenFile(t *testing.T, name, got string) {
 	}
 }
 
-// at lets every call through and does something at the first one of that name
-// from the k-th call on.
+// at lets every call through, and calls do at the first one of that name from the
+// k-th call on.
 func at(k int, name string, do func() fault) func(int, string) fault {
 	done := false
 	return func(i int, called string) fault {
@@ -56,24 +56,24 @@ func at(k int, name string, do func() fault) func(int, string) fault {
 	}
 }
 
-// TestErrors has the texts that people read when something went wrong.
+// TestErrors checks the texts of failures.
 func TestErrors(t *testing.T) {
 	one, two := []cluster.Spec{spec("1")}, spec("2")
 	missing := spec("2", func(s *cluster.Spec) { s.ImageID = "ami-missing" })
-	firing := func(state cluster.AlarmState, reason string) func(*stage) {
-		return func(s *stage) {
+	firing := func(state cluster.AlarmState, reason string) func(*harness) {
+		return func(s *harness) {
 			s.world.alarms["errors"] = func() cluster.Alarm { return cluster.Alarm{State: state, Reason: reason} }
 		}
 	}
-	apply := func(spec cluster.Spec, settings rollout.Settings) func(*stage) error {
-		return func(s *stage) error {
+	apply := func(spec cluster.Spec, settings rollout.Settings) func(*harness) error {
+		return func(s *harness) error {
 			m, _ := s.process(nil)
 			return s.apply(m, spec, settings)
 		}
 	}
 	// fails applies version 2, and has the first call of that name fail.
-	fails := func(name string, f fault) func(*stage) error {
-		return func(s *stage) error {
+	fails := func(name string, f fault) func(*harness) error {
+		return func(s *harness) error {
 			m, _ := s.process(at(1, name, func() fault { return f }))
 			return s.apply(m, two, quick())
 		}
@@ -81,51 +81,53 @@ func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		before  []cluster.Spec
-		prepare func(*stage)
-		do      func(*stage) error
+		prepare func(*harness)
+		do      func(*harness) error
 		outcome rollout.Outcome
 		serving string
 	}{
 		{"NeverHealthy", one, never("2"), apply(two, quick()), rollout.RolledBack, "1"},
 		{"CreationNeverHealthy", nil, never("2"), apply(two, quick()), rollout.RolledBack, ""},
 		{"AlarmFires", one, fires, apply(two, quick(alarms("errors"), steps(10))), rollout.RolledBack, "1"},
-		{"AlarmFiresAlready", one, firing(cluster.AlarmFiring, "5 of 5 datapoints were above 1.0."), apply(two, quick(alarms("errors"))), rollout.Refused, "1"},
+		{"AlarmFiresAlready", one, firing(cluster.AlarmFiring, "5 of 5 datapoints were above 1.0."),
+			apply(two, quick(alarms("errors"))), rollout.Refused, "1"},
 		{"AlarmMissing", one, nil, apply(two, quick(alarms("errors"))), rollout.Refused, "1"},
-		{"AlarmWithoutData", one, firing(cluster.AlarmNoData, ""), apply(two, quick(alarms("errors"), func(s *rollout.Settings) { s.MissingDataIsBad = true })), rollout.Refused, "1"},
+		{"AlarmWithoutData", one, firing(cluster.AlarmNoData, ""),
+			apply(two, quick(alarms("errors"), func(s *rollout.Settings) { s.MissingDataIsBad = true })), rollout.Refused, "1"},
 		{"ImageMissing", one, nil, apply(missing, quick()), rollout.Refused, "1"},
 		{"DiesAfterTheSwitch", one, dies("2", 1500*time.Millisecond), apply(two, quick()), rollout.RolledBack, "1"},
 		{"Kept", one, never("2"), apply(two, quick(keepOnFailure)), rollout.Stopped, "1"},
-		{"OnlyTheNewIsHealthy", one, func(s *stage) {
+		{"OnlyTheNewIsHealthy", one, func(s *harness) {
 			s.world.generations[s.known.Name].group = nil
 			fires(s)
 		}, apply(two, quick(alarms("errors"))), rollout.Stopped, "1"},
 		{"Protected", one, protects, apply(two, quick()), rollout.Irreversible, "2"},
-		{"ProtectedKept", []cluster.Spec{spec("1"), two}, func(s *stage) {
+		{"ProtectedKept", []cluster.Spec{spec("1"), two}, func(s *harness) {
 			protects(s)
 		}, apply(two, quick()), rollout.Irreversible, "2"},
 		{"Throttled", one, nil, fails("MakeTargets", failsBefore), rollout.RolledBack, "1"},
 		{"RemovalFails", one, nil, fails("RemoveTargets", failsBefore), rollout.Irreversible, "2"},
-		{"DestructionFails", one, nil, func(s *stage) error {
+		{"DestructionFails", one, nil, func(s *harness) error {
 			m, _ := s.process(at(1, "RemoveTargets", func() fault { return failsBefore }))
 			return m.Destroy(context.Background(), web, s.refresh())
 		}, rollout.Irreversible, "1"},
-		{"Interrupted", one, nil, func(s *stage) error {
+		{"Interrupted", one, nil, func(s *harness) error {
 			ctx, cancel := context.WithCancel(context.Background())
 			m, _ := s.process(at(45, "Health", func() fault { cancel(); return none }))
 			return s.applyIn(ctx, m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
 		}, rollout.Stopped, "1"},
-		{"Aborted", one, nil, func(s *stage) error {
+		{"Aborted", one, nil, func(s *harness) error {
 			m, _ := s.process(at(45, "Health", func() fault {
-				_ = s.store.RequestAbort(context.Background(), s.look().Open.ID, "ada")
+				_ = s.store.RequestAbort(context.Background(), s.status().Open.ID, "ada")
 				return none
 			}))
 			return s.apply(m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
 		}, rollout.RolledBack, "1"},
-		{"SameVersion", one, func(s *stage) { s.world.behaviour["1"] = behaviour{start: time.Hour} },
+		{"SameVersion", one, func(s *harness) { s.world.behaviour["1"] = behaviour{start: time.Hour} },
 			apply(spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" }), quick()), rollout.RolledBack, "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStage(1)
+			s := newHarness(1)
 			y := story{before: c.before, settings: quick(), prepare: c.prepare}
 			if c.name == "ProtectedKept" {
 				y.settings = quick(keepPrevious)
@@ -145,11 +147,11 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestRefusals has the texts of what cannot be done.
+// TestRefusals checks the texts of refusals.
 func TestRefusals(t *testing.T) {
 	one, two := spec("1"), spec("2")
-	begun := func(t *testing.T, before ...cluster.Spec) (*stage, *rollout.Manager) {
-		s := newStage(1)
+	begun := func(t *testing.T, before ...cluster.Spec) (*harness, *rollout.Manager) {
+		s := newHarness(1)
 		if err := (story{before: before, settings: quick()}).begin(s); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +177,7 @@ func TestRefusals(t *testing.T) {
 		s, _ := begun(t, one)
 		m, _ := s.process(at(1, "RemoveTargets", func() fault { return failsBefore }))
 		if err := s.apply(m, two, quick()); outcome(err) != rollout.Irreversible {
-			t.Fatalf("got %v, want it settled", err)
+			t.Fatalf("got %v, want it irreversible", err)
 		}
 		m, _ = s.process(nil)
 		_, err := m.Undo(t.Context(), web)
@@ -196,7 +198,7 @@ func TestRefusals(t *testing.T) {
 		aborter.Clock = waiting
 		open, p := s.process(fixed(60, killedAfter))
 		_ = s.apply(open, two, quick())
-		if !p.dead || s.look().Open == nil {
+		if !p.dead || s.status().Open == nil {
 			t.Fatal("nothing is open")
 		}
 		// The rollout is resumed while the abort waits, and so the request

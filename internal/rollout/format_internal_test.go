@@ -135,7 +135,8 @@ func TestFormat_Result(t *testing.T) {
 
 func TestFormat_Refusals(t *testing.T) {
 	for name, tt := range map[string]struct{ stored, says string }{
-		"Later":      {`{"format":2,"serving":{"generation":"x"}}`, "the result of rollout r1 cannot be read: it has format 2, and this program knows formats up to 1; use the version of the delivery provider"},
+		"Later": {`{"format":2,"serving":{"generation":"x"}}`,
+			"cannot be read: it has format 2, and this program knows formats up to 1; use the version of the delivery provider"},
 		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows format 1 only; start a new build data repository"},
 		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
 		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},

@@ -42,7 +42,7 @@ func TestFormat_Journal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all := stories()
 			y := all[slices.IndexFunc(all, func(y story) bool { return y.name == name })]
-			s := newStage(1)
+			s := newHarness(1)
 			if err := y.begin(s); err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestFormat_Journal(t *testing.T) {
 				t.Fatal(err)
 			}
 			goldenFile(t, file, string(got))
-			readSample(t, file, s.look().Inventory)
+			readSample(t, file, s.status().Inventory)
 		})
 	}
 }
@@ -89,9 +89,9 @@ func readSample(t *testing.T, file string, want rollout.Inventory) {
 			t.Errorf("got %+v, want a step that has ended", step)
 		}
 	}
-	s := newStage(1)
+	s := newHarness(1)
 	s.store.rollouts = []*builddata.Rollout{&r}
-	if diff := cmp.Diff(s.look().Inventory, want); diff != "" {
+	if diff := cmp.Diff(s.status().Inventory, want); diff != "" {
 		t.Errorf("read (-), want (+):\n%s", diff)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
-// fault is what becomes of one call to the outside.
+// fault is what happens to one call to the outside.
 type fault int
 
-// A process is killed before or after a call has its effect, or the call fails
-// before or after it, or the process sleeps for longer than its lease after it.
+// The process is killed before or after the call has its effect, the call fails
+// before or after it, or the process then sleeps for longer than its lease lasts.
 const (
 	none fault = iota
 	killedBefore
@@ -31,15 +31,13 @@ var (
 	errLostReply = errors.New("connection reset")
 )
 
-// left is how long it is until a deadline of a context, which is always one by
-// the machine's own clock.
+// left is the time until a context's deadline, by the machine's clock.
 func left(deadline time.Time) time.Duration { return deadline.Sub(clock.System{}.Now()) }
 
-// process is one process that works on a stage: the gate through which all of
-// its calls to the outside go.
+// process is a process under test. All of its calls to the outside go through it.
 type process struct {
-	stage  *stage
-	holder string
+	harness *harness
+	holder  string
 	// fault decides about each call, given its number from 1 and its name.
 	fault func(k int, name string) fault
 	// during is called in the middle of a pause.
@@ -49,8 +47,8 @@ type process struct {
 	// cloud counts the calls to the cloud among them.
 	cloud        int
 	dead, paused bool
-	// late is the deadline of the attempt in which the process paused: as
-	// that took longer than the lease, it has passed.
+	// late is the deadline of the attempt in which the process paused. The pause
+	// was longer than the lease, so the deadline has passed.
 	late time.Time
 }
 
@@ -66,7 +64,7 @@ func (p *process) call(ctx context.Context, name string, do func() error) error 
 	if deadline, ok := ctx.Deadline(); ok && deadline.Equal(p.late) {
 		return context.DeadlineExceeded
 	}
-	p.stage.world.move()
+	p.harness.world.move()
 	f := none
 	if p.fault != nil {
 		f = p.fault(p.calls, name)
@@ -79,7 +77,7 @@ func (p *process) call(ctx context.Context, name string, do func() error) error 
 		return errThrottled
 	}
 	err := do()
-	p.stage.check(name)
+	p.harness.check(name)
 	switch f {
 	case killedAfter:
 		p.dead = true
@@ -96,40 +94,40 @@ func (p *process) call(ctx context.Context, name string, do func() error) error 
 	return err
 }
 
-// ask lets a call to the cloud through that changes nothing.
+// ask lets through a call to the cloud that changes nothing.
 func (p *process) ask(ctx context.Context, name string, do func() error) error {
 	p.cloud++
 	return p.call(ctx, name, do)
 }
 
-// change lets a call to the cloud through that changes something, and checks
-// that the process holds the lease.
+// change lets through a call to the cloud that changes something, and checks that
+// the process holds the lease.
 func (p *process) change(ctx context.Context, name string, do func() error) error {
 	p.cloud++
 	return p.call(ctx, name, func() error {
-		l := p.stage.store.lease()
-		if p.stage.real == nil && (l.Holder != p.holder || l.ExpiresAt.Before(p.stage.clock.Now())) {
-			p.stage.world.breaks("%s by %s, but the lease is held by %q until %s", name, p.holder, l.Holder, l.ExpiresAt)
+		l := p.harness.store.leases[leaseName]
+		if p.harness.real == nil && (l.Holder != p.holder || l.ExpiresAt.Before(p.harness.clock.Now())) {
+			p.harness.world.breaks("%s by %s, but the lease is held by %q until %s", name, p.holder, l.Holder, l.ExpiresAt)
 		}
 		if deadline, ok := ctx.Deadline(); !ok || left(deadline) > 30*time.Second {
-			p.stage.world.breaks("%s may outlast the lease", name)
+			p.harness.world.breaks("%s may outlast the lease", name)
 		}
 		return do()
 	})
 }
 
 // Now implements clock.Clock.
-func (p *process) Now() time.Time { return p.stage.clock.Now() }
+func (p *process) Now() time.Time { return p.harness.clock.Now() }
 
 // Sleep implements clock.Clock.
 func (p *process) Sleep(ctx context.Context, d time.Duration) error {
 	if p.dead {
 		return errKilled
 	}
-	if err := p.stage.clock.Sleep(ctx, d); err != nil {
+	if err := p.harness.clock.Sleep(ctx, d); err != nil {
 		return err
 	}
-	p.stage.world.move()
+	p.harness.world.move()
 	return nil
 }
 
@@ -166,7 +164,7 @@ func (o outside) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec
 
 func (o outside) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	return o.change(ctx, "Serve", func() error {
-		o.w.returning = o.stage.store.returning()
+		o.w.returning = o.harness.store.returning()
 		return o.w.Serve(ctx, g, s)
 	})
 }
@@ -210,7 +208,7 @@ func (o outside) Observe(ctx context.Context, g cluster.Generation, arn string) 
 	return is, err
 }
 
-// Account is asked once by a cloud, and changes nothing.
+// Account is not counted, because a cloud asks for it only once.
 func (o outside) Account(ctx context.Context) (string, error) { return o.w.Account(ctx) }
 
 func (o outside) Generations(ctx context.Context, id cluster.ID) (all []cluster.Generation, err error) {
@@ -218,8 +216,8 @@ func (o outside) Generations(ctx context.Context, id cluster.ID) (all []cluster.
 	return all, err
 }
 
-func (o outside) Acquire(ctx context.Context, r builddata.LeaseRequest) (l builddata.Lease, err error) {
-	err = o.call(ctx, "Acquire", func() error { l, err = o.s.Acquire(ctx, r); return err })
+func (o outside) Acquire(ctx context.Context, name, holder string, ttl time.Duration) (l builddata.Lease, err error) {
+	err = o.call(ctx, "Acquire", func() error { l, err = o.s.Acquire(ctx, name, holder, ttl); return err })
 	return l, err
 }
 
@@ -232,8 +230,8 @@ func (o outside) Release(ctx context.Context, l builddata.Lease) error {
 	return o.call(ctx, "Release", func() error { return o.s.Release(ctx, l) })
 }
 
-func (o outside) Lease(ctx context.Context, service, name string) (l builddata.Lease, err error) {
-	err = o.call(ctx, "Lease", func() error { l, err = o.s.Lease(ctx, service, name); return err })
+func (o outside) Lease(ctx context.Context, name string) (l builddata.Lease, err error) {
+	err = o.call(ctx, "Lease", func() error { l, err = o.s.Lease(ctx, name); return err })
 	return l, err
 }
 
@@ -245,26 +243,21 @@ func (o outside) Record(ctx context.Context, l builddata.Lease, id string, e bui
 	return o.call(ctx, "Record", func() error { return o.s.Record(ctx, l, id, e) })
 }
 
-func (o outside) End(ctx context.Context, l builddata.Lease, id string, e builddata.Ending) error {
-	return o.call(ctx, "End", func() error { return o.s.End(ctx, l, id, e) })
+func (o outside) End(ctx context.Context, l builddata.Lease, id string, status builddata.Status, result []byte) error {
+	return o.call(ctx, "End", func() error { return o.s.End(ctx, l, id, status, result) })
 }
 
-func (o outside) RequestAbort(ctx context.Context, service, id, by string) error {
-	return o.call(ctx, "RequestAbort", func() error { return o.s.RequestAbort(ctx, service, id, by) })
+func (o outside) RequestAbort(ctx context.Context, id, by string) error {
+	return o.call(ctx, "RequestAbort", func() error { return o.s.RequestAbort(ctx, id, by) })
 }
 
-func (o outside) Rollout(ctx context.Context, service, id string) (r builddata.Rollout, err error) {
-	err = o.call(ctx, "Rollout", func() error { r, err = o.s.Rollout(ctx, service, id); return err })
+func (o outside) Rollout(ctx context.Context, id string) (r builddata.Rollout, err error) {
+	err = o.call(ctx, "Rollout", func() error { r, err = o.s.Rollout(ctx, id); return err })
 	return r, err
 }
 
 func (o outside) Rollouts(ctx context.Context, q builddata.RolloutQuery) (all []builddata.Rollout, err error) {
 	err = o.call(ctx, "Rollouts", func() error { all, err = o.s.Rollouts(ctx, q); return err })
-	return all, err
-}
-
-func (o outside) LatestRollouts(ctx context.Context, q builddata.ClusterQuery) (all []builddata.Rollout, err error) {
-	err = o.call(ctx, "LatestRollouts", func() error { all, err = o.s.LatestRollouts(ctx, q); return err })
 	return all, err
 }
 

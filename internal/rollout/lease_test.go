@@ -23,9 +23,9 @@ func TestLease_LiveHolder(t *testing.T) {
 		if waiting++; waiting != 20 {
 			return
 		}
-		// While the contender sleeps, the holder goes on: here it renews.
+		// While the contender sleeps, the holder continues: here it renews.
 		other.Clock = &sleeping{Clock: other.Clock, do: func() {
-			l := s.store.lease()
+			l := s.store.leases[leaseName]
 			if s.clock.Now().Sub(l.ExpiresAt.Add(-30*time.Second)) >= 10*time.Second {
 				_, _ = s.store.Renew(t.Context(), l, 30*time.Second)
 			}
@@ -48,7 +48,7 @@ func TestLease_LiveHolder(t *testing.T) {
 	t.Run("Busy", func(t *testing.T) { golden(t, contender.Error()) })
 }
 
-// sleeping is a clock that has something happen in each sleep.
+// sleeping is a clock that calls do in each sleep.
 type sleeping struct {
 	clock.Clock
 	do func()
@@ -67,11 +67,11 @@ func TestLease_DeadHolder(t *testing.T) {
 	m, _ := s.process(fixed(40, killedAfter))
 	_ = s.apply(m, spec("2"), quick())
 	died := s.clock.Now()
-	expires := s.store.lease().ExpiresAt
+	expires := s.store.leases[leaseName].ExpiresAt
 	m, _ = s.process(nil)
 	var taken time.Time
 	m.Progress = func(context.Context, string, ...any) {
-		if taken.IsZero() && s.store.lease().Holder == m.Holder {
+		if taken.IsZero() && s.store.leases[leaseName].Holder == m.Holder {
 			taken = s.clock.Now()
 		}
 	}
@@ -86,9 +86,9 @@ func TestLease_DeadHolder(t *testing.T) {
 	}
 }
 
-// TestLease_Lost has a process sleep for longer than its lease after each of
-// its calls, while another one takes over. The gate checks that it changes
-// nothing any more.
+// TestLease_Lost has a process sleep for longer than its lease after each of its
+// calls, while another one takes over. The first one must not change anything
+// after that.
 func TestLease_Lost(t *testing.T) {
 	whole := 0
 	for k := 1; whole == 0 || k <= whole; k++ {
@@ -110,14 +110,14 @@ func TestLease_Lost(t *testing.T) {
 			t.Fatalf("paused after call %d: %v", k, s.world.fault)
 		}
 		if err == nil {
-			// It was over, or had not begun, when the other one took over.
+			// It had finished, or not started, when the other one took over.
 			if got := s.serving(); got != "2" && got != "3" {
 				t.Fatalf("paused after call %d: version %q serves", k, got)
 			}
 			continue
 		}
 		s.known = known
-		if p := s.look(); p.Serving == nil || p.Serving.Spec.Version != "3" {
+		if p := s.status(); p.Serving == nil || p.Serving.Spec.Version != "3" {
 			t.Fatalf("paused after call %d: %v, but version 3 does not serve", k, err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestLease_Lost(t *testing.T) {
 	}
 }
 
-// slow is a cloud one of whose calls takes for ever, or until its context ends.
+// slow is a cloud that records how long its context lets a call take.
 type slow struct {
 	cluster.Cloud
 	took *time.Duration
@@ -135,7 +135,7 @@ type slow struct {
 func (c slow) Health(ctx context.Context, g ...cluster.Generation) ([]cluster.Health, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return nil, errors.New("this may take for ever")
+		return nil, errors.New("the call has no deadline")
 	}
 	*c.took = max(*c.took, left(deadline))
 	return c.Cloud.Health(ctx, g...)
@@ -157,11 +157,11 @@ func TestLease_NoCallOutlastsIt(t *testing.T) {
 
 func TestLease_TwoRegions(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
-	if _, err := s.store.Acquire(t.Context(), builddata.LeaseRequest{Service: web.Service, Name: "cluster web/prod in us-east-1", Holder: "ada", TTL: time.Minute}); err != nil {
+	if _, err := s.store.Acquire(t.Context(), "cluster web/prod in us-east-1", "another process", time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	m, _ := s.process(nil)
 	if err := s.apply(m, spec("2"), quick()); err != nil {
-		t.Errorf("got %v, want another region's lease to be no obstacle", err)
+		t.Errorf("got %v, want another region's lease not to matter", err)
 	}
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// place is where a listener sends requests: a rule, or the default action.
-type place struct {
+// route is a listener rule or a default action.
+type route struct {
 	listener cluster.Listener
 	weights  map[string]int32
 }
 
-func placeKey(l cluster.Listener) string {
+func routeKey(l cluster.Listener) string {
 	if l.Rule == nil {
 		return l.ARN + " default"
 	}
 	return fmt.Sprintf("%s %05d", l.ARN, l.Rule.Priority)
 }
 
-func (p *place) share(name string) int32 {
+func (p *route) share(name string) int32 {
 	total := int32(0)
 	for _, weight := range p.weights {
 		total += weight
@@ -33,17 +33,17 @@ func (p *place) share(name string) int32 {
 	return p.weights[name] * 100 / total
 }
 
-// share is the most that a generation gets at any place.
+// share is the largest share that a generation gets at any route.
 func (w *world) share(name string) (share int32) {
-	for _, p := range w.places {
+	for _, p := range w.routes {
 		share = max(share, p.share(name))
 	}
 	return share
 }
 
-// connected reports whether a generation has a place at a listener.
+// connected reports whether a route forwards to a generation.
 func (w *world) connected(name string) bool {
-	for _, p := range w.places {
+	for _, p := range w.routes {
 		if _, there := p.weights[name]; there {
 			return true
 		}
@@ -51,12 +51,12 @@ func (w *world) connected(name string) bool {
 	return false
 }
 
-func (w *world) keys() []string { return slices.Sorted(maps.Keys(w.places)) }
+func (w *world) keys() []string { return slices.Sorted(maps.Keys(w.routes)) }
 
-// listener finds the place of a generation at a listener.
+// listener finds the route by which a generation gets requests.
 func (w *world) listener(name, arn string) (*cluster.Listener, int32) {
 	for _, key := range w.keys() {
-		p := w.places[key]
+		p := w.routes[key]
 		if _, there := p.weights[name]; there && (arn == "" || p.listener.ARN == arn) {
 			l := p.listener
 			return &l, p.share(name)
@@ -70,16 +70,16 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	if err := w.visible(g, "target group", g.targets); err != nil {
 		return err
 	}
-	p := w.places[placeKey(*s.Listener)]
+	p := w.routes[routeKey(*s.Listener)]
 	if p == nil {
 		for _, key := range w.keys() {
-			if there := w.places[key]; p == nil && there.listener.ARN == s.Listener.ARN && len(there.weights) > 0 {
-				p = there // it serves elsewhere at the listener
+			if there := w.routes[key]; p == nil && there.listener.ARN == s.Listener.ARN && len(there.weights) > 0 {
+				p = there // it serves by another rule of the listener
 			}
 		}
 	}
 	if p == nil {
-		w.places[placeKey(*s.Listener)] = &place{listener: *s.Listener, weights: map[string]int32{g.name: 1}}
+		w.routes[routeKey(*s.Listener)] = &route{listener: *s.Listener, weights: map[string]int32{g.name: 100}}
 		return nil
 	}
 	if _, there := p.weights[g.name]; there {
@@ -87,7 +87,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	}
 	p.weights[g.name] = 0
 	if len(p.weights) == 1 {
-		p.weights[g.name] = 1
+		p.weights[g.name] = 100
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, from cluster.Generation, percent int32) error {
 	before := w.idle()
 	for _, key := range w.keys() {
-		p := w.places[key]
+		p := w.routes[key]
 		if _, there := p.weights[to.Name]; !there || p.listener.ARN != s.Listener.ARN {
 			continue
 		}
@@ -112,7 +112,7 @@ func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, 
 		w.answers("shift to "+to.Name, before)
 		return nil
 	}
-	return fmt.Errorf("%s has no place at listener %s", to.Name, s.Listener.ARN)
+	return fmt.Errorf("%s is not connected to listener %s", to.Name, s.Listener.ARN)
 }
 
 func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) error {
@@ -121,10 +121,10 @@ func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) 
 	if err := w.visible(g, "target group", g.targets); err != nil {
 		return err
 	}
-	p := w.places[placeKey(*s.Listener)]
+	p := w.routes[routeKey(*s.Listener)]
 	if p == nil {
-		p = &place{weights: map[string]int32{}}
-		w.places[placeKey(*s.Listener)] = p
+		p = &route{weights: map[string]int32{}}
+		w.routes[routeKey(*s.Listener)] = p
 	}
 	w.gives(g.name, p.share(g.name) < 100)
 	p.listener = *s.Listener
@@ -132,12 +132,12 @@ func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) 
 	for name := range p.weights {
 		wanted[name] = 0
 	}
-	wanted[g.name] = 1
+	wanted[g.name] = 100
 	p.weights = wanted
-	// Where Connect lent a place, it is given back.
+	// The generation no longer shares the route that Connect may have added it to.
 	for _, key := range w.keys() {
-		if other := w.places[key]; other != p && other.listener.ARN == s.Listener.ARN {
-			before = append(before, key) // what it was lent is served elsewhere now
+		if other := w.routes[key]; other != p && other.listener.ARN == s.Listener.ARN {
+			before = append(before, key) // its requests go elsewhere now
 			w.disconnectFrom(key, g.name)
 		}
 	}
@@ -158,16 +158,16 @@ func (w *world) Disconnect(_ context.Context, of cluster.Generation, l cluster.L
 	return nil
 }
 
-// disconnectFrom takes a generation from a place. If it had all the requests,
-// those that are left share them.
+// disconnectFrom removes a generation from a route. If it had all requests, the
+// others share them.
 func (w *world) disconnectFrom(key, name string) {
-	p := w.places[key]
+	p := w.routes[key]
 	if _, there := p.weights[name]; !there {
 		return
 	}
 	delete(p.weights, name)
 	if len(p.weights) == 0 {
-		delete(w.places, key)
+		delete(w.routes, key)
 		return
 	}
 	total := int32(0)
@@ -181,10 +181,9 @@ func (w *world) disconnectFrom(key, name string) {
 	}
 }
 
-// gives checks a change by which a generation gets more requests: it must have
-// as many healthy servers as the requests needed when somebody looked last,
-// unless no other one has a healthy server either, or has all the servers that
-// it should have.
+// gives checks a change that gives a generation more requests. It must have as
+// many healthy servers as the requests needed at the last Health call, unless no
+// other generation has a healthy server, or it has all its desired servers.
 func (w *world) gives(name string, more bool) {
 	if !more {
 		return
@@ -215,16 +214,16 @@ func (w *world) othersHealthy(name string) bool {
 	return false
 }
 
-// idle lists the places that forward to nothing while a generation there is
-// healthy.
+// idle lists the routes that forward to no healthy server although one of their
+// generations has some.
 func (w *world) idle() []string {
 	var idle []string
 	for _, key := range w.keys() {
 		answered, possible := false, false
-		for name, weight := range w.places[key].weights {
+		for name, weight := range w.routes[key].weights {
 			healthy := w.countHealthy(w.generations[name]) > 0
 			possible = possible || healthy
-			// Whoever scales the cluster may have brought it to nothing.
+			// Autoscaling may have scaled it to zero.
 			none := w.generations[name].group.want() == 0
 			answered = answered || weight > 0 && (healthy || none)
 		}
@@ -235,12 +234,11 @@ func (w *world) idle() []string {
 	return idle
 }
 
-// answers checks a change at the listener, given the places that were idle
-// before: none may become it.
+// answers checks that no route became idle, given those that were idle before.
 func (w *world) answers(doing string, before []string) {
 	for _, key := range w.idle() {
 		if !slices.Contains(before, key) {
-			w.breaks("%s: %s forwards to nothing though a generation is healthy: %v", doing, key, w.places[key].weights)
+			w.breaks("%s: %s forwards to no healthy server although a generation has some: %v", doing, key, w.routes[key].weights)
 		}
 	}
 }

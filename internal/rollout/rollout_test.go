@@ -17,7 +17,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 )
 
-// intervening is a clock that has something happen in the first sleep.
+// intervening is a clock that calls do in the first sleep.
 type intervening struct {
 	clock.Clock
 	do func()
@@ -31,10 +31,10 @@ func (c *intervening) Sleep(ctx context.Context, d time.Duration) error {
 	return c.Clock.Sleep(ctx, d)
 }
 
-// begun is a stage on which those specs were applied.
-func begun(t *testing.T, settings rollout.Settings, before ...cluster.Spec) *stage {
+// begun returns a harness on which the specs were applied.
+func begun(t *testing.T, settings rollout.Settings, before ...cluster.Spec) *harness {
 	t.Helper()
-	s := newStage(1)
+	s := newHarness(1)
 	if err := (story{before: before, settings: settings}).begin(s); err != nil {
 		t.Fatal(err)
 	}
@@ -57,14 +57,14 @@ func TestApply_GroupDeletedWhileObserved(t *testing.T) {
 	}
 	err := s.apply(m, spec("2"), quick())
 	if !deleted || outcome(err) != rollout.RolledBack {
-		t.Fatalf("got %v, want it undone", err)
+		t.Fatalf("got %v, want it rolled back", err)
 	}
 	if err := s.converged("1"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// expiring is a context whose deadline passes when somebody says so.
+// expiring is a context whose deadline passes when done is closed.
 type expiring struct {
 	context.Context
 	done chan struct{}
@@ -81,7 +81,7 @@ func (e expiring) Err() error {
 	}
 }
 
-func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
+func TestApply_DeadlineDoesNotStopTheRollback(t *testing.T) {
 	for _, settings := range []rollout.Settings{quick(), quick(keepOnFailure)} {
 		for k := 11; k < 61; k++ {
 			s := begun(t, quick(), spec("1"))
@@ -93,7 +93,7 @@ func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
 				return none
 			})
 			err := s.applyIn(ctx, m, spec("2"), settings)
-			p := s.look()
+			p := s.status()
 			switch outcome(err) {
 			case rollout.RolledBack:
 				if err := s.converged("1"); err != nil {
@@ -101,7 +101,7 @@ func TestApply_DeadlineDoesNotEndTheUndo(t *testing.T) {
 				}
 			case rollout.Stopped:
 				if settings.OnFailure != rollout.Keep || p.Open == nil || s.world.share(firstGeneration(t, p.Open)) != 100 {
-					t.Fatalf("expired at call %d: got %v, want all requests given back", k, err)
+					t.Fatalf("expired at call %d: got %v, want all requests sent back", k, err)
 				}
 			case rollout.Refused:
 			default:
@@ -143,13 +143,14 @@ func TestApply_ScalingInWaits(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	live(5)(s)
 	old := s.world.generations[s.known.Name]
-	looks := 0
+	checks := 0
 	m, _ := s.process(func(_ int, name string) fault {
-		// Whoever scales the old one in may, before the rollout and after.
-		if p := s.look(); p.Open != nil && name == "Health" && len(p.Open.Entries) > 1 {
-			looks++
+		// Scaling in is allowed only before and after the rollout.
+		if p := s.status(); p.Open != nil && name == "Health" && len(p.Open.Entries) > 1 {
+			checks++
 			if old.group != nil && old.group.size.Min < old.group.desired {
-				t.Errorf("after %d looks the old one may have %d servers, and has %d", looks, old.group.size.Min, old.group.desired)
+				t.Errorf("after %d checks, the old generation may be scaled in to %d servers, and has %d",
+					checks, old.group.size.Min, old.group.desired)
 			}
 		}
 		return none
@@ -158,12 +159,12 @@ func TestApply_ScalingInWaits(t *testing.T) {
 	if err := s.apply(m, spec("2"), quick()); outcome(err) != rollout.RolledBack {
 		t.Fatal(err)
 	}
-	if looks == 0 || old.group.size.Min != 2 {
-		t.Errorf("got %d looks and at least %d servers at last, want some and 2", looks, old.group.size.Min)
+	if checks == 0 || old.group.size.Min != 2 {
+		t.Errorf("got %d checks and a smallest size of %d in the end, want some and 2", checks, old.group.size.Min)
 	}
 }
 
-func TestApply_OtherPlaceIsGivenBackBeforeTheDrain(t *testing.T) {
+func TestApply_OtherRuleIsDisconnectedBeforeTheDrain(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	fires(s)
 	m, _ := s.process(nil)
@@ -181,11 +182,12 @@ func TestApply_OtherPlaceIsGivenBackBeforeTheDrain(t *testing.T) {
 		}
 	}
 	if err := s.apply(m, spec("2", priority(5)), quick(alarms("errors"))); outcome(err) != rollout.RolledBack || !drained {
-		t.Fatalf("got %v, want it undone", err)
+		t.Fatalf("got %v, want it rolled back", err)
 	}
 }
 
-// hanging is a cloud whose first few looks last as long as their context.
+// hanging is a cloud some of whose first Health calls last as long as their
+// context.
 type hanging struct {
 	cluster.Cloud
 	times *int
@@ -198,7 +200,7 @@ func (c hanging) Health(ctx context.Context, g ...cluster.Generation) ([]cluster
 	return c.Cloud.Health(ctx, g...)
 }
 
-func TestApply_CallThatHangsIsMadeAgain(t *testing.T) {
+func TestApply_RepeatsCallThatHangs(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	m, _ := s.process(nil)
 	times := 0
@@ -222,18 +224,18 @@ func TestApply_ScalingOutMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.world.generations[s.known.Name].group.desired; got != 6 {
-		t.Errorf("got %d servers, want the 6 that there were at last", got)
+		t.Errorf("got %d servers, want the 6 that the old generation was scaled to", got)
 	}
 }
 
-func TestApply_SecondFailureUndoesWhatWasKept(t *testing.T) {
+func TestApply_ResumesFailedGenerationThatWasKept(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	fires(s)
 	m, _ := s.process(nil)
 	if err := s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors"))); outcome(err) != rollout.Stopped {
 		t.Fatalf("got %v, want it stopped", err)
 	}
-	// Mended, it is gone on with: health first, and every step again.
+	// Once the cause is fixed, it is resumed: health first, and every step again.
 	s.world.alarms["errors"] = func() cluster.Alarm { return cluster.Alarm{State: cluster.AlarmOK} }
 	if err := s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors"))); err != nil {
 		t.Fatal(err)
@@ -243,9 +245,9 @@ func TestApply_SecondFailureUndoesWhatWasKept(t *testing.T) {
 	}
 }
 
-func TestUndo_ThereAndBackAgain(t *testing.T) {
+func TestUndo_Repeatedly(t *testing.T) {
 	s := begun(t, quick(), spec("1"), spec("2"))
-	// In place since then: going back does not take it back.
+	// Changes in place since then are not rolled back.
 	m, _ := s.process(nil)
 	larger := spec("2", func(s *cluster.Spec) { s.Size = cluster.Size{Min: 3, Max: 9} }, priority(7))
 	if err := s.apply(m, larger, quick()); err != nil {
@@ -261,12 +263,12 @@ func TestUndo_ThereAndBackAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e.Serving.Spec.Size != larger.Size || e.Serving.Spec.Listener.Rule.Priority != 7 {
-			t.Errorf("got %s at priority %d, want it as it was changed", e.Serving.Spec.Size, e.Serving.Spec.Listener.Rule.Priority)
+			t.Errorf("got %s at priority %d, want it as it was changed in place", e.Serving.Spec.Size, e.Serving.Spec.Listener.Rule.Priority)
 		}
 	}
 }
 
-func TestUndo_FiringAlarmIsNoReasonAgainst(t *testing.T) {
+func TestUndo_DespiteFiringAlarm(t *testing.T) {
 	s := begun(t, quick(keepPrevious), spec("1"))
 	s.world.alarms["errors"] = func() cluster.Alarm { return cluster.Alarm{State: cluster.AlarmOK} }
 	m, _ := s.process(nil)
@@ -326,7 +328,7 @@ func TestAbort_OfADeadProcess(t *testing.T) {
 	}
 }
 
-func TestHistory_TellsEachRolloutOnce(t *testing.T) {
+func TestHistory_HasEachRolloutOnce(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	m, _ := s.process(at(30, "Record", func() fault { return killedAfter }))
 	_ = s.apply(m, spec("2"), quick())
@@ -354,10 +356,10 @@ func TestProtected_Ignore(t *testing.T) {
 	if err := s.apply(m, spec("2"), quick(protected(rollout.Ignore))); err != nil {
 		t.Fatal(err)
 	}
-	if p := s.look(); len(p.Left) != 1 || len(s.world.names()) != 2 {
+	if p := s.status(); len(p.Left) != 1 || len(s.world.names()) != 2 {
 		t.Fatalf("got %d left on record and %v, want one left", len(p.Left), s.world.names())
 	}
-	// The next rollout removes it once it is protected no more.
+	// Once its protection has ended, the next rollout removes it.
 	for _, g := range s.world.generations {
 		if g.group != nil {
 			g.group.servers[0].protected = false
@@ -366,12 +368,12 @@ func TestProtected_Ignore(t *testing.T) {
 	if err := s.apply(m, spec("3"), quick(protected(rollout.Ignore))); err != nil {
 		t.Fatal(err)
 	}
-	if p := s.look(); len(p.Left) != 0 || len(s.world.names()) != 1 {
+	if p := s.status(); len(p.Left) != 0 || len(s.world.names()) != 1 {
 		t.Errorf("got %d left on record and %v, want none left", len(p.Left), s.world.names())
 	}
 }
 
-// TestSQLite plays a few stories on the real store, killed and gone on with.
+// TestSQLite plays a few stories on the real store, killed and resumed.
 func TestSQLite(t *testing.T) {
 	for _, y := range stories() {
 		if !slices.Contains([]string{"Steps", "AlarmFires", "BackToKept"}, y.name) {
@@ -379,7 +381,7 @@ func TestSQLite(t *testing.T) {
 		}
 		t.Run(y.name, func(t *testing.T) {
 			for _, k := range []int{0, 30, 60} {
-				s := newStage(1)
+				s := newHarness(1)
 				store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "builddata.db"), s.clock)
 				if err != nil {
 					t.Fatal(err)
@@ -407,8 +409,7 @@ func TestSQLite(t *testing.T) {
 	}
 }
 
-// By the credentials of another account nothing of the cluster would be found,
-// and taken for gone.
+// With credentials of another account, the cluster would seem to be gone.
 func TestManager_OtherAccount(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	there := len(s.world.names())
@@ -430,8 +431,8 @@ func TestManager_OtherAccount(t *testing.T) {
 	}
 }
 
-// A repository that does not know a generation which is there is not the one
-// that the cluster was made with.
+// A repository that does not know an existing generation is not the one that the
+// cluster was created with.
 func TestManager_OtherRepository(t *testing.T) {
 	s := begun(t, quick(keepPrevious), spec("1"))
 	m, _ := s.process(nil)
@@ -452,9 +453,9 @@ func TestManager_OtherRepository(t *testing.T) {
 	}
 }
 
-// What was kept is being removed, and then another state makes the cluster:
-// going on with the removal is no creation that was gone on with.
-func TestApply_RemovalOfWhatWasKeptIsNoCreation(t *testing.T) {
+// The removal of the kept generation is interrupted, and another Terraform state
+// creates the cluster: resuming the removal does not resume a creation.
+func TestApply_RefusesExistingClusterAfterRemovalOfKept(t *testing.T) {
 	s := begun(t, quick(keepPrevious), spec("1"))
 	m, _ := s.process(nil)
 	if err := s.apply(m, spec("2"), quick(keepPrevious)); err != nil {

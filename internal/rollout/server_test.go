@@ -8,7 +8,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// behaviour is how the servers of a version behave.
+// behaviour says how the servers of a version behave.
 type behaviour struct {
 	// start is how long a server takes to be healthy.
 	start time.Duration
@@ -127,7 +127,7 @@ func (w *world) scale(g *generation, desired int32) {
 	}
 }
 
-// end takes one look at ending a group.
+// end does the next step of ending a group.
 func (w *world) end(g *generation, force bool) error {
 	r := g.group
 	if r.deleting {
@@ -138,7 +138,7 @@ func (w *world) end(g *generation, force bool) error {
 		w.scale(g, 0)
 		return &cluster.NotYetError{Saw: fmt.Sprintf("%d servers of %s are ending", len(r.servers), g.name)}
 	}
-	w.scale(g, 0) // servers may be protected no more
+	w.scale(g, 0) // the protection of servers may have ended
 	var protected []string
 	for _, s := range r.servers {
 		if s.ending() {
@@ -153,7 +153,7 @@ func (w *world) end(g *generation, force bool) error {
 	return &cluster.NotYetError{Saw: fmt.Sprintf("group %s is being deleted", g.name)}
 }
 
-// move brings the world up to the time of its clock.
+// move advances the world to the time of its clock.
 func (w *world) move() {
 	now := w.clock.Now()
 	if !now.After(w.now) {
@@ -170,7 +170,7 @@ func (w *world) move() {
 	w.renew()
 }
 
-// renew has servers and groups go whose time has come.
+// renew removes servers and groups whose time has come.
 func (w *world) renew() {
 	for _, g := range w.generations {
 		r := g.group

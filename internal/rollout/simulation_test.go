@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,7 +21,7 @@ import (
 // dice decide what happens in a simulation.
 type dice interface{ IntN(n int) int }
 
-// bytesDice are dice that a fuzzer throws; all zero once they are used up.
+// bytesDice are a fuzzer's bytes; all zero once they are used up.
 type bytesDice struct{ left []byte }
 
 func (d *bytesDice) IntN(n int) int {
@@ -34,7 +35,7 @@ func (d *bytesDice) IntN(n int) int {
 
 // simulation is the history of a cluster in which much goes wrong.
 type simulation struct {
-	*stage
+	*harness
 	dice dice
 	// shape is what all specs of the cluster have in common.
 	shape    []func(*cluster.Spec)
@@ -42,13 +43,13 @@ type simulation struct {
 	version  int
 	spec     cluster.Spec
 	bad      map[string]bool
-	// halved says that a destruction did not come to its end, so that what was
-	// before may not be whole.
+	// halved says that a destruction did not finish, so that the generation before
+	// may be incomplete.
 	halved bool
 }
 
 func newSimulation(d dice) *simulation {
-	v := &simulation{stage: newStage(byte(d.IntN(256))), dice: d, bad: map[string]bool{}}
+	v := &simulation{harness: newHarness(byte(d.IntN(256))), dice: d, bad: map[string]bool{}}
 	v.world.lag = d.IntN(3)
 	v.world.ending = time.Duration(1+d.IntN(20)) * time.Second
 	v.world.deleting = time.Duration(d.IntN(20)) * time.Second
@@ -77,7 +78,7 @@ func (v *simulation) alarm() cluster.Alarm {
 	return cluster.Alarm{State: cluster.AlarmOK}
 }
 
-// choose throws new settings.
+// choose chooses new settings.
 func (v *simulation) choose() {
 	d := v.dice
 	v.settings = quick(func(s *rollout.Settings) {
@@ -98,7 +99,7 @@ func (v *simulation) choose() {
 	})
 }
 
-// next is a spec with a version that there was not before.
+// next is a spec with a new version.
 func (v *simulation) next(good bool) cluster.Spec {
 	d := v.dice
 	v.version++
@@ -128,7 +129,7 @@ func (v *simulation) next(good bool) cluster.Spec {
 	return s
 }
 
-// wrong throws what goes wrong with a process.
+// wrong chooses what goes wrong with a process.
 func (v *simulation) wrong() func(int, string) fault {
 	d := v.dice
 	switch d.IntN(6) {
@@ -151,8 +152,8 @@ func (v *simulation) wrong() func(int, string) fault {
 	return nil
 }
 
-// act does something to the cluster in a process of its own, and reports what
-// it broke. A process that pauses may be overtaken by one that does not.
+// act does something to the cluster in a new process, and reports what it broke.
+// During a pause of that process, another one may take over.
 func (v *simulation) act(depth int) error {
 	d := v.dice
 	var f func(int, string) fault
@@ -195,8 +196,8 @@ func (v *simulation) act(depth int) error {
 		_, err = m.Abort(ctx, web)
 	case n < 19:
 		doing = "ask for an abort"
-		if open := v.look().Open; open != nil {
-			err = v.store.RequestAbort(ctx, web.Service, open.ID, "ada")
+		if open := v.status().Open; open != nil {
+			err = v.store.RequestAbort(ctx, open.ID, "a user")
 		}
 	default:
 		doing, v.halved = "destroy", true
@@ -209,24 +210,27 @@ func (v *simulation) act(depth int) error {
 		v.trace("%s: %s: %v", p.holder, doing, err)
 	}
 	if p.paused || v.halved {
-		err = nil // things may have changed since, or not be whole
+		err = nil // things may have changed since, or be incomplete
 	}
 	return errors.Join(during, v.world.fault, v.truthful(err), v.journals())
 }
 
-// truthful reports where an error says something else than what is.
+// truthful reports where an error contradicts what exists.
 func (v *simulation) truthful(err error) error {
 	var e *rollout.Error
-	if !errors.As(err, &e) || errors.Is(err, errKilled) || errors.Is(err, errThrottled) || errors.Is(err, errLostReply) || errors.Is(err, builddata.ErrConflict) {
+	injected := slices.ContainsFunc([]error{errKilled, errThrottled, errLostReply, builddata.ErrConflict}, func(target error) bool {
+		return errors.Is(err, target)
+	})
+	if !errors.As(err, &e) || injected {
 		return nil
 	}
 	switch e.Outcome {
 	case rollout.RolledBack:
 		if err := v.converged(e.From); err != nil {
-			return fmt.Errorf("said to be undone: %w: %w", err, e)
+			return fmt.Errorf("said to be rolled back: %w: %w", err, e)
 		}
 	case rollout.Stopped:
-		if v.look().Open == nil {
+		if v.status().Open == nil {
 			return fmt.Errorf("said to be stopped, but no rollout is open: %w", e)
 		}
 	}
@@ -243,8 +247,8 @@ func (v *simulation) truthful(err error) error {
 	return fmt.Errorf("said that version %s serves, but it does not: %w", version, e)
 }
 
-// run lets a few things happen, and in the end checks that a good version can
-// be brought in and everything be removed.
+// run lets a few things happen. In the end, it checks that a good version can be
+// rolled out and everything be removed.
 func (v *simulation) run() error {
 	for range 3 + v.dice.IntN(4) {
 		if err := v.act(0); err != nil {
@@ -270,8 +274,8 @@ func (v *simulation) run() error {
 	if err := m.Destroy(context.Background(), web, v.known); err != nil {
 		return fmt.Errorf("the destruction: %w", err)
 	}
-	if left := v.world.names(); len(left) > 0 || len(v.world.places) > 0 {
-		return fmt.Errorf("the destruction left %v %v", left, v.world.places)
+	if left := v.world.names(); len(left) > 0 || len(v.world.routes) > 0 {
+		return fmt.Errorf("the destruction left %v %v", left, v.world.routes)
 	}
 	return v.converged("")
 }
@@ -280,7 +284,7 @@ func (v *simulation) run() error {
 const seeds = 3000
 
 // TestSimulation runs many random histories. ROLLOUT_SEED runs one of them and
-// tells all that happens.
+// logs everything.
 func TestSimulation(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("ROLLOUT_SEED"), 10, 64); err == nil {
 		v := newSimulation(rand.New(rand.NewPCG(seed, 2)))
@@ -311,7 +315,7 @@ func TestSimulation(t *testing.T) {
 					failed.Add(1)
 					t.Errorf("ROLLOUT_SEED=%d: %v", seed, err)
 				}
-				rollouts.Add(int64(len(v.store.rollouts())))
+				rollouts.Add(int64(len(v.store.rollouts)))
 				checks.Add(int64(v.checks))
 			}
 		})

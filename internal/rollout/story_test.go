@@ -11,24 +11,24 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// story is something that is done to a cluster.
+// story is something that happens to a cluster.
 type story struct {
 	name string
 	// before are the specs applied first, each to its end.
 	before []cluster.Spec
 	// prepare changes the world after that.
-	prepare func(*stage)
+	prepare func(*harness)
 	// spec and settings are what is applied, unless act does something else.
 	spec     cluster.Spec
 	settings rollout.Settings
-	act      func(*stage, *rollout.Manager) error
-	// bad says that the version fails and the one before goes on serving;
-	// kept, that the new one stays to be looked at.
+	act      func(*harness, *rollout.Manager) error
+	// bad says that the version fails and the one before continues to serve; kept
+	// says that the new one stays to be examined.
 	bad, kept bool
 	// gone says that nothing is to be left.
 	gone bool
-	// dead says that the version before is not there any more, so that there
-	// is no going back to it.
+	// dead says that the version before no longer exists, so that it cannot serve
+	// again.
 	dead bool
 	// goesBack says that act undoes what was before.
 	goesBack bool
@@ -54,7 +54,7 @@ func (y story) becomes() string {
 }
 
 // begin plays what is before the story.
-func (y story) begin(s *stage) error {
+func (y story) begin(s *harness) error {
 	for _, spec := range y.before {
 		m, _ := s.process(nil)
 		settings := y.settings
@@ -70,7 +70,7 @@ func (y story) begin(s *stage) error {
 }
 
 // play plays the story in one process.
-func (y story) play(s *stage, m *rollout.Manager) error {
+func (y story) play(s *harness, m *rollout.Manager) error {
 	if y.act != nil {
 		return y.act(s, m)
 	}
@@ -79,16 +79,16 @@ func (y story) play(s *stage, m *rollout.Manager) error {
 
 // Preparations.
 
-func never(version string) func(*stage) {
-	return func(s *stage) { s.world.behaviour[version] = behaviour{never: true} }
+func never(version string) func(*harness) {
+	return func(s *harness) { s.world.behaviour[version] = behaviour{never: true} }
 }
 
-func dies(version string, after time.Duration) func(*stage) {
-	return func(s *stage) { s.world.behaviour[version] = behaviour{start: time.Second, dies: after} }
+func dies(version string, after time.Duration) func(*harness) {
+	return func(s *harness) { s.world.behaviour[version] = behaviour{start: time.Second, dies: after} }
 }
 
 // fires has an alarm fire while version 2 gets requests.
-func fires(s *stage) {
+func fires(s *harness) {
 	s.world.alarms["errors"] = func() cluster.Alarm {
 		for name, g := range s.world.generations {
 			if !g.gone() && g.spec.Version == "2" && s.world.share(name) > 0 {
@@ -100,7 +100,7 @@ func fires(s *stage) {
 }
 
 // protects has one server of version 1 be protected from scale-in.
-func protects(s *stage) {
+func protects(s *harness) {
 	for _, g := range s.world.generations {
 		if g.group != nil && g.spec.Version == "1" {
 			g.group.servers[0].protected = true
@@ -108,8 +108,8 @@ func protects(s *stage) {
 	}
 }
 
-func live(n int32) func(*stage) {
-	return func(s *stage) {
+func live(n int32) func(*harness) {
+	return func(s *harness) {
 		for _, g := range s.world.generations {
 			if g.group != nil && s.world.share(g.name) > 0 {
 				s.world.scale(g, n)
@@ -134,69 +134,78 @@ func stories() []story {
 		{name: "BackToKept", before: []cluster.Spec{spec("2"), one}, prepare: live(4), settings: quick(keepPrevious),
 			spec: spec("2", func(s *cluster.Spec) { s.Tags = tagging.Set{"version": "2", "x": "y"} })},
 		{name: "BackToKeptByUndo", before: []cluster.Spec{spec("2"), one}, spec: two, settings: quick(keepPrevious), goesBack: true,
-			act: func(s *stage, m *rollout.Manager) error {
+			act: func(s *harness, m *rollout.Manager) error {
 				e, err := m.Undo(context.Background(), web)
 				if err == nil {
 					s.known = e.Serving
 				}
 				return err
 			}},
-		{name: "BackToKeptAlarm", before: []cluster.Spec{spec("2"), one}, prepare: fires, bad: true, settings: quick(keepPrevious, alarms("errors")),
+		{name: "BackToKeptAlarm", before: []cluster.Spec{spec("2"), one}, prepare: fires, bad: true,
+			settings: quick(keepPrevious, alarms("errors")),
 			spec: spec("2", func(s *cluster.Spec) {
 				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, tagging.Set{"version": "2", "x": "y"}
 			})},
 		{name: "InPlaceWithKept", before: []cluster.Spec{one, two}, settings: quick(keepPrevious), spec: spec("2", priority(7))},
 		{name: "KeptNoMore", before: []cluster.Spec{spec("2"), one, two}, spec: two, settings: quick(keepPrevious),
-			act: func(s *stage, m *rollout.Manager) error { return s.apply(m, two, quick()) }},
+			act: func(s *harness, m *rollout.Manager) error { return s.apply(m, two, quick()) }},
 		{name: "NeverHealthy", before: []cluster.Spec{one}, spec: two, settings: sudden, prepare: never("2"), bad: true},
-		{name: "DiesAfterTheSwitch", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: dies("2", 1500*time.Millisecond), bad: true},
+		{name: "DiesAfterTheSwitch", before: []cluster.Spec{one}, spec: two, settings: quick(),
+			prepare: dies("2", 1500*time.Millisecond), bad: true},
 		{name: "AlarmFires", before: []cluster.Spec{one}, spec: two, settings: quick(steps(20), alarms("errors")), prepare: fires, bad: true},
-		{name: "KeepOnFailure", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), prepare: fires, bad: true, kept: true},
-		{name: "KeepNeverHealthy", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, func(s *rollout.Settings) { s.HealthyWithin = 2 * time.Second }), prepare: never("2"), bad: true, kept: true},
+		{name: "KeepOnFailure", before: []cluster.Spec{one}, spec: two,
+			settings: quick(keepOnFailure, alarms("errors")), prepare: fires, bad: true, kept: true},
+		{name: "KeepNeverHealthy", before: []cluster.Spec{one}, spec: two,
+			settings: quick(keepOnFailure, func(s *rollout.Settings) { s.HealthyWithin = 2 * time.Second }),
+			prepare:  never("2"), bad: true, kept: true},
 		{name: "OtherPriority", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(steps(50))},
 		{name: "OtherPriorityKeepPrevious", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(keepPrevious)},
-		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(alarms("errors")), prepare: fires, bad: true},
+		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)),
+			settings: quick(alarms("errors")), prepare: fires, bad: true},
 		{name: "OtherListener", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")), settings: quick()},
 		{name: "InPlace", before: []cluster.Spec{one}, settings: quick(),
 			spec: spec("1", priority(7), func(s *cluster.Spec) {
 				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, tagging.Set{"version": "1", "x": "y"}
 			})},
-		{name: "FlakyServers", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: func(s *stage) {
+		{name: "FlakyServers", before: []cluster.Spec{one}, spec: two, settings: quick(), prepare: func(s *harness) {
 			s.world.behaviour["2"] = behaviour{start: time.Second, flaky: 1}
 			s.world.lag = 2
 		}},
 		{name: "ProtectedForce", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Force)), prepare: protects},
 		{name: "ProtectedIgnore", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Ignore)), prepare: protects},
-		{name: "DeadPredecessor", before: []cluster.Spec{one}, spec: two, settings: quick(), dead: true, prepare: func(s *stage) {
+		{name: "DeadPredecessor", before: []cluster.Spec{one}, spec: two, settings: quick(), dead: true, prepare: func(s *harness) {
 			s.world.generations[s.known.Name].group = nil
 		}},
-		{name: "DeadPredecessorBad", before: []cluster.Spec{one}, spec: two, settings: quick(alarms("errors")), bad: true, dead: true, prepare: func(s *stage) {
-			s.world.generations[s.known.Name].group = nil
-			fires(s)
-		}},
-		{name: "DeadPredecessorKept", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(keepOnFailure, alarms("errors")), bad: true, dead: true, prepare: func(s *stage) {
-			s.world.generations[s.known.Name].group = nil
-			fires(s)
-		}},
-		{name: "OtherTemplate", before: []cluster.Spec{one}, settings: quick(), spec: spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" })},
+		{name: "DeadPredecessorBad", before: []cluster.Spec{one}, spec: two,
+			settings: quick(alarms("errors")), bad: true, dead: true, prepare: func(s *harness) {
+				s.world.generations[s.known.Name].group = nil
+				fires(s)
+			}},
+		{name: "DeadPredecessorKept", before: []cluster.Spec{one}, spec: spec("2", priority(5)),
+			settings: quick(keepOnFailure, alarms("errors")), bad: true, dead: true, prepare: func(s *harness) {
+				s.world.generations[s.known.Name].group = nil
+				fires(s)
+			}},
+		{name: "OtherTemplate", before: []cluster.Spec{one}, settings: quick(),
+			spec: spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" })},
 		{name: "Destroy", before: []cluster.Spec{one}, spec: one, settings: quick(), gone: true,
-			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+			act: func(s *harness, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
 		{name: "DestroyWithKept", before: []cluster.Spec{one, two}, spec: two, settings: quick(keepPrevious), gone: true,
-			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+			act: func(s *harness, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
 		{name: "DestroyOfOpen", before: []cluster.Spec{one}, spec: two, settings: quick(keepOnFailure, alarms("errors")), gone: true,
-			prepare: func(s *stage) {
+			prepare: func(s *harness) {
 				fires(s)
 				m, _ := s.process(nil)
 				_ = s.apply(m, spec("2"), quick(keepOnFailure, alarms("errors")))
 			},
-			act: func(s *stage, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+			act: func(s *harness, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
 	}
 }
 
 func TestStories(t *testing.T) {
 	for _, y := range stories() {
 		t.Run(y.name, func(t *testing.T) {
-			s := newStage(1)
+			s := newHarness(1)
 			if err := y.begin(s); err != nil {
 				t.Fatal(err)
 			}
@@ -208,8 +217,8 @@ func TestStories(t *testing.T) {
 				t.Fatalf("got %v, want an error: %t", err, y.bad)
 			}
 			if y.dead && y.bad {
-				// The only healthy servers are not taken away, and go on serving
-				// if that is what is wanted.
+				// The only healthy servers are not removed, and continue to serve if that
+				// is configured.
 				if outcome(err) != rollout.Stopped || !strings.Contains(err.Error(), "the new ones keep the requests") {
 					t.Fatalf("got %v, want it stopped", err)
 				}
@@ -217,14 +226,14 @@ func TestStories(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else if y.kept {
-				if outcome(err) != rollout.Stopped || s.look().Open == nil {
+				if outcome(err) != rollout.Stopped || s.status().Open == nil {
 					t.Fatalf("got %v, want the new generation kept", err)
 				}
 				if _, err := m.Undo(context.Background(), web); err != nil {
 					t.Fatal(err)
 				}
 			} else if y.bad && outcome(err) != rollout.RolledBack {
-				t.Fatalf("got %v, want it undone", err)
+				t.Fatalf("got %v, want it rolled back", err)
 			}
 			if err := s.converged(y.becomes()); err != nil {
 				t.Fatal(err)

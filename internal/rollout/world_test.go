@@ -14,11 +14,11 @@ import (
 )
 
 // world is a cloud in memory that holds one cluster. It changes by itself only
-// when its clock moves: servers come up, fail and go, alarms change, and
-// whoever scales the cluster scales it.
+// when its clock moves: servers start, fail and end, alarms change, and
+// autoscaling scales.
 type world struct {
 	clock *clock.Fake
-	// account is the one that the credentials are of.
+	// account is the account of the credentials.
 	account string
 	// behaviour says how servers of a version behave.
 	behaviour map[string]behaviour
@@ -33,13 +33,13 @@ type world struct {
 	scaleEvery time.Duration
 
 	generations map[string]*generation
-	places      map[string]*place
+	routes      map[string]*route
 	// now is up to when the world has moved, scaled when it was scaled last.
 	now, scaled time.Time
 	serial      int
-	// needed is the live size of what served when somebody looked last.
+	// needed is the live size of the serving generation at the last Health call.
 	needed int32
-	// returning says that requests are being given back, whatever it takes.
+	// returning says that requests are being sent back to the old generation.
 	returning bool
 	// fault is the first promise that a call broke.
 	fault error
@@ -60,7 +60,7 @@ func newWorld(c *clock.Fake) *world {
 	return &world{
 		clock: c, behaviour: map[string]behaviour{}, alarms: map[string]func() cluster.Alarm{},
 		ending: time.Second, deleting: time.Second, scaleEvery: 7 * time.Second,
-		generations: map[string]*generation{}, places: map[string]*place{},
+		generations: map[string]*generation{}, routes: map[string]*route{},
 		now: c.Now(), scaled: c.Now(),
 	}
 }

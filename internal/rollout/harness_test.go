@@ -57,9 +57,12 @@ func listener(arn string) func(*cluster.Spec) {
 
 func defaultAction(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: s.Listener.ARN} }
 
-// quick are settings whose waits are short.
+// quick returns settings with short waits.
 func quick(changes ...func(*rollout.Settings)) rollout.Settings {
-	s := rollout.Settings{HealthyWithin: 2 * time.Minute, ObserveFor: time.Second, Drain: time.Second, OnFailure: rollout.Undo, Protected: rollout.Wait}
+	s := rollout.Settings{
+		HealthyWithin: 2 * time.Minute, ObserveFor: time.Second, Drain: time.Second,
+		OnFailure: rollout.Undo, Protected: rollout.Wait,
+	}
 	for _, change := range changes {
 		change(&s)
 	}
@@ -82,12 +85,12 @@ func protected(p rollout.Protected) func(*rollout.Settings) {
 	return func(s *rollout.Settings) { s.Protected = p }
 }
 
-// stage is a world, a store and a clock, on which processes come and go.
-type stage struct {
+// harness is a world, a store and a clock for any number of processes.
+type harness struct {
 	clock *clock.Fake
 	world *world
 	store *memory
-	// real, when set, takes the place of store; what only that can check is not.
+	// real, when set, replaces store. What only store can check is then not checked.
 	real    rollout.Store
 	entropy *rand.ChaCha8
 	// known is what the caller of Apply remembers, as Terraform's state does.
@@ -97,28 +100,20 @@ type stage struct {
 	trace     func(format string, args ...any)
 }
 
-func newStage(seed byte) *stage {
+func newHarness(seed byte) *harness {
 	c := clock.NewFake(noon)
-	s := &stage{clock: c, world: newWorld(c), store: newMemory(c), entropy: rand.NewChaCha8([32]byte{seed})}
+	s := &harness{clock: c, world: newWorld(c), store: newMemory(c), entropy: rand.NewChaCha8([32]byte{seed})}
 	for _, version := range []string{"1", "2", "3"} {
 		s.world.behaviour[version] = behaviour{start: time.Second}
-		s.allocate(version)
+		s.store.versions[version] = builddata.Version{Service: web.Service, Number: int64(version[0] - '0'), Name: version}
 	}
 	return s
 }
 
-// allocate allocates the next version of the service, which is to have a name.
-func (s *stage) allocate(name string) {
-	v, err := s.store.Allocate(context.Background(), builddata.Allocation{Service: web.Service, Scheme: builddata.Sequence})
-	if err != nil || v.Name != name {
-		panic(fmt.Sprintf("got version %s and %v, want %s", v.Name, err, name))
-	}
-}
-
 // process starts a process. A nil fault lets every call through.
-func (s *stage) process(f func(k int, name string) fault) (*rollout.Manager, *process) {
+func (s *harness) process(f func(k int, name string) fault) (*rollout.Manager, *process) {
 	s.processes++
-	p := &process{stage: s, holder: fmt.Sprintf("process %d", s.processes), fault: f}
+	p := &process{harness: s, holder: fmt.Sprintf("process %d", s.processes), fault: f}
 	out := outside{process: p, w: s.world, s: s.records()}
 	return &rollout.Manager{
 		Cloud: out, Store: out, Clock: p, Region: region, Holder: p.holder, Entropy: s.entropy,
@@ -130,7 +125,7 @@ func (s *stage) process(f func(k int, name string) fault) (*rollout.Manager, *pr
 	}, p
 }
 
-func (s *stage) records() rollout.Store {
+func (s *harness) records() rollout.Store {
 	if s.real != nil {
 		return s.real
 	}
@@ -147,22 +142,22 @@ func fixed(at int, f fault) func(int, string) fault {
 	}
 }
 
-// apply applies as Terraform does: it knows what it made, as it is.
-func (s *stage) apply(m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
+// apply applies as Terraform does: it knows the generation that it created.
+func (s *harness) apply(m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
 	return s.applyIn(context.Background(), m, spec, settings)
 }
 
-// imported has the caller know a cluster whose creation had come to its end
-// before the caller heard of it, as an import does, if err says so.
-func (s *stage) imported(err error) bool {
+// imported makes the caller know the cluster, as an import does, if err says that
+// it exists already: its creation finished, but the caller did not learn of it.
+func (s *harness) imported(err error) bool {
 	if err == nil || s.known != nil || !strings.Contains(err.Error(), "exists already") {
 		return false
 	}
-	s.known = s.look().Serving
+	s.known = s.status().Serving
 	return s.known != nil
 }
 
-func (s *stage) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
+func (s *harness) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Spec, settings rollout.Settings) error {
 	e, err := m.Apply(ctx, spec, settings, s.refresh())
 	if err == nil {
 		s.known = e.Serving
@@ -170,12 +165,12 @@ func (s *stage) applyIn(ctx context.Context, m *rollout.Manager, spec cluster.Sp
 	return err
 }
 
-// refresh is the generation that the caller knows, as it is. One that is gone
-// gives way to the one that serves by the record.
-func (s *stage) refresh() *rollout.GenerationRecord {
+// refresh returns the generation that the caller knows, as it exists. If that is
+// gone, it is the one that serves according to the records.
+func (s *harness) refresh() *rollout.GenerationRecord {
 	s.world.move()
 	if s.known != nil && s.world.generations[s.known.Name].gone() {
-		s.known = s.look().Serving
+		s.known = s.status().Serving
 	}
 	if s.known == nil {
 		return nil
@@ -185,16 +180,16 @@ func (s *stage) refresh() *rollout.GenerationRecord {
 		s.known = nil
 		return nil
 	}
-	side := *s.known
+	record := *s.known
 	if g.group != nil {
-		side.Spec.Size = g.group.size
+		record.Spec.Size = g.group.size
 	}
-	return &side
+	return &record
 }
 
-// check checks what has to hold after every call: that a record knows
-// everything there is, and that no more than one rollout is open.
-func (s *stage) check(call string) {
+// check checks what must hold after every call: everything that exists is on
+// record, and at most one rollout is open.
+func (s *harness) check(call string) {
 	s.checks++
 	if s.real != nil {
 		return
@@ -204,83 +199,89 @@ func (s *stage) check(call string) {
 			s.world.breaks("after %s: generation %s is in no record", call, name)
 		}
 	}
-	if open := s.store.open(); len(open) > 1 {
-		s.world.breaks("after %s: %d rollouts are open", call, len(open))
+	open := 0
+	for _, r := range s.store.rollouts {
+		if r.Status == builddata.Started {
+			open++
+		}
+	}
+	if open > 1 {
+		s.world.breaks("after %s: %d rollouts are open", call, open)
 	}
 }
 
-// look reads the record, past all faults.
-func (s *stage) look() rollout.Status {
+// status reads the records without faults.
+func (s *harness) status() rollout.Status {
 	p, err := rollout.ReadStatus(context.Background(), s.records(), web, region)
 	if err != nil {
-		s.world.breaks("look: %w", err)
+		s.world.breaks("read the status: %w", err)
 	}
 	return p
 }
 
-// serving is the version that serves by the record; empty for none.
-func (s *stage) serving() string {
-	if p := s.look(); p.Serving != nil {
+// serving is the version that serves according to the records; empty for none.
+func (s *harness) serving() string {
+	if p := s.status(); p.Serving != nil {
 		return p.Serving.Spec.Version
 	}
 	return ""
 }
 
-// converged reports in what a stage at rest is not as it should be when want
+// converged reports everything that is wrong when nothing is in progress and want
 // serves; empty for nothing.
-func (s *stage) converged(want string) error {
+func (s *harness) converged(want string) error {
 	s.checks++
 	faults := []error{s.world.fault}
 	wrong := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	p := s.look()
+	p := s.status()
 	if p.Open != nil {
 		wrong("rollout %s is open", p.Open.ID)
 	}
 	if got := s.serving(); got != want {
-		wrong("version %q serves by the record, want %q", got, want)
+		wrong("version %q serves according to the records, want %q", got, want)
 	}
 	s.world.move()
 	var expected []string
-	for _, side := range sides(p.Inventory) {
-		expected = append(expected, side.Name)
+	for _, record := range sides(p.Inventory) {
+		expected = append(expected, record.Name)
 	}
 	for _, name := range s.world.names() {
 		if !slices.Contains(expected, name) {
-			wrong("%s is left and in no record", name)
+			wrong("%s exists and is not on record", name)
 		}
 	}
-	for key, place := range s.world.places {
-		if p.Serving == nil || place.share(p.Serving.Name) != 100 {
-			wrong("%s forwards to %v", key, place.weights)
+	for key, route := range s.world.routes {
+		if p.Serving == nil || route.share(p.Serving.Name) != 100 {
+			wrong("%s forwards to %v", key, route.weights)
 		}
 	}
-	if l := s.store.lease(); l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
+	if l := s.store.leases[leaseName]; l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
 		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)
 	}
-	// What was changed in place is not in the record.
+	// Changes in place are not recorded.
 	var changed cluster.Size
 	if p.Serving != nil && s.known != nil && s.known.Name == p.Serving.Name {
 		changed = p.Serving.Spec.Size
 		p.Serving = s.known
 	}
-	for _, side := range []*rollout.GenerationRecord{p.Serving, p.Kept} {
-		if side == nil {
+	for _, record := range []*rollout.GenerationRecord{p.Serving, p.Kept} {
+		if record == nil {
 			continue
 		}
-		g := s.world.generations[side.Name]
+		g := s.world.generations[record.Name]
 		if g.gone() || g.group == nil || !g.template {
-			wrong("%s is not there in whole", side.Name)
+			wrong("%s is not complete", record.Name)
 			continue
 		}
-		if g.group.size != side.Spec.Size && (side != p.Serving || g.group.size != changed) {
-			wrong("%s has bounds %s, want %s", side.Name, g.group.size, side.Spec.Size)
+		if g.group.size != record.Spec.Size && (record != p.Serving || g.group.size != changed) {
+			wrong("%s has bounds %s, want %s", record.Name, g.group.size, record.Spec.Size)
 		}
-		if tags := (cluster.Generation{Cluster: web, Name: side.Name}).Tags(side.Spec.Tags); !maps.Equal(g.tags, tags) {
-			wrong("%s has tags %v, want %v", side.Name, g.tags, tags)
+		if tags := (cluster.Generation{Cluster: web, Name: record.Name}).Tags(record.Spec.Tags); !maps.Equal(g.tags, tags) {
+			wrong("%s has tags %v, want %v", record.Name, g.tags, tags)
 		}
-		if side == p.Serving && side.Spec.Listener != nil {
-			if place := s.world.places[placeKey(*side.Spec.Listener)]; place == nil || place.share(side.Name) != 100 {
-				wrong("%s does not get the requests at %s", side.Name, placeKey(*side.Spec.Listener))
+		if record == p.Serving && record.Spec.Listener != nil {
+			if route := s.world.routes[routeKey(*record.Spec.Listener)]; route == nil || route.share(record.Name) != 100 {
+				wrong("%s does not get the requests at %s", record.Name, routeKey(*record.Spec.Listener))
 			}
 		}
 	}
@@ -288,10 +289,10 @@ func (s *stage) converged(want string) error {
 	return errors.Join(faults...)
 }
 
-// journals reports journals that contradict themselves: a step that was done
-// must have begun, one that is about to be done must not be under way.
-func (s *stage) journals() error {
-	for _, r := range s.store.rollouts() {
+// journals reports contradictions in journals: a step that has ended must have
+// begun.
+func (s *harness) journals() error {
+	for _, r := range s.store.rollouts {
 		began := map[string]bool{}
 		for _, e := range r.Entries {
 			switch {
@@ -304,13 +305,13 @@ func (s *stage) journals() error {
 			}
 		}
 		if r.Status != builddata.Started && r.EndedAt.IsZero() {
-			return fmt.Errorf("rollout %s ended at no time", r.ID)
+			return fmt.Errorf("rollout %s ended without a time", r.ID)
 		}
 	}
 	return nil
 }
 
-// outcome is where an error says that a rollout left things; -1 if it is none.
+// outcome is the Outcome of an *Error; -1 for any other error.
 func outcome(err error) rollout.Outcome {
 	var e *rollout.Error
 	if errors.As(err, &e) {
