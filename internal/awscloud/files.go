@@ -42,7 +42,7 @@ func (f *Files) Upload(ctx context.Context, bucket, key, contentType string, con
 	}
 	switch {
 	case hasCode(err, codeNoBucket):
-		return fmt.Errorf("upload %s: bucket %s does not exist: %w", key, bucket, err)
+		return fmt.Errorf("upload %s: there is no bucket %s: %w", key, bucket, err)
 	case err != nil:
 		return fmt.Errorf("upload %s to bucket %s: %w", key, bucket, err)
 	}

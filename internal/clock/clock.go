@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Clock tells the time and waits. It is safe for concurrent use.
+// Clock reads the time and waits. It is safe for concurrent use.
 type Clock interface {
 	// Now returns the current time.
 	Now() time.Time

@@ -41,7 +41,8 @@ func TestPoll(t *testing.T) {
 	})
 	t.Run("StopsAtAnError", func(t *testing.T) {
 		broken := errors.New("broken")
-		err := clock.Poll(t.Context(), clock.NewFake(start), time.Second, time.Hour, func(context.Context, time.Duration) (bool, string, error) { return false, "", broken })
+		err := clock.Poll(t.Context(), clock.NewFake(start), time.Second, time.Hour,
+			func(context.Context, time.Duration) (bool, string, error) { return false, "", broken })
 		if !errors.Is(err, broken) {
 			t.Errorf("got %v, want %v", err, broken)
 		}

@@ -13,12 +13,14 @@ func TestVerdict(t *testing.T) {
 		noDataIsBad bool
 		want        string
 	}{
-		"None":         {nil, true, ""},
-		"OK":           {[]cluster.Alarm{{Name: "a", State: cluster.AlarmOK}}, true, ""},
-		"NoDataIsOK":   {[]cluster.Alarm{{Name: "a", State: cluster.AlarmNoData}}, false, ""},
-		"NoDataIsBad":  {[]cluster.Alarm{{Name: "a", State: cluster.AlarmNoData}}, true, `alarm "a" has no data, which counts as firing (missing_data)`},
-		"Fires":        {[]cluster.Alarm{{Name: "a", State: cluster.AlarmFiring}}, false, `alarm "a" fires`},
-		"ReasonOneRow": {[]cluster.Alarm{{Name: "a", State: cluster.AlarmFiring, Reason: "threshold\n crossed."}}, false, `alarm "a" fires: threshold crossed`},
+		"None":       {nil, true, ""},
+		"OK":         {[]cluster.Alarm{{Name: "a", State: cluster.AlarmOK}}, true, ""},
+		"NoDataIsOK": {[]cluster.Alarm{{Name: "a", State: cluster.AlarmNoData}}, false, ""},
+		"NoDataIsBad": {[]cluster.Alarm{{Name: "a", State: cluster.AlarmNoData}}, true,
+			`alarm "a" has no data, which counts as firing (missing_data)`},
+		"Fires": {[]cluster.Alarm{{Name: "a", State: cluster.AlarmFiring}}, false, `alarm "a" fires`},
+		"ReasonOneRow": {[]cluster.Alarm{{Name: "a", State: cluster.AlarmFiring, Reason: "threshold\n crossed."}}, false,
+			`alarm "a" fires: threshold crossed`},
 		"OnlyTheBad": {
 			[]cluster.Alarm{
 				{Name: "a", State: cluster.AlarmOK}, {Name: "b", State: cluster.AlarmMissing}, {Name: "c", State: cluster.AlarmFiring, Reason: "x"},

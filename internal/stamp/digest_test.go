@@ -75,14 +75,17 @@ func TestDigest(t *testing.T) {
 
 	different := map[string]string{}
 	for name, d := range map[string]string{
-		"Base":         base,
-		"NoSource":     digest(t, "", in(root, "scripts", "app.jar")...),
-		"OtherSource":  digest(t, "ami-2", in(root, "scripts", "app.jar")...),
-		"LessInputs":   digest(t, "ami-1", in(root, "scripts")...),
-		"OtherContent": digest(t, "ami-1", in(folder(t, "scripts/a.sh", "one", "scripts/b/c.sh", "two", "app.jar", "3"), "scripts", "app.jar")...),
-		"OtherName":    digest(t, "ami-1", in(folder(t, "scripts/a.sh", "one", "scripts/b/d.sh", "two", "app.jar", "three"), "scripts", "app.jar")...),
-		"Swapped":      digest(t, "ami-1", in(folder(t, "scripts/a.sh", "two", "scripts/b/c.sh", "one", "app.jar", "three"), "scripts", "app.jar")...),
-		"EmptyFolder":  digest(t, "ami-1", t.TempDir()),
+		"Base":        base,
+		"NoSource":    digest(t, "", in(root, "scripts", "app.jar")...),
+		"OtherSource": digest(t, "ami-2", in(root, "scripts", "app.jar")...),
+		"LessInputs":  digest(t, "ami-1", in(root, "scripts")...),
+		"OtherContent": digest(t, "ami-1", in(folder(t, "scripts/a.sh", "one", "scripts/b/c.sh", "two", "app.jar", "3"), "scripts",
+			"app.jar")...),
+		"OtherName": digest(t, "ami-1", in(folder(t, "scripts/a.sh", "one", "scripts/b/d.sh", "two", "app.jar", "three"), "scripts",
+			"app.jar")...),
+		"Swapped": digest(t, "ami-1", in(folder(t, "scripts/a.sh", "two", "scripts/b/c.sh", "one", "app.jar", "three"), "scripts",
+			"app.jar")...),
+		"EmptyFolder": digest(t, "ami-1", t.TempDir()),
 	} {
 		if other, ok := different[d]; ok {
 			t.Errorf("%s and %s have the same digest %s", name, other, d)

@@ -95,12 +95,14 @@ type bench struct {
 
 func newBench(t *testing.T) bench {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.NewFake(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)))
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"),
+		clock.NewFake(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	version, err := store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence, SourceRevision: "abc123"})
+	version, err := store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence,
+		SourceRevision: "abc123"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +164,8 @@ func TestStamper_Stamp(t *testing.T) {
 		inNorth, inEast := image, image
 		inNorth.Region, inNorth.ID = north.Region, north.ID
 		inEast.Region, inEast.ID = east.Region, east.ID
-		if diff := cmp.Diff(b.images(t), []builddata.Image{inNorth, inEast}, cmpopts.IgnoreFields(builddata.Image{}, "RegisteredAt")); diff != "" {
+		if diff := cmp.Diff(b.images(t), []builddata.Image{inNorth, inEast},
+			cmpopts.IgnoreFields(builddata.Image{}, "RegisteredAt")); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -227,12 +230,17 @@ func TestStamper_TouchesNothingWhenRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "it is sour", []string{"bake eu-north-1,us-east-1 failed"}},
-		"NoImage":        {func(_ *testing.T, b *bench) { b.request.Images = nil }, "no image", []string{"bake  failed"}},
-		"MissingInput":   {func(_ *testing.T, b *bench) { b.request.Inputs = []string{"nowhere"} }, "nowhere does not exist", []string{"bake eu-north-1,us-east-1 failed"}},
-		"MissingOwner":   {func(_ *testing.T, b *bench) { b.request.OwnerTeam = "" }, "required tags are missing: owner_team", []string{"bake eu-north-1,us-east-1 failed"}},
-		"OwnTagTaken":    {func(_ *testing.T, b *bench) { b.request.Tags["version"] = "2" }, `tag "version" is set by the stamp`, []string{"bake eu-north-1,us-east-1 failed"}},
-		"OwnTagReserved": {func(_ *testing.T, b *bench) { b.request.Tags[tagging.Cluster] = "x" }, "cannot be chosen", []string{"bake eu-north-1,us-east-1 failed"}},
-		"BadSolution":    {func(_ *testing.T, b *bench) { b.request.Solution = "a;b" }, "letters, digits", []string{"bake eu-north-1,us-east-1 failed"}},
+		"NoImage": {func(_ *testing.T, b *bench) { b.request.Images = nil }, "no image", []string{"bake  failed"}},
+		"MissingInput": {func(_ *testing.T, b *bench) { b.request.Inputs = []string{"nowhere"} }, "nowhere does not exist",
+			[]string{"bake eu-north-1,us-east-1 failed"}},
+		"MissingOwner": {func(_ *testing.T, b *bench) { b.request.OwnerTeam = "" }, "required tags are missing: owner_team",
+			[]string{"bake eu-north-1,us-east-1 failed"}},
+		"OwnTagTaken": {func(_ *testing.T, b *bench) { b.request.Tags["version"] = "2" }, `tag "version" is set by the stamp`,
+			[]string{"bake eu-north-1,us-east-1 failed"}},
+		"OwnTagReserved": {func(_ *testing.T, b *bench) { b.request.Tags[tagging.Cluster] = "x" }, "cannot be chosen",
+			[]string{"bake eu-north-1,us-east-1 failed"}},
+		"BadSolution": {func(_ *testing.T, b *bench) { b.request.Solution = "a;b" }, "letters, digits",
+			[]string{"bake eu-north-1,us-east-1 failed"}},
 		"ImageNotThere": {func(_ *testing.T, b *bench) {
 			b.cloud.fails["Describe us-east-1:ami-2"] = errors.New("it does not exist")
 		}, "image us-east-1:ami-2: it does not exist", []string{"bake eu-north-1,us-east-1 failed"}},

@@ -65,7 +65,8 @@ func config(e *acctest.Env, changes ...arguments) string {
 
 // imported imports the cluster and compares what that finds with the state. How
 // careful a rollout is to be is nowhere in AWS.
-var imported = resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateVerifyIgnore: []string{"rollout"}}
+var imported = resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true,
+	ImportStateVerifyIgnore: []string{"rollout"}}
 
 // worker has no listener.
 var worker = arguments{"listener": "", "listener_rule": "", "target": ""}
@@ -156,10 +157,11 @@ func TestAccCluster(t *testing.T) {
 				},
 			),
 		},
-		// Somebody scaled within the bounds: that is nobody's drift.
+		// Scaling within the bounds is not drift.
 		resource.TestStep{
 			PreConfig: func() {
-				_, err := e.AutoScaling().SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &generation, DesiredCapacity: aws.Int32(5)})
+				_, err := e.AutoScaling().SetDesiredCapacity(t.Context(),
+					&autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &generation, DesiredCapacity: aws.Int32(5)})
 				fatal(t, err)
 			},
 			Config:           config(e, larger),
@@ -169,7 +171,8 @@ func TestAccCluster(t *testing.T) {
 		// and leaves the size alone.
 		resource.TestStep{
 			PreConfig: func() {
-				_, err := e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: &generation, MaxSize: aws.Int32(9)})
+				_, err := e.AutoScaling().UpdateAutoScalingGroup(t.Context(),
+					&autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: &generation, MaxSize: aws.Int32(9)})
 				fatal(t, err)
 				_, err = e.AutoScaling().CreateOrUpdateTags(t.Context(), &autoscaling.CreateOrUpdateTagsInput{Tags: []asgtypes.Tag{{
 					ResourceId: &generation, ResourceType: aws.String("auto-scaling-group"), PropagateAtLaunch: aws.Bool(true),
@@ -182,7 +185,8 @@ func TestAccCluster(t *testing.T) {
 			Check: resource.ComposeTestCheckFunc(tagged(t, e, "demo", "small"), func(*terraform.State) error {
 				group, err := describeGroup(t.Context(), e, generation)
 				if err != nil || aws.ToInt32(group.MaxSize) != 6 || aws.ToInt32(group.DesiredCapacity) != 5 {
-					return errors.Join(err, fmt.Errorf("got %d servers of at most %d, want 5 of 6", aws.ToInt32(group.DesiredCapacity), aws.ToInt32(group.MaxSize)))
+					return errors.Join(err, fmt.Errorf("got %d servers of at most %d, want 5 of 6", aws.ToInt32(group.DesiredCapacity),
+						aws.ToInt32(group.MaxSize)))
 				}
 				return nil
 			}),
@@ -202,7 +206,9 @@ func TestAccCluster(t *testing.T) {
 		},
 		// A duration written differently is no other target.
 		resource.TestStep{
-			Config: config(e, larger, arguments{"target": `{ port = 8080, deregistration_delay = "0m30s", health_check = { path = "/health", interval = "10000ms" } }`}),
+			Config: config(e, larger, arguments{
+				"target": `{ port = 8080, deregistration_delay = "0m30s", health_check = { path = "/health", interval = "10000ms" } }`,
+			}),
 			ConfigPlanChecks: resource.ConfigPlanChecks{
 				PreApply:             []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate)},
 				PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
@@ -256,7 +262,9 @@ func tagged(t *testing.T, e *acctest.Env, purpose, budget string) resource.TestC
 }
 
 func describeGroup(ctx context.Context, e *acctest.Env, name string) (asgtypes.AutoScalingGroup, error) {
-	out, err := e.AutoScaling().DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	out, err := e.AutoScaling().DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{
+		AutoScalingGroupNames: []string{name},
+	})
 	if err != nil {
 		return asgtypes.AutoScalingGroup{}, err
 	}
@@ -286,7 +294,8 @@ func TestAccCluster_Worker(t *testing.T) {
 	e := acctest.New(t)
 	test(t, e,
 		resource.TestStep{
-			Config:           config(e, worker, arguments{"root_volume_size": "20", "user_data": `"#!/bin/sh\necho ü"`, "iam_instance_profile": `"strawberry"`, "metadata_http_tokens": `"optional"`}),
+			Config: config(e, worker, arguments{"root_volume_size": "20", "user_data": `"#!/bin/sh\necho ü"`,
+				"iam_instance_profile": `"strawberry"`, "metadata_http_tokens": `"optional"`}),
 			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
 			ConfigStateChecks: []statecheck.StateCheck{
 				value("target_group_arn", knownvalue.Null()),
@@ -356,7 +365,8 @@ func TestAccCluster_CopiesALaunchTemplate(t *testing.T) {
 			LaunchTemplateData: &ec2types.RequestLaunchTemplateData{
 				InstanceType: ec2types.InstanceTypeM5Large, SecurityGroupIds: []string{e.SecurityGroup},
 				BlockDeviceMappings: []ec2types.LaunchTemplateBlockDeviceMappingRequest{{
-					DeviceName: aws.String("/dev/sdb"), Ebs: &ec2types.LaunchTemplateEbsBlockDeviceRequest{VolumeSize: aws.Int32(5), DeleteOnTermination: &deleteVolume},
+					DeviceName: aws.String("/dev/sdb"), Ebs: &ec2types.LaunchTemplateEbsBlockDeviceRequest{VolumeSize: aws.Int32(5),
+						DeleteOnTermination: &deleteVolume},
 				}},
 			},
 		})
@@ -365,23 +375,28 @@ func TestAccCluster_CopiesALaunchTemplate(t *testing.T) {
 	}
 	good, bad := create("good", true), create("bad", false)
 	copying := func(id string) string {
-		return config(e, worker, arguments{"instance_type": "", "security_group_ids": "", "launch_template": fmt.Sprintf(`{ id = %q, version = "1" }`, id)})
+		return config(e, worker, arguments{"instance_type": "", "security_group_ids": "",
+			"launch_template": fmt.Sprintf(`{ id = %q, version = "1" }`, id)})
 	}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		Steps: []resource.TestStep{
-			{Config: copying(bad), PlanOnly: true, ExpectError: says("the volume at /dev/sdb of launch template " + bad + " would outlive its server")},
+			{Config: copying(bad), PlanOnly: true,
+				ExpectError: says("the volume at /dev/sdb of launch template " + bad + " would outlive its server")},
 			{
 				Config:           copying(good),
 				ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
 				Check: func(s *terraform.State) error {
-					out, err := e.EC2().DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String(attribute(s, "launch_template_id"))})
+					out, err := e.EC2().DescribeLaunchTemplateVersions(t.Context(),
+						&ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String(attribute(s, "launch_template_id"))})
 					if err != nil {
 						return err
 					}
 					data := out.LaunchTemplateVersions[0].LaunchTemplateData
-					if data.InstanceType != ec2types.InstanceTypeM5Large || aws.ToString(data.ImageId) != rig.BaseImage || data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired {
-						return fmt.Errorf("got %s with image %s and tokens %s", data.InstanceType, aws.ToString(data.ImageId), data.MetadataOptions.HttpTokens)
+					if data.InstanceType != ec2types.InstanceTypeM5Large || aws.ToString(data.ImageId) != rig.BaseImage ||
+						data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired {
+						return fmt.Errorf("got %s with image %s and tokens %s", data.InstanceType, aws.ToString(data.ImageId),
+							data.MetadataOptions.HttpTokens)
 					}
 					return nil
 				},
@@ -397,9 +412,11 @@ func TestAccCluster_AlreadyGone(t *testing.T) {
 		groups, err := e.AutoScaling().DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
 		fatal(t, err)
 		name := groups.AutoScalingGroups[0].AutoScalingGroupName
-		_, err = e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0)})
+		_, err = e.AutoScaling().UpdateAutoScalingGroup(t.Context(),
+			&autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: name, MinSize: aws.Int32(0), DesiredCapacity: aws.Int32(0)})
 		fatal(t, err)
-		_, err = e.AutoScaling().DeleteAutoScalingGroup(t.Context(), &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: name, ForceDelete: aws.Bool(true)})
+		_, err = e.AutoScaling().DeleteAutoScalingGroup(t.Context(),
+			&autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: name, ForceDelete: aws.Bool(true)})
 		fatal(t, err)
 		targets, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{*name}})
 		fatal(t, err)
@@ -411,7 +428,7 @@ func TestAccCluster_AlreadyGone(t *testing.T) {
 	test(t, e,
 		resource.TestStep{Config: config(e)},
 		resource.TestStep{PreConfig: remove, Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionCreate)},
-		// Destroyed by somebody else while Terraform destroys it, too.
+		// Something else deletes it while Terraform destroys it.
 		resource.TestStep{
 			Config:           config(e),
 			Destroy:          true,
@@ -442,7 +459,7 @@ func TestAccCluster_OutlivesItsImage(t *testing.T) {
 
 // AWS refuses each call of a destruction, one after the other, or says that
 // the target group is still in use: the state keeps what is left, and
-// destroying again goes on from there.
+// another destroy continues from there.
 func TestAccCluster_DestroyStops(t *testing.T) {
 	for action, fault := range map[string]rig.Fault{
 		"DeleteRule":             {Status: 403, Code: "AccessDenied"},
@@ -485,7 +502,8 @@ func TestAccCluster_ForeignRule(t *testing.T) {
 			if !sameListener {
 				out, err := e.ELB().CreateListener(t.Context(), &elb.CreateListenerInput{
 					LoadBalancerArn: aws.String(e.LoadBalancer), Port: aws.Int32(81), Protocol: elbtypes.ProtocolEnumHttp,
-					DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumFixedResponse, FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("404")}}},
+					DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumFixedResponse,
+						FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("404")}}},
 				})
 				fatal(t, err)
 				listener = *out.Listeners[0].ListenerArn
@@ -496,15 +514,17 @@ func TestAccCluster_ForeignRule(t *testing.T) {
 				resource.TestStep{Config: config(e), Check: func(s *terraform.State) error {
 					out, err := e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
 						ListenerArn: &listener, Priority: aws.Int32(1),
-						Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
-						Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: aws.String(attribute(s, "target_group_arn"))}},
+						Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"),
+							PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
+						Actions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: aws.String(attribute(s, "target_group_arn"))}},
 					})
 					fatal(t, err)
 					foreign = *out.Rules[0].RuleArn
 					return nil
 				}},
 				resource.TestStep{Config: config(e), ConfigPlanChecks: same},
-				resource.TestStep{Config: config(e), Destroy: true, ExpectError: says("which does not belong to cluster strawberry/test, forwards to its target group; remove that first")},
+				resource.TestStep{Config: config(e), Destroy: true,
+					ExpectError: says("which does not belong to cluster strawberry/test, forwards to its target group; remove that first")},
 				resource.TestStep{
 					PreConfig: func() {
 						_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: &foreign})
@@ -533,8 +553,7 @@ func TestAccCluster_RuleUnderMaintenance(t *testing.T) {
 	})
 }
 
-// The cluster serves and only the last look at it fails: that is no reason to
-// replace it.
+// The cluster serves and only the last read of it fails: it is not replaced.
 func TestAccCluster_LastReadFails(t *testing.T) {
 	e := acctest.New(t)
 	served := 0
@@ -580,8 +599,9 @@ func TestAccCluster_BadInput(t *testing.T) {
 	fatal(t, err)
 	_, err = e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
 		ListenerArn: aws.String(e.Listener), Priority: aws.Int32(7),
-		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
-		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: foreign.TargetGroups[0].TargetGroupArn}},
+		Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"),
+			PathPatternConfig: &elbtypes.PathPatternConditionConfig{Values: []string{"/foreign"}}}},
+		Actions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: foreign.TargetGroups[0].TargetGroupArn}},
 	})
 	fatal(t, err)
 	redirecting, err := e.ELB().CreateListener(t.Context(), &elb.CreateListenerInput{
@@ -601,33 +621,40 @@ func TestAccCluster_BadInput(t *testing.T) {
 		change arguments
 		says   string
 	}{
-		"SizesContradict":       {arguments{"min_size": "5"}, "min_size is 5 and max_size is 4"},
-		"MissingService":        {arguments{"service": `""`}, "the service is missing"},
-		"BadEnvironment":        {arguments{"environment": `"a/b"`}, `"a/b": use 1 to 64 letters`},
-		"ImageUnknown":          {arguments{"image_id": `"ami-00000000000000000"`}, "image ami-00000000000000000 does not exist in eu-north-1"},
-		"SubnetUnknown":         {arguments{"subnet_ids": `["subnet-00000000000000000"]`}, "at least one of subnet-00000000000000000 does not exist in eu-north-1"},
-		"SubnetElsewhere":       {arguments{"subnet_ids": fmt.Sprintf("[%q]", abroad.Subnets[0])}, "at least one of " + abroad.Subnets[0] + " does not exist in eu-north-1"},
-		"SecurityGroupUnknown":  {arguments{"security_group_ids": `["sg-00000000000000000"]`}, "at least one of sg-00000000000000000 does not exist in eu-north-1"},
-		"ListenerUnknown":       {arguments{"listener": fmt.Sprintf("%q", gone)}, "listener: " + gone + " does not exist"},
-		"ListenerElsewhere":     {arguments{"listener": fmt.Sprintf("%q", elsewhere)}, "is in us-west-2, but the cluster is in eu-north-1"},
-		"ListenerNoARN":         {arguments{"listener": `"shared"`}, `"shared" is not a valid ARN of a listener`},
-		"PriorityTaken":         {arguments{"listener_rule": `{ priority = 7, paths = ["/x"] }`}, "does not belong to cluster strawberry/test; choose another priority or listener"},
-		"DefaultActionTaken":    {arguments{"listener": fmt.Sprintf("%q", *redirecting.Listeners[0].ListenerArn), "listener_rule": ""}, "does not belong to cluster strawberry/test; choose another priority or listener"},
+		"SizesContradict": {arguments{"min_size": "5"}, "min_size is 5 and max_size is 4"},
+		"MissingService":  {arguments{"service": `""`}, "the service is missing"},
+		"BadEnvironment":  {arguments{"environment": `"a/b"`}, `"a/b": use 1 to 64 letters`},
+		"ImageUnknown":    {arguments{"image_id": `"ami-00000000000000000"`}, "image ami-00000000000000000 does not exist in eu-north-1"},
+		"SubnetUnknown": {arguments{"subnet_ids": `["subnet-00000000000000000"]`},
+			"at least one of subnet-00000000000000000 does not exist in eu-north-1"},
+		"SubnetElsewhere": {arguments{"subnet_ids": fmt.Sprintf("[%q]", abroad.Subnets[0])},
+			"at least one of " + abroad.Subnets[0] + " does not exist in eu-north-1"},
+		"SecurityGroupUnknown": {arguments{"security_group_ids": `["sg-00000000000000000"]`},
+			"at least one of sg-00000000000000000 does not exist in eu-north-1"},
+		"ListenerUnknown":   {arguments{"listener": fmt.Sprintf("%q", gone)}, "listener: " + gone + " does not exist"},
+		"ListenerElsewhere": {arguments{"listener": fmt.Sprintf("%q", elsewhere)}, "is in us-west-2, but the cluster is in eu-north-1"},
+		"ListenerNoARN":     {arguments{"listener": `"shared"`}, `"shared" is not a valid ARN of a listener`},
+		"PriorityTaken": {arguments{"listener_rule": `{ priority = 7, paths = ["/x"] }`},
+			"does not belong to cluster strawberry/test; choose another priority or listener"},
+		"DefaultActionTaken": {arguments{"listener": fmt.Sprintf("%q", *redirecting.Listeners[0].ListenerArn), "listener_rule": ""},
+			"does not belong to cluster strawberry/test; choose another priority or listener"},
 		"RuleSelectsNothing":    {arguments{"listener_rule": `{ priority = 8 }`}, "the listener rule selects no requests"},
 		"RuleSelectsTooMuch":    {arguments{"listener_rule": `{ priority = 8, paths = ["/1", "/2", "/3", "/4", "/5", "/6"] }`}, "at most 5"},
 		"RuleWithoutListener":   {arguments{"listener": "", "target": ""}, "A rule needs a listener"},
 		"ListenerWithoutTarget": {arguments{"target": ""}, "These attributes must be configured together"},
 		"NothingToMakeItOf":     {arguments{"instance_type": ""}, "Exactly one of these attributes must be configured"},
-		"TimeoutTooLong":        {arguments{"target": `{ port = 80, health_check = { timeout = "30s", interval = "10s" } }`}, "the timeout (30s) must be shorter than the interval (10s)"},
-		"DurationOutOfRange":    {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`}, `Got "2h". Use whole seconds from 0s to 1h0m0s`},
-		"StepsFall":             {arguments{"rollout": `{ steps = [50, 10] }`}, "they must rise, from at least 1 to at most 100 percent"},
-		"AlarmsUnwatched":       {arguments{"rollout": `{ alarms = ["5xx"] }`}, "alarms are observed for observe_for, which is 0"},
-		"UnknownOnFailure":      {arguments{"rollout": `{ on_failure = "shrug" }`}, `value must be one of: ["undo" "keep"]`},
-		"ReservedTag":           {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
-		"TagOfAnArgument":       {arguments{"tags": `{ environment = "prod" }`}, `Tag "environment" has the value of the argument environment`},
-		"TagWithoutValue":       {arguments{"tags": `{ purpose = null }`}, `Tag "purpose" is null`},
-		"EmptyInstanceProfile":  {arguments{"iam_instance_profile": `""`}, "string length must be at least 1"},
-		"TagAWSWouldRefuse":     {arguments{"tags": `{ "aws:x" = "x" }`}, `the prefix "aws:" is reserved`},
+		"TimeoutTooLong": {arguments{"target": `{ port = 80, health_check = { timeout = "30s", interval = "10s" } }`},
+			"the timeout (30s) must be shorter than the interval (10s)"},
+		"DurationOutOfRange": {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`},
+			`Got "2h". Use whole seconds from 0s to 1h0m0s`},
+		"StepsFall":            {arguments{"rollout": `{ steps = [50, 10] }`}, "they must rise, from at least 1 to at most 100 percent"},
+		"AlarmsUnwatched":      {arguments{"rollout": `{ alarms = ["5xx"] }`}, "alarms are observed for observe_for, which is 0"},
+		"UnknownOnFailure":     {arguments{"rollout": `{ on_failure = "shrug" }`}, `value must be one of: ["undo" "keep"]`},
+		"ReservedTag":          {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
+		"TagOfAnArgument":      {arguments{"tags": `{ environment = "prod" }`}, `Tag "environment" has the value of the argument environment`},
+		"TagWithoutValue":      {arguments{"tags": `{ purpose = null }`}, `Tag "purpose" is null`},
+		"EmptyInstanceProfile": {arguments{"iam_instance_profile": `""`}, "string length must be at least 1"},
+		"TagAWSWouldRefuse":    {arguments{"tags": `{ "aws:x" = "x" }`}, `the prefix "aws:" is reserved`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource.Test(t, resource.TestCase{
@@ -649,7 +676,8 @@ func TestAccCluster_BadInput(t *testing.T) {
 		resource.Test(t, resource.TestCase{
 			ProtoV6ProviderFactories: acctest.Factories,
 			Steps: []resource.TestStep{{
-				Config: config(e), ResourceName: address, ImportState: true, ImportStateId: "strawberry/nowhere", ExpectError: says("0 Auto Scaling groups have the tag"),
+				Config: config(e), ResourceName: address, ImportState: true, ImportStateId: "strawberry/nowhere",
+				ExpectError: says("0 Auto Scaling groups have the tag"),
 			}},
 		})
 	})
@@ -673,7 +701,8 @@ func TestAccCluster_ImageDisappears(t *testing.T) {
 // succeeds.
 func TestAccCluster_AWSSaysNo(t *testing.T) {
 	for _, action := range []string{
-		"CreateLaunchTemplate", "CreateTargetGroup", "ModifyTargetGroupAttributes", "CreateRule", "CreateAutoScalingGroup", "DescribeTargetHealth",
+		"CreateLaunchTemplate", "CreateTargetGroup", "ModifyTargetGroupAttributes", "CreateRule", "CreateAutoScalingGroup",
+		"DescribeTargetHealth",
 	} {
 		for name, fault := range map[string]rig.Fault{
 			"Refused":   {Status: 403, Code: "AccessDenied"},

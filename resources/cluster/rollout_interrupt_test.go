@@ -24,13 +24,15 @@ import (
 
 // kinds are the steps of a rollout in which it is stopped.
 var kinds = []rollout.Kind{
-	rollout.PinCapacity, rollout.MakeTemplate, rollout.MakeTargets, rollout.Connect, rollout.MakeServers, rollout.WaitHealthy, rollout.Shift, rollout.Observe,
-	rollout.Serve, rollout.WaitDrain, rollout.UnpinCapacity, rollout.Disconnect, rollout.RemoveServers, rollout.RemoveTargets, rollout.RemoveTemplate,
+	rollout.PinCapacity, rollout.MakeTemplate, rollout.MakeTargets, rollout.Connect, rollout.MakeServers, rollout.WaitHealthy,
+	rollout.Shift, rollout.Observe,
+	rollout.Serve, rollout.WaitDrain, rollout.UnpinCapacity, rollout.Disconnect,
+	rollout.RemoveServers, rollout.RemoveTargets, rollout.RemoveTemplate,
 }
 
 // Ctrl-C and kill -9, of Terraform and its provider both, in the middle of
-// each step of a rollout: the next apply brings it to its end. The chains run
-// side by side, since after a kill each waits for the dead one's lease to end.
+// each step of a rollout: the next apply finishes it. The chains run in parallel,
+// because after a kill each waits until the killed process's lease expires.
 func TestAccCluster_RolloutInterrupted(t *testing.T) {
 	e := acctest.New(t)
 	const chains = 10
@@ -173,19 +175,22 @@ func (c *chain) whole(ctx context.Context) error {
 			return fmt.Errorf("version %s is there, want %d", aws.ToString(tag.Value), c.version)
 		}
 	}
-	if aws.ToInt32(group.MinSize) != 2 || aws.ToInt32(group.MaxSize) != 4 || aws.ToInt32(group.DesiredCapacity) != 2 || len(group.SuspendedProcesses) > 0 {
-		return fmt.Errorf("the group has %d servers of %d to %d, and %v suspended", aws.ToInt32(group.DesiredCapacity), aws.ToInt32(group.MinSize), aws.ToInt32(group.MaxSize), group.SuspendedProcesses)
+	if aws.ToInt32(group.MinSize) != 2 || aws.ToInt32(group.MaxSize) != 4 ||
+		aws.ToInt32(group.DesiredCapacity) != 2 || len(group.SuspendedProcesses) > 0 {
+		return fmt.Errorf("the group has %d servers of %d to %d, and %v suspended", aws.ToInt32(group.DesiredCapacity),
+			aws.ToInt32(group.MinSize), aws.ToInt32(group.MaxSize), group.SuspendedProcesses)
 	}
 	forwards, err := c.env.Forwards(ctx)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(forwards, " "+aws.ToString(group.AutoScalingGroupName)+"=") || strings.Count(forwards, "strawberry-"+c.name+"-") != 1 {
+	if !strings.Contains(forwards, " "+aws.ToString(group.AutoScalingGroupName)+"=") || strings.Count(forwards,
+		"strawberry-"+c.name+"-") != 1 {
 		return fmt.Errorf("the listener does\n%s\nwant all of %s to go to %s", forwards, c.name, aws.ToString(group.AutoScalingGroupName))
 	}
 	open, err := c.env.Store.Rollouts(ctx, builddata.RolloutQuery{Service: "strawberry", Environment: c.name, Open: true})
 	if err == nil && len(open) > 0 {
-		err = fmt.Errorf("rollout %s is not at its end", open[0].ID)
+		err = fmt.Errorf("rollout %s has not finished", open[0].ID)
 	}
 	return err
 }

@@ -29,10 +29,11 @@ import (
 
 var next = arguments{"version": `"18"`}
 
-// scale is what whoever scales a group does to the one that serves.
+// scale scales the serving group, as autoscaling does.
 func scale(t *testing.T, e *acctest.Env, generation string, desired int32) {
 	t.Helper()
-	_, err := e.AutoScaling().SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &generation, DesiredCapacity: &desired})
+	_, err := e.AutoScaling().SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: &generation,
+		DesiredCapacity: &desired})
 	fatal(t, err)
 }
 
@@ -56,7 +57,8 @@ func only(t *testing.T, e *acctest.Env, version string, desired int32) resource.
 		if lookErr != nil {
 			return lookErr
 		}
-		if aws.ToInt32(group.DesiredCapacity) != desired || aws.ToInt32(group.MinSize) != 2 || aws.ToInt32(group.MaxSize) != 4 || len(group.SuspendedProcesses) > 0 {
+		if aws.ToInt32(group.DesiredCapacity) != desired || aws.ToInt32(group.MinSize) != 2 || aws.ToInt32(group.MaxSize) != 4 ||
+			len(group.SuspendedProcesses) > 0 {
 			err = errors.Join(err, fmt.Errorf("got %d servers of %d to %d, with %v suspended; want %d of 2 to 4, with nothing suspended",
 				aws.ToInt32(group.DesiredCapacity), aws.ToInt32(group.MinSize), aws.ToInt32(group.MaxSize), group.SuspendedProcesses, desired))
 		}
@@ -74,7 +76,8 @@ func only(t *testing.T, e *acctest.Env, version string, desired int32) resource.
 func plans(from, to string) resource.ConfigPlanChecks {
 	checks := expect(plancheck.ResourceActionUpdate)
 	for name, version := range map[string]string{"from_version": from, "to_version": to} {
-		checks.PreApply = append(checks.PreApply, plancheck.ExpectKnownValue(address, tfjsonpath.New("last_rollout").AtMapKey(name), knownvalue.StringExact(version)))
+		checks.PreApply = append(checks.PreApply, plancheck.ExpectKnownValue(address, tfjsonpath.New("last_rollout").AtMapKey(name),
+			knownvalue.StringExact(version)))
 	}
 	return checks
 }
@@ -109,7 +112,8 @@ func TestAccCluster_RolledOut(t *testing.T) {
 					}
 					generation = attribute(s, "generation")
 					events, err := e.Store.Events(t.Context(), builddata.EventQuery{Service: "strawberry", Number: v.Number})
-					if err != nil || len(events) != 2 || events[0].Type != "deploy" || events[0].Status != builddata.Started || events[1].Status != builddata.Succeeded {
+					if err != nil || len(events) != 2 || events[0].What != "deploy" ||
+						events[0].Status != builddata.Started || events[1].Status != builddata.Succeeded {
 						return errors.Join(err, fmt.Errorf("the version's history is %v", events))
 					}
 					return nil
@@ -152,7 +156,8 @@ func TestAccCluster_KeepsPrevious(t *testing.T) {
 					}
 					group, err := describeGroup(t.Context(), e, generations["17"])
 					if err != nil || aws.ToInt32(group.DesiredCapacity) != 3 || aws.ToInt32(group.MinSize) != 2 {
-						return errors.Join(err, fmt.Errorf("it has %d servers, of %d at least; want the live size, 3, of 2", aws.ToInt32(group.DesiredCapacity), aws.ToInt32(group.MinSize)))
+						return errors.Join(err, fmt.Errorf("it has %d servers, of %d at least; want the live size, 3, of 2",
+							aws.ToInt32(group.DesiredCapacity), aws.ToInt32(group.MinSize)))
 					}
 					return nil
 				},
@@ -197,8 +202,8 @@ func kept(t *testing.T, e *acctest.Env, other string) string {
 	return ""
 }
 
-// What somebody did behind Terraform's back is seen, and the next apply puts
-// it right: in place where that can be, else by new servers.
+// Changes by other means than Terraform are detected, and the next apply corrects
+// them: in place if possible, and with new servers otherwise.
 func TestAccCluster_Drift(t *testing.T) {
 	for name, drift := range map[string]struct {
 		do      func(t *testing.T, e *acctest.Env, generation string)
@@ -206,10 +211,11 @@ func TestAccCluster_Drift(t *testing.T) {
 	}{
 		"WeightsMoved": {do: func(t *testing.T, e *acctest.Env, generation string) {
 			other, err := e.ELB().CreateTargetGroup(t.Context(), &elb.CreateTargetGroupInput{
-				Name: aws.String("somebodys"), Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: &e.VPC,
+				Name: aws.String("foreign"), Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: &e.VPC,
 			})
 			fatal(t, err)
-			_, err = e.ELB().AddTags(t.Context(), &elb.AddTagsInput{ResourceArns: []string{*other.TargetGroups[0].TargetGroupArn}, Tags: []elbtypes.Tag{{Key: aws.String("delivery:cluster"), Value: aws.String("strawberry/test")}}})
+			_, err = e.ELB().AddTags(t.Context(), &elb.AddTagsInput{ResourceArns: []string{*other.TargetGroups[0].TargetGroupArn},
+				Tags: []elbtypes.Tag{{Key: aws.String("delivery:cluster"), Value: aws.String("strawberry/test")}}})
 			fatal(t, err)
 			own, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{generation}})
 			fatal(t, err)
@@ -224,7 +230,8 @@ func TestAccCluster_Drift(t *testing.T) {
 			fatal(t, err)
 		}},
 		"GroupDeleted": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
-			_, err := e.AutoScaling().DeleteAutoScalingGroup(t.Context(), &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &generation, ForceDelete: aws.Bool(true)})
+			_, err := e.AutoScaling().DeleteAutoScalingGroup(t.Context(),
+				&autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: &generation, ForceDelete: aws.Bool(true)})
 			fatal(t, err)
 		}},
 		"TargetGroupDeleted": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
@@ -236,22 +243,26 @@ func TestAccCluster_Drift(t *testing.T) {
 		}},
 		"OtherLaunchTemplate": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
 			_, err := e.EC2().CreateLaunchTemplate(t.Context(), &ec2.CreateLaunchTemplateInput{
-				LaunchTemplateName: aws.String("somebodys"), LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: "t3.large", ImageId: aws.String(rig.BaseImage)},
+				LaunchTemplateName: aws.String("foreign"), LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: "t3.large",
+					ImageId: aws.String(rig.BaseImage)},
 			})
 			fatal(t, err)
 			_, err = e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{
-				AutoScalingGroupName: &generation, LaunchTemplate: &asgtypes.LaunchTemplateSpecification{LaunchTemplateName: aws.String("somebodys"), Version: aws.String("1")},
+				AutoScalingGroupName: &generation, LaunchTemplate: &asgtypes.LaunchTemplateSpecification{LaunchTemplateName: aws.String("foreign"),
+					Version: aws.String("1")},
 			})
 			fatal(t, err)
 		}},
 		"LaunchTemplateChanged": {rollout: true, do: func(t *testing.T, e *acctest.Env, generation string) {
 			out, err := e.EC2().CreateLaunchTemplateVersion(t.Context(), &ec2.CreateLaunchTemplateVersionInput{
-				LaunchTemplateName: &generation, SourceVersion: aws.String("1"), LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: "t3.large"},
+				LaunchTemplateName: &generation, SourceVersion: aws.String("1"),
+				LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: "t3.large"},
 			})
 			fatal(t, err)
 			_, err = e.AutoScaling().UpdateAutoScalingGroup(t.Context(), &autoscaling.UpdateAutoScalingGroupInput{
 				AutoScalingGroupName: &generation,
-				LaunchTemplate:       &asgtypes.LaunchTemplateSpecification{LaunchTemplateName: &generation, Version: aws.String(fmt.Sprint(*out.LaunchTemplateVersion.VersionNumber))},
+				LaunchTemplate: &asgtypes.LaunchTemplateSpecification{LaunchTemplateName: &generation,
+					Version: aws.String(fmt.Sprint(*out.LaunchTemplateVersion.VersionNumber))},
 			})
 			fatal(t, err)
 		}},
@@ -276,12 +287,12 @@ func TestAccCluster_Drift(t *testing.T) {
 								return fmt.Errorf("new servers: %t, want %t", rolled, drift.rollout)
 							}
 							if name == "OtherLaunchTemplate" {
-								_, err := e.EC2().DeleteLaunchTemplate(t.Context(), &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String("somebodys")})
+								_, err := e.EC2().DeleteLaunchTemplate(t.Context(), &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String("foreign")})
 								fatal(t, err)
 							}
-							groups, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{"somebodys"}})
+							groups, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{"foreign"}})
 							if err == nil {
-								return somebodysGroupGoes(t, e, *groups.TargetGroups[0].TargetGroupArn, attribute(s, "generation"))
+								return foreignGroupGone(t, e, *groups.TargetGroups[0].TargetGroupArn, attribute(s, "generation"))
 							}
 							return only(t, e, "17", 2)(s)
 						},
@@ -292,10 +303,10 @@ func TestAccCluster_Drift(t *testing.T) {
 	}
 }
 
-// somebodysGroupGoes checks that the cluster's rule gives nothing to a target
+// foreignGroupGone checks that the cluster's rule gives nothing to a target
 // group that the cluster did not make, and removes that for the test's end.
-func somebodysGroupGoes(t *testing.T, e *acctest.Env, arn, serving string) error {
-	if err := serves(t, e, serving, "somebodys"); err != nil {
+func foreignGroupGone(t *testing.T, e *acctest.Env, arn, serving string) error {
+	if err := serves(t, e, serving, "foreign"); err != nil {
 		return err
 	}
 	own, err := e.ELB().DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{serving}})
@@ -322,11 +333,14 @@ func alarm(t *testing.T, e *acctest.Env, state cwtypes.StateValue) {
 	name := "5xx"
 	client := cloudwatch.NewFromConfig(e.Account.Config(acctest.Region))
 	_, err := client.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
-		AlarmName: &name, Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"), Statistic: cwtypes.StatisticSum,
-		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(1), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
+		AlarmName: &name, Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
+		Statistic: cwtypes.StatisticSum,
+		Period:    aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(1),
+		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
 	})
 	fatal(t, err)
-	_, err = client.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: state, StateReason: aws.String("the test says so")})
+	_, err = client.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: state,
+		StateReason: aws.String("the test says so")})
 	fatal(t, err)
 }
 
@@ -337,7 +351,8 @@ func TestAccCluster_Alarms(t *testing.T) {
 	asBefore := func() { fatal(t, forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404")(nil)) }
 	test(t, e,
 		resource.TestStep{Config: config(e)},
-		resource.TestStep{Config: config(e, next, watched), ExpectError: says(`alarm "5xx" does not exist in this account and region. State now: nothing was changed; version 17 serves with 2 of 2 servers healthy`)},
+		resource.TestStep{Config: config(e, next, watched), ExpectError: says(`alarm "5xx" does not exist in this account and region. ` +
+			`State now: nothing was changed; version 17 serves with 2 of 2 servers healthy`)},
 		resource.TestStep{
 			PreConfig: func() { alarm(t, e, cwtypes.StateValueAlarm) },
 			Config:    config(e, next, watched), ExpectError: says(`alarm "5xx" fires: the test says so. State now: nothing was changed`),
@@ -360,7 +375,8 @@ func TestAccCluster_Alarms(t *testing.T) {
 					return nil
 				})
 			},
-			Config: config(e, next, watched), ExpectError: says(`fires: the test says so. State now: version 17 serves with 2 of 2 servers healthy; nothing is left that was made for this rollout`),
+			Config: config(e, next, watched), ExpectError: says(`fires: the test says so. ` +
+				`State now: version 17 serves with 2 of 2 servers healthy; nothing is left that was made for this rollout`),
 		},
 		resource.TestStep{
 			PreConfig: func() {
@@ -388,7 +404,7 @@ func TestAccCluster_RolloutFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := acctest.New(t)
 			var before string
-			look := func() string {
+			state := func() string {
 				rules, err := e.ELB().DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})
 				fatal(t, err)
 				forwards, err := e.Forwards(t.Context())
@@ -397,7 +413,7 @@ func TestAccCluster_RolloutFails(t *testing.T) {
 			}
 			test(t, e,
 				resource.TestStep{Config: config(e), Check: func(*terraform.State) error {
-					before = look()
+					before = state()
 					calls, spent := 0, false
 					e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
 						if c.Action != fault.action || spent {
@@ -414,7 +430,7 @@ func TestAccCluster_RolloutFails(t *testing.T) {
 				resource.TestStep{Config: config(e, next), ExpectError: says("nothing is left that was made for this rollout")},
 				resource.TestStep{
 					PreConfig: func() {
-						if after := look(); after != before {
+						if after := state(); after != before {
 							t.Errorf("the listener does\n%s\nwant it as it was\n%s", after, before)
 						}
 						e.Proxy.Intercept(nil)
@@ -428,8 +444,8 @@ func TestAccCluster_RolloutFails(t *testing.T) {
 	}
 }
 
-// A rollout that failed is kept to be looked at. Then the configuration goes
-// back to what serves: it is taken back, and nothing else happens.
+// The new servers of a failed rollout are kept. Then the configuration goes back
+// to the version that serves: the rollout is rolled back, and nothing else happens.
 func TestAccCluster_RevertedWhileKept(t *testing.T) {
 	e := acctest.New(t)
 	kept := arguments{"rollout": `{ drain = "0s", observe_for = "1s", on_failure = "keep", alarms = ["5xx"] }`}
@@ -461,8 +477,9 @@ func TestAccCluster_RevertedWhileKept(t *testing.T) {
 				return nil
 			}),
 		},
-		// Once more, and then the alarm is no longer asked for: it goes on.
-		resource.TestStep{PreConfig: func() { alarm(t, e, cwtypes.StateValueOk); fires() }, Config: config(e, kept, next), ExpectError: says("everything that it created is on record")},
+		// Once more, and then the alarm is no longer configured: it continues.
+		resource.TestStep{PreConfig: func() { alarm(t, e, cwtypes.StateValueOk); fires() }, Config: config(e, kept, next),
+			ExpectError: says("everything that it created is on record")},
 		resource.TestStep{Config: config(e, next), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: only(t, e, "18", 2)},
 	)
 }
@@ -471,7 +488,8 @@ func TestAccCluster_RevertedWhileKept(t *testing.T) {
 func TestAccCluster_UnknownAtPlan(t *testing.T) {
 	e := acctest.New(t)
 	tagged := func(input string) string {
-		return config(e, arguments{"tags": "{ run = terraform_data.run.id }"}) + fmt.Sprintf("resource \"terraform_data\" \"run\" {\n  triggers_replace = %q\n}\n", input)
+		return config(e, arguments{"tags": "{ run = terraform_data.run.id }"}) +
+			fmt.Sprintf("resource \"terraform_data\" \"run\" {\n  triggers_replace = %q\n}\n", input)
 	}
 	test(t, e,
 		resource.TestStep{Config: tagged("1")},
