@@ -119,6 +119,8 @@ type step struct {
 	Undo  bool       `json:"undo,omitempty"`
 	At    *time.Time `json:"at,omitempty"`
 	Note  string     `json:"note,omitempty"`
+	// detail is the note for people.
+	detail string
 }
 
 // waiting is the phase of a step that is still to come.
@@ -160,7 +162,7 @@ func (c *common) status(ctx context.Context, store builddata.Store, id cluster.I
 		return s, err
 	}
 	for _, state := range steps {
-		one := step{Step: state.Step, Title: state.Title, Phase: string(state.Phase), Undo: state.Undo, Note: state.Note}
+		one := step{Step: state.Step, Title: state.Title, Phase: string(state.Phase), Undo: state.Undo, Note: state.Note, detail: state.Detail}
 		if one.Phase == "" {
 			one.Phase = waiting
 		} else {
@@ -245,8 +247,8 @@ func (s status) write(b *strings.Builder) {
 			undo = "undo: "
 		}
 		fmt.Fprintf(b, "    %s  %-7s  %s%s\n", at, one.Phase, undo, one.Title)
-		if one.Note != "" {
-			fmt.Fprintf(b, "                       %s\n", one.Note)
+		if one.detail != "" {
+			fmt.Fprintf(b, "                       %s\n", one.detail)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// maxAlarmNames is how many alarms one call takes,
+// maxAlarmNames is the most alarms that one call takes,
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
 const maxAlarmNames = 100
 

@@ -158,7 +158,7 @@ func override(endpoint **string, with string) {
 	}
 }
 
-// Region is where this Cloud acts.
+// Region returns the region of this Cloud.
 func (c *Cloud) Region() string { return c.region }
 
 // Account implements cluster.Cloud. It asks AWS once, and needs no permission.

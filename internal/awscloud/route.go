@@ -22,7 +22,7 @@ const (
 	codePriorityInUse    = "PriorityInUse"
 )
 
-// maxForward is how many target groups one forward action takes,
+// maxForward is the most target groups that one forward action takes,
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html.
 const maxForward = 5
 

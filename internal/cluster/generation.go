@@ -21,7 +21,7 @@ type Generation struct {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html.
 const maxName = 32
 
-// suffixLength is how many characters make a generation's name unique.
+// suffixLength is the length of the random suffix of a generation's name.
 const suffixLength = 8
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)

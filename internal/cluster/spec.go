@@ -146,7 +146,7 @@ type Rule struct {
 	Paths    []string `json:"paths,omitempty"`
 }
 
-// Target is how requests reach a server.
+// Target specifies the target group, by which requests reach a server.
 type Target struct {
 	Port     int32       `json:"port"`
 	Protocol string      `json:"protocol"` // HTTP or HTTPS

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,9 @@ func readSample(t *testing.T, file string, want rollout.Inventory) {
 	for _, step := range steps {
 		if step.Phase != builddata.Done && step.Phase != builddata.Erred && step.Step != "begin_rollback" || step.Title == "" {
 			t.Errorf("got %+v, want a step that has ended", step)
+		}
+		if (step.Note == "") != (step.Detail == "") || strings.Contains(step.Detail, "_") {
+			t.Errorf("got %+v, want its note for people", step)
 		}
 	}
 	s := newHarness(1)

@@ -10,8 +10,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// leaseTTL is how long a process that died keeps others waiting. No step makes
-// a call that may last longer, so a process that takes the lease over is alone.
+// leaseTTL is the lifetime of a lease. A process that died keeps others waiting
+// for as long. No step makes a call that may last longer, so a process that takes
+// the lease over is alone.
 const leaseTTL = 30 * time.Second
 
 // BusyError says that another process is changing the cluster.

@@ -47,7 +47,7 @@ type Plan struct {
 	// Account is the AWS account of the cluster.
 	Account string `json:"account"`
 	// From is nil in a creation, and To in a destruction. Both are nil in a plan
-	// that only removes the kept generation; Stays then goes on serving.
+	// that only removes the kept generation; Stays then continues to serve.
 	From  *GenerationRecord `json:"from,omitempty"`
 	To    *GenerationRecord `json:"to,omitempty"`
 	Stays *GenerationRecord `json:"stays,omitempty"`

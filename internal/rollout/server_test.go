@@ -22,7 +22,7 @@ type behaviour struct {
 	protected int
 }
 
-// grace is how long a server that is not healthy stays until it is replaced.
+// grace is the time until a server that is not healthy is replaced.
 const grace = 3 * time.Second
 
 // group is a number of servers.

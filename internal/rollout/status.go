@@ -10,7 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// Status is what the repository knows of a cluster.
+// Status holds what the repository knows of a cluster.
 type Status struct {
 	// Inventory is what exists according to the records. During a rollout, its
 	// Serving is the generation that gets the requests.
@@ -68,8 +68,9 @@ type StepState struct {
 	Undo bool
 	// At is when the phase was reached.
 	At time.Time
-	// Note says why the step failed, or is the code of what it left.
-	Note string
+	// Note is the journal's note: why the step failed, or the code of what it left.
+	// Detail is the same for people.
+	Note, Detail string
 }
 
 // Steps lists the steps that a rollout has run, and those that are still to
@@ -91,7 +92,10 @@ func Steps(r builddata.Rollout) ([]StepState, error) {
 		if err != nil {
 			return nil, err
 		}
-		state := StepState{Step: e.Step, Title: step.Title(), Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note}
+		state := StepState{Step: e.Step, Title: step.Title(), Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note, Detail: e.Note}
+		if e.Note == serversLeft {
+			state.Detail = errServersLeft.Error()
+		}
 		rollingBack = rollingBack || e.Undo
 		k := key{e.Step, e.Undo}
 		if i, ok := seen[k]; ok {

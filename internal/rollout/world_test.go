@@ -45,7 +45,8 @@ type world struct {
 	fault error
 }
 
-// generation is what there is of one. Parts that do not exist are nil or false.
+// generation has the parts of a generation. Those that do not exist are nil or
+// false.
 type generation struct {
 	name              string
 	template, targets bool

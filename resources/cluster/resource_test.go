@@ -167,7 +167,7 @@ func TestAccCluster(t *testing.T) {
 			Config:           config(e, larger),
 			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
 		},
-		// Somebody changed the bounds and a tag: the next apply repairs both
+		// The bounds and a tag were changed by hand: the next apply repairs both
 		// and leaves the size alone.
 		resource.TestStep{
 			PreConfig: func() {
@@ -191,7 +191,7 @@ func TestAccCluster(t *testing.T) {
 				return nil
 			}),
 		},
-		// Somebody edited the tag of the version: the servers stay.
+		// The tag of the version was edited by hand: the servers stay.
 		resource.TestStep{
 			PreConfig: func() {
 				_, err := e.AutoScaling().CreateOrUpdateTags(t.Context(), &autoscaling.CreateOrUpdateTagsInput{Tags: []asgtypes.Tag{{
@@ -214,7 +214,7 @@ func TestAccCluster(t *testing.T) {
 				PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
 			},
 		},
-		// Somebody removed the rule.
+		// The rule was removed by hand.
 		resource.TestStep{
 			PreConfig:        func() { removeRules(t, e) },
 			Config:           config(e, larger),
@@ -492,7 +492,7 @@ func TestAccCluster_DestroyStops(t *testing.T) {
 	}
 }
 
-// Somebody else's rule forwards to the cluster, at its listener or at another
+// A foreign rule forwards to the cluster, at its listener or at another
 // one: it is neither taken for the cluster's nor deleted, nor left leading nowhere.
 func TestAccCluster_ForeignRule(t *testing.T) {
 	for name, sameListener := range map[string]bool{"SameListener": true, "OtherListener": false} {
@@ -537,7 +537,7 @@ func TestAccCluster_ForeignRule(t *testing.T) {
 	}
 }
 
-// Somebody has the cluster's rule answer by itself: it goes with the cluster.
+// The cluster's rule was edited to answer by itself: it is removed with the cluster.
 func TestAccCluster_RuleUnderMaintenance(t *testing.T) {
 	e := acctest.New(t)
 	test(t, e, resource.TestStep{Config: config(e)}, resource.TestStep{

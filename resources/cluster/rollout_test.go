@@ -93,7 +93,7 @@ func TestAccCluster_RolledOut(t *testing.T) {
 			generation = attribute(s, "generation")
 			return nil
 		}},
-		// Somebody scaled since: the new servers are as many as the old ones are.
+		// The cluster was scaled since: there are as many new servers as old ones.
 		resource.TestStep{
 			PreConfig:        func() { scale(t, e, generation, 4) },
 			Config:           config(e, released),
