@@ -118,7 +118,7 @@ func TestErrors(t *testing.T) {
 		}, rollout.Stopped, "1"},
 		{"Aborted", one, nil, func(s *harness) error {
 			m, _ := s.process(at(45, "Health", func() fault {
-				_ = s.store.RequestAbort(context.Background(), s.status().Open.ID, "ada")
+				_ = s.store.RequestAbort(context.Background(), web.Service, s.status().Open.ID, "ada")
 				return none
 			}))
 			return s.apply(m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
@@ -203,7 +203,7 @@ func TestRefusals(t *testing.T) {
 		}
 		// The rollout is resumed while the abort waits, and so the request
 		// comes too late.
-		s.store.deaf = true
+		s.store.unheard = true
 		_, abortErr = aborter.Abort(t.Context(), web)
 		if abortErr == nil {
 			t.Fatal("got no error")

@@ -51,7 +51,7 @@ func TestFormat_Journal(t *testing.T) {
 			if err := y.play(s, m); (err != nil) != y.bad {
 				t.Fatal(err)
 			}
-			last := s.store.rollouts[len(s.store.rollouts)-1]
+			last := s.store.rollouts()[0]
 			played := sample{ID: last.ID, Status: last.Status, Plan: last.Plan, Result: last.Result}
 			for _, e := range last.Entries {
 				played.Entries = append(played.Entries, sampleEntry{Step: e.Step, Undo: e.Undo, Phase: e.Phase, Note: e.Note, At: e.At})
@@ -94,7 +94,7 @@ func readSample(t *testing.T, file string, want rollout.Inventory) {
 		}
 	}
 	s := newHarness(1)
-	s.store.rollouts = []*builddata.Rollout{&r}
+	s.store.replay(t, r)
 	if diff := cmp.Diff(s.status().Inventory, want); diff != "" {
 		t.Errorf("read (-), want (+):\n%s", diff)
 	}

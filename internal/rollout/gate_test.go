@@ -105,7 +105,7 @@ func (p *process) ask(ctx context.Context, name string, do func() error) error {
 func (p *process) change(ctx context.Context, name string, do func() error) error {
 	p.cloud++
 	return p.call(ctx, name, func() error {
-		l := p.harness.store.leases[leaseName]
+		l := p.harness.store.lease()
 		if p.harness.real == nil && (l.Holder != p.holder || l.ExpiresAt.Before(p.harness.clock.Now())) {
 			p.harness.world.breaks("%s by %s, but the lease is held by %q until %s", name, p.holder, l.Holder, l.ExpiresAt)
 		}
@@ -216,8 +216,8 @@ func (o outside) Generations(ctx context.Context, id cluster.ID) (all []cluster.
 	return all, err
 }
 
-func (o outside) Acquire(ctx context.Context, name, holder string, ttl time.Duration) (l builddata.Lease, err error) {
-	err = o.call(ctx, "Acquire", func() error { l, err = o.s.Acquire(ctx, name, holder, ttl); return err })
+func (o outside) Acquire(ctx context.Context, r builddata.LeaseRequest) (l builddata.Lease, err error) {
+	err = o.call(ctx, "Acquire", func() error { l, err = o.s.Acquire(ctx, r); return err })
 	return l, err
 }
 
@@ -230,8 +230,8 @@ func (o outside) Release(ctx context.Context, l builddata.Lease) error {
 	return o.call(ctx, "Release", func() error { return o.s.Release(ctx, l) })
 }
 
-func (o outside) Lease(ctx context.Context, name string) (l builddata.Lease, err error) {
-	err = o.call(ctx, "Lease", func() error { l, err = o.s.Lease(ctx, name); return err })
+func (o outside) Lease(ctx context.Context, service, name string) (l builddata.Lease, err error) {
+	err = o.call(ctx, "Lease", func() error { l, err = o.s.Lease(ctx, service, name); return err })
 	return l, err
 }
 
@@ -243,21 +243,26 @@ func (o outside) Record(ctx context.Context, l builddata.Lease, id string, e bui
 	return o.call(ctx, "Record", func() error { return o.s.Record(ctx, l, id, e) })
 }
 
-func (o outside) End(ctx context.Context, l builddata.Lease, id string, status builddata.Status, result []byte) error {
-	return o.call(ctx, "End", func() error { return o.s.End(ctx, l, id, status, result) })
+func (o outside) End(ctx context.Context, l builddata.Lease, id string, e builddata.Ending) error {
+	return o.call(ctx, "End", func() error { return o.s.End(ctx, l, id, e) })
 }
 
-func (o outside) RequestAbort(ctx context.Context, id, by string) error {
-	return o.call(ctx, "RequestAbort", func() error { return o.s.RequestAbort(ctx, id, by) })
+func (o outside) RequestAbort(ctx context.Context, service, id, by string) error {
+	return o.call(ctx, "RequestAbort", func() error { return o.s.RequestAbort(ctx, service, id, by) })
 }
 
-func (o outside) Rollout(ctx context.Context, id string) (r builddata.Rollout, err error) {
-	err = o.call(ctx, "Rollout", func() error { r, err = o.s.Rollout(ctx, id); return err })
+func (o outside) Rollout(ctx context.Context, service, id string) (r builddata.Rollout, err error) {
+	err = o.call(ctx, "Rollout", func() error { r, err = o.s.Rollout(ctx, service, id); return err })
 	return r, err
 }
 
 func (o outside) Rollouts(ctx context.Context, q builddata.RolloutQuery) (all []builddata.Rollout, err error) {
 	err = o.call(ctx, "Rollouts", func() error { all, err = o.s.Rollouts(ctx, q); return err })
+	return all, err
+}
+
+func (o outside) LatestRollouts(ctx context.Context, q builddata.ClusterQuery) (all []builddata.Rollout, err error) {
+	err = o.call(ctx, "LatestRollouts", func() error { all, err = o.s.LatestRollouts(ctx, q); return err })
 	return all, err
 }
 

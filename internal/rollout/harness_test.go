@@ -105,9 +105,17 @@ func newHarness(seed byte) *harness {
 	s := &harness{clock: c, world: newWorld(c), store: newMemory(c), entropy: rand.NewChaCha8([32]byte{seed})}
 	for _, version := range []string{"1", "2", "3"} {
 		s.world.behaviour[version] = behaviour{start: time.Second}
-		s.store.versions[version] = builddata.Version{Service: web.Service, Number: int64(version[0] - '0'), Name: version}
+		s.allocate(version)
 	}
 	return s
+}
+
+// allocate allocates the next version of the service, which is to have a name.
+func (s *harness) allocate(name string) {
+	v, err := s.store.Allocate(context.Background(), builddata.Allocation{Service: web.Service, Scheme: builddata.Sequence})
+	if err != nil || v.Name != name {
+		panic(fmt.Sprintf("got version %s and %v, want %s", v.Name, err, name))
+	}
 }
 
 // process starts a process. A nil fault lets every call through.
@@ -199,14 +207,8 @@ func (s *harness) check(call string) {
 			s.world.breaks("after %s: generation %s is in no record", call, name)
 		}
 	}
-	open := 0
-	for _, r := range s.store.rollouts {
-		if r.Status == builddata.Started {
-			open++
-		}
-	}
-	if open > 1 {
-		s.world.breaks("after %s: %d rollouts are open", call, open)
+	if open := s.store.open(); len(open) > 1 {
+		s.world.breaks("after %s: %d rollouts are open", call, len(open))
 	}
 }
 
@@ -242,7 +244,7 @@ func (s *harness) converged(want string) error {
 	}
 	s.world.move()
 	var expected []string
-	for _, record := range sides(p.Inventory) {
+	for _, record := range generations(p.Inventory) {
 		expected = append(expected, record.Name)
 	}
 	for _, name := range s.world.names() {
@@ -255,7 +257,7 @@ func (s *harness) converged(want string) error {
 			wrong("%s forwards to %v", key, route.weights)
 		}
 	}
-	if l := s.store.leases[leaseName]; l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
+	if l := s.store.lease(); l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
 		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)
 	}
 	// Changes in place are not recorded.
@@ -292,7 +294,7 @@ func (s *harness) converged(want string) error {
 // journals reports contradictions in journals: a step that has ended must have
 // begun.
 func (s *harness) journals() error {
-	for _, r := range s.store.rollouts {
+	for _, r := range s.store.rollouts() {
 		began := map[string]bool{}
 		for _, e := range r.Entries {
 			switch {

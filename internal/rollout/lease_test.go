@@ -25,7 +25,7 @@ func TestLease_LiveHolder(t *testing.T) {
 		}
 		// While the contender sleeps, the holder continues: here it renews.
 		other.Clock = &sleeping{Clock: other.Clock, do: func() {
-			l := s.store.leases[leaseName]
+			l := s.store.lease()
 			if s.clock.Now().Sub(l.ExpiresAt.Add(-30*time.Second)) >= 10*time.Second {
 				_, _ = s.store.Renew(t.Context(), l, 30*time.Second)
 			}
@@ -67,11 +67,11 @@ func TestLease_DeadHolder(t *testing.T) {
 	m, _ := s.process(fixed(40, killedAfter))
 	_ = s.apply(m, spec("2"), quick())
 	died := s.clock.Now()
-	expires := s.store.leases[leaseName].ExpiresAt
+	expires := s.store.lease().ExpiresAt
 	m, _ = s.process(nil)
 	var taken time.Time
 	m.Progress = func(context.Context, string, ...any) {
-		if taken.IsZero() && s.store.leases[leaseName].Holder == m.Holder {
+		if taken.IsZero() && s.store.lease().Holder == m.Holder {
 			taken = s.clock.Now()
 		}
 	}
@@ -157,7 +157,9 @@ func TestLease_NoCallOutlastsIt(t *testing.T) {
 
 func TestLease_TwoRegions(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
-	if _, err := s.store.Acquire(t.Context(), "cluster web/prod in us-east-1", "another process", time.Minute); err != nil {
+	if _, err := s.store.Acquire(t.Context(), builddata.LeaseRequest{
+		Service: web.Service, Name: "cluster web/prod in us-east-1", Holder: "another process", TTL: time.Minute,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	m, _ := s.process(nil)

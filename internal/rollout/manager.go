@@ -274,8 +274,8 @@ func (m *Manager) recordEvent(ctx context.Context, rollout string, id cluster.ID
 	}
 	if err == nil {
 		err = m.Store.Append(ctx, builddata.Event{
-			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, What: "deploy",
-			Where: id.Environment, Status: status, Message: message,
+			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, Type: "deploy",
+			Location: id.Environment, Status: status, Message: message,
 		})
 	}
 	if err != nil {

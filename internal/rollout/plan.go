@@ -41,6 +41,9 @@ type Inventory struct {
 	Left []GenerationRecord `json:"left,omitempty"`
 }
 
+// empty reports whether nothing is left of the cluster.
+func (i Inventory) empty() bool { return i.Serving == nil && i.Kept == nil && len(i.Left) == 0 }
+
 // Plan is everything that is needed to continue a rollout or to roll it back.
 // It is stored before the first step and never changes.
 type Plan struct {

@@ -251,7 +251,7 @@ func (r *runner) checkAbort(ctx context.Context) error {
 	if r.journal.rollingBack || r.journal.irreversible() {
 		return nil
 	}
-	stored, err := r.manager.Store.Rollout(ctx, r.rollout)
+	stored, err := r.manager.Store.Rollout(ctx, r.cluster.Service, r.rollout)
 	if err != nil {
 		return &repositoryError{err}
 	}
@@ -290,7 +290,7 @@ func (r *runner) end(ctx context.Context, status builddata.Status, i Inventory) 
 	if err != nil {
 		return &repositoryError{err}
 	}
-	if err := r.manager.Store.End(ctx, r.lease.lease, r.rollout, status, result); err != nil {
+	if err := r.manager.Store.End(ctx, r.lease.lease, r.rollout, builddata.Ending{Status: status, Result: result, Gone: i.empty()}); err != nil {
 		return &repositoryError{err}
 	}
 	r.manager.recordEvent(ctx, r.rollout, r.cluster, r.journal.plan, status)

@@ -197,7 +197,7 @@ func (v *simulation) act(depth int) error {
 	case n < 19:
 		doing = "ask for an abort"
 		if open := v.status().Open; open != nil {
-			err = v.store.RequestAbort(ctx, open.ID, "a user")
+			err = v.store.RequestAbort(ctx, web.Service, open.ID, "a user")
 		}
 	default:
 		doing, v.halved = "destroy", true
@@ -315,7 +315,7 @@ func TestSimulation(t *testing.T) {
 					failed.Add(1)
 					t.Errorf("ROLLOUT_SEED=%d: %v", seed, err)
 				}
-				rollouts.Add(int64(len(v.store.rollouts)))
+				rollouts.Add(int64(len(v.store.rollouts())))
 				checks.Add(int64(v.checks))
 			}
 		})

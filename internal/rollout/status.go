@@ -34,11 +34,11 @@ func readStatus(ctx context.Context, store builddata.Rollouts, id cluster.ID, re
 	if err != nil || len(latest) == 0 {
 		return Status{}, nil, err
 	}
-	if latest[0].Status != builddata.Started {
+	if !latest[0].Open() {
 		inventory, err := decodeResult(latest[0])
 		return Status{Inventory: inventory, Last: &latest[0]}, nil, err
 	}
-	open, err := store.Rollout(ctx, latest[0].ID)
+	open, err := store.Rollout(ctx, id.Service, latest[0].ID)
 	if err != nil {
 		return Status{Last: &latest[0]}, nil, err
 	}
@@ -51,7 +51,7 @@ func readStatus(ctx context.Context, store builddata.Rollouts, id cluster.ID, re
 
 // ReadLease returns the lease of a cluster, and whether a process holds it now.
 func ReadLease(ctx context.Context, store builddata.Leases, c clock.Clock, id cluster.ID, region string) (builddata.Lease, bool, error) {
-	lease, err := store.Lease(ctx, leaseName(id, region))
+	lease, err := store.Lease(ctx, id.Service, leaseName(id, region))
 	if errors.Is(err, builddata.ErrNotFound) {
 		return lease, false, nil
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"testing"
+	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata/memstore"
@@ -37,7 +39,7 @@ func (m *memory) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollo
 	if err := json.Unmarshal(r.Plan, &p); err != nil {
 		return err
 	}
-	for _, s := range []*rollout.Side{p.From, p.To, p.Stays, p.Kept} {
+	for _, s := range []*rollout.GenerationRecord{p.From, p.To, p.Stays, p.Kept} {
 		if s != nil {
 			m.known[s.Name] = true
 		}
@@ -53,12 +55,12 @@ func (m *memory) End(ctx context.Context, l builddata.Lease, id string, e buildd
 	if err := m.Store.End(ctx, l, id, e); err != nil {
 		return err
 	}
-	var left rollout.Estate
+	var left rollout.Inventory
 	if err := json.Unmarshal(e.Result, &left); err != nil {
 		return err
 	}
 	clear(m.known)
-	for _, s := range sides(left) {
+	for _, s := range generations(left) {
 		m.known[s.Name] = true
 	}
 	return nil
@@ -72,10 +74,10 @@ func (m *memory) RequestAbort(ctx context.Context, service, id, by string) error
 	return m.Store.RequestAbort(ctx, service, id, by)
 }
 
-// sides lists all generations of an estate.
-func sides(e rollout.Estate) []rollout.Side {
-	all := slices.Clone(e.Left)
-	for _, s := range []*rollout.Side{e.Serving, e.Kept} {
+// generations lists all generations of an inventory.
+func generations(i rollout.Inventory) []rollout.GenerationRecord {
+	all := slices.Clone(i.Left)
+	for _, s := range []*rollout.GenerationRecord{i.Serving, i.Kept} {
 		if s != nil {
 			all = append(all, *s)
 		}
@@ -124,8 +126,26 @@ func (m *memory) returning() bool {
 			panic(err)
 		}
 		if n := len(r.Entries); n > 0 {
-			return strings.HasPrefix(r.Entries[n-1].Step, string(rollout.Return))
+			return strings.HasPrefix(r.Entries[n-1].Step, string(rollout.RestoreTraffic))
 		}
 	}
 	return false
+}
+
+// replay stores a rollout of the cluster as its process did, with its journal
+// and its end.
+func (m *memory) replay(t *testing.T, r builddata.Rollout) {
+	t.Helper()
+	l, err := m.Acquire(t.Context(), builddata.LeaseRequest{Service: web.Service, Name: leaseName, Holder: "a process", TTL: time.Minute})
+	r.Service, r.Environment, r.Region = web.Service, web.Environment, region
+	err = errors.Join(err, m.Begin(t.Context(), l, r))
+	for _, e := range r.Entries {
+		err = errors.Join(err, m.Record(t.Context(), l, r.ID, e))
+	}
+	if !r.Open() {
+		err = errors.Join(err, m.End(t.Context(), l, r.ID, builddata.Ending{Status: r.Status, Result: r.Result}))
+	}
+	if err := errors.Join(err, m.Release(t.Context(), l)); err != nil {
+		t.Fatal(err)
+	}
 }

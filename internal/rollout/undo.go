@@ -60,7 +60,7 @@ func (m *Manager) Abort(ctx context.Context, id cluster.ID) (Inventory, error) {
 		return s.Inventory, err
 	}
 	rollout := s.Open.ID
-	if err := m.Store.RequestAbort(ctx, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
+	if err := m.Store.RequestAbort(ctx, id.Service, rollout, m.Holder); err != nil && !errors.Is(err, builddata.ErrConflict) {
 		return s.Inventory, err
 	}
 	for {
@@ -107,7 +107,7 @@ func (m *Manager) tryAbort(ctx context.Context, id cluster.ID, rollout string) (
 // checkAborted returns an error if a rollout has succeeded instead of being
 // rolled back.
 func (m *Manager) checkAborted(ctx context.Context, id cluster.ID, rollout string) error {
-	r, err := m.Store.Rollout(ctx, rollout)
+	r, err := m.Store.Rollout(ctx, id.Service, rollout)
 	if err == nil && r.Status == builddata.Succeeded && r.ToVersion != "" {
 		err = fmt.Errorf("rollout %s of cluster %s finished before it could be rolled back: version %s serves; "+
 			"go back with \"delivery rollout undo %s\"", rollout, id, r.ToVersion, id)
@@ -151,33 +151,27 @@ func (m *Manager) rollOutPrevious(ctx context.Context, lease *heldLease, id clus
 // brought the latter.
 func (m *Manager) previous(ctx context.Context, id cluster.ID, i Inventory) (Plan, GenerationRecord, error) {
 	q := builddata.RolloutQuery{Service: id.Service, Environment: id.Environment, Region: m.Region}
-	for {
-		page, err := m.Store.Rollouts(ctx, q)
+	for r, err := range builddata.AllRollouts(ctx, m.Store, q) {
 		if err != nil {
 			return Plan{}, GenerationRecord{}, err
 		}
-		for _, r := range page {
-			q.Before = r.ID
-			if r.Status != builddata.Succeeded {
-				continue
-			}
-			plan, err := decodePlan(r)
-			if err != nil {
-				return Plan{}, GenerationRecord{}, err
-			}
-			if plan.toName() == i.Serving.Name && plan.From != nil {
-				return plan, *plan.From, nil
-			}
-			if plan.toName() == i.Serving.Name {
-				return Plan{}, GenerationRecord{}, fmt.Errorf("cluster %s: version %s is its first, so there is none to go back to",
-					id, i.Serving.Spec.Version)
-			}
+		if r.Status != builddata.Succeeded {
+			continue
 		}
-		if len(page) < builddata.DefaultPage {
-			return Plan{}, GenerationRecord{}, fmt.Errorf("cluster %s: the repository has no record of the version before %s; "+
-				"apply a configuration with the version that you want", id, i.Serving.Spec.Version)
+		plan, err := decodePlan(r)
+		if err != nil {
+			return Plan{}, GenerationRecord{}, err
 		}
+		if plan.toName() != i.Serving.Name {
+			continue
+		}
+		if plan.From == nil {
+			return Plan{}, GenerationRecord{}, fmt.Errorf("cluster %s: version %s is its first, so there is none to go back to", id, i.Serving.Spec.Version)
+		}
+		return plan, *plan.From, nil
 	}
+	return Plan{}, GenerationRecord{}, fmt.Errorf("cluster %s: the repository has no record of the version before %s; "+
+		"apply a configuration with the version that you want", id, i.Serving.Spec.Version)
 }
 
 // imageOf returns the image of a version: the one that the generation had if

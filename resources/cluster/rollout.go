@@ -16,6 +16,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
 type rolloutModel struct {
@@ -157,8 +158,8 @@ func (m *model) encodeStatus(s rollout.Status) {
 	m.LastRollout, m.PreviousVersion = types.ObjectNull(lastRolloutTypes), types.StringNull()
 	if s.Last != nil {
 		m.LastRollout = lastRollout{
-			ID: types.StringValue(s.Last.ID), FromVersion: optionalString(s.Last.FromVersion),
-			ToVersion: optionalString(s.Last.ToVersion), Status: types.StringValue(string(s.Last.Status)),
+			ID: types.StringValue(s.Last.ID), FromVersion: resources.OptionalString(s.Last.FromVersion),
+			ToVersion: resources.OptionalString(s.Last.ToVersion), Status: types.StringValue(string(s.Last.Status)),
 		}.object()
 	}
 	if s.Kept != nil {
@@ -167,7 +168,7 @@ func (m *model) encodeStatus(s rollout.Status) {
 	if s.Serving != nil && s.Serving.Name != m.Generation.ValueString() {
 		m.Generation = types.StringValue(s.Serving.Name)
 		m.Version = types.StringValue(s.Serving.Spec.Version)
-		m.Listener = optionalString(s.Serving.Spec.ListenerARN())
+		m.Listener = resources.OptionalString(s.Serving.Spec.ListenerARN())
 		m.LaunchTemplate = nil
 		if t := s.Serving.Spec.Servers.Template; t != nil {
 			m.LaunchTemplate = &templateModel{ID: types.StringValue(t.ID), Version: types.StringValue(t.Version)}

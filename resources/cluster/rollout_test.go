@@ -112,7 +112,7 @@ func TestAccCluster_RolledOut(t *testing.T) {
 					}
 					generation = attribute(s, "generation")
 					events, err := e.Store.Events(t.Context(), builddata.EventQuery{Service: "strawberry", Number: v.Number})
-					if err != nil || len(events) != 2 || events[0].What != "deploy" ||
+					if err != nil || len(events) != 2 || events[0].Type != "deploy" ||
 						events[0].Status != builddata.Started || events[1].Status != builddata.Succeeded {
 						return errors.Join(err, fmt.Errorf("the version's history is %v", events))
 					}
