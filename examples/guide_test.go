@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
@@ -109,13 +109,13 @@ func TestGuide_Pipes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pipes := &app.Pipes{Folder: root, Holder: "a test", Clock: clock.System{}, Warn: t.Errorf}
+	runs := &runner.Runner{Holder: "a test", Clock: clock.System{}}
 	for _, name := range []string{"", "application", "measure", "Strawberry"} {
-		project, err := pipes.Project()
+		project, err := runner.OpenProject(root)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := pipes.Run(t.Context(), project, app.RunOptions{Pipe: name, Mock: true})
+		s, err := runs.Run(t.Context(), project, runner.Request{Pipe: name, Mock: true, Warn: t.Errorf})
 		if err != nil || s.Status != builddata.Succeeded {
 			t.Errorf("the pipe %q: %s, %v", name, s.Status, err)
 			continue

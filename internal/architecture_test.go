@@ -16,6 +16,7 @@ var domain = []string{
 	internal + "catalog",
 	internal + "clock",
 	internal + "cluster",
+	internal + "exitcode",
 	internal + "pipe",
 	internal + "rollout",
 	internal + "stamp",
@@ -40,6 +41,21 @@ func TestDomainReachesNoTechnology(t *testing.T) {
 			}
 			t.Logf("%d packages outside the standard library, itself included", len(reached))
 		})
+	}
+}
+
+// The runner of pipes is given its repository and its cloud.
+func TestRunnerReachesNoCloudAndNoDatabase(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./runner").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dependency := range strings.Fields(string(out)) {
+		for _, prefix := range []string{"github.com/aws/", "modernc.org/sqlite", internal + "awscloud", internal + "sqlite"} {
+			if strings.HasPrefix(dependency, prefix) {
+				t.Errorf("reaches %s", dependency)
+			}
+		}
 	}
 }
 

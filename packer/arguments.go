@@ -10,9 +10,9 @@ import (
 	"os"
 	"slices"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
@@ -48,7 +48,7 @@ type Release struct {
 // is not asked yet: `packer validate` needs no repository.
 func (r Release) Check() []error {
 	var faults []error
-	if _, err := app.ResolveRepository(r.Repository); err != nil && Known(r.Repository) {
+	if _, err := repository.Resolve(r.Repository); err != nil && Known(r.Repository) {
 		faults = append(faults, err)
 	}
 	if r.Service == "" {
@@ -68,7 +68,11 @@ func (r Release) CheckVersion() []error {
 
 // Open opens the repository. The caller closes it.
 func (r Release) Open(ctx context.Context) (builddata.Store, error) {
-	return app.OpenRepository(ctx, r.Repository, clock.System{})
+	address, err := repository.Resolve(r.Repository)
+	if err != nil {
+		return nil, err
+	}
+	return repository.Open(ctx, address, repository.Config{Clock: clock.System{}})
 }
 
 // Explain adds to an error that the version was not found where that was,
@@ -77,11 +81,11 @@ func (r Release) Explain(err error) error {
 	if !errors.Is(err, builddata.ErrNotFound) {
 		return err
 	}
-	place, unresolved := app.ResolveRepository(r.Repository)
+	address, unresolved := repository.Resolve(r.Repository)
 	if unresolved != nil {
 		return err
 	}
-	return fmt.Errorf("%w (looked in %s)", err, place)
+	return fmt.Errorf("%w (looked in %s)", err, address)
 }
 
 // Origin says who answers for an image, and which run of a pipe bakes it.

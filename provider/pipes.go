@@ -5,49 +5,38 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/keylock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
-	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
 // pipes implements resources.Pipes by the same code as the command line.
 type pipes struct {
-	// known reports provider arguments that are not known yet.
-	known func(arguments ...string) error
-	pipes app.Pipes
+	// open returns the runner, which needs that the provider's arguments are known.
+	open func() (*runner.Runner, error)
 	// checkouts are locked while a pipe runs in them.
 	checkouts keylock.Locks
 }
 
-func (p *pipes) Load(ctx context.Context, o resources.PipeOptions) (*pipe.Pipe, error) {
-	pipes := p.pipes
-	pipes.Folder = o.Folder
-	project, err := pipes.Project()
+// Load implements resources.Pipes.
+func (p *pipes) Load(ctx context.Context, req runner.Request) (*pipe.Pipe, error) {
+	project, err := runner.OpenProject(req.Folder)
 	if err != nil {
 		return nil, err
 	}
-	values, err := project.Begin(o.Values, o.Version)
-	if err != nil {
-		return nil, err
-	}
-	loaded, err := pipes.Pipe(ctx, project, o.Pipe, values)
-	if err != nil {
-		return nil, err
-	}
-	return loaded, app.Narrow(loaded, app.RunOptions{To: o.To})
+	return project.Load(ctx, req)
 }
 
-// errStopped is why a run ends when Terraform does not want it any more.
-var errStopped = errors.New("somebody stopped Terraform")
+// errStopped is why a run ends when Terraform is interrupted.
+var errStopped = errors.New("Terraform was interrupted") //nolint:staticcheck // Terraform is a name
 
-func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn func(format string, args ...any)) (pipe.Summary, error) {
-	if err := p.known("repository", "region", "profile", "assume_role", "endpoints"); err != nil {
+// Run implements resources.Pipes.
+func (p *pipes) Run(ctx context.Context, req runner.Request) (pipe.Summary, error) {
+	runs, err := p.open()
+	if err != nil {
 		return pipe.Summary{}, err
 	}
-	pipes := p.pipes
-	pipes.Folder, pipes.Warn = o.Folder, warn
-	project, err := pipes.Project()
+	project, err := runner.OpenProject(req.Folder)
 	if err != nil {
 		return pipe.Summary{}, err
 	}
@@ -61,12 +50,10 @@ func (p *pipes) Run(ctx context.Context, o resources.PipeOptions, tell, warn fun
 	soft, interrupt := context.WithCancelCause(hard)
 	defer interrupt(nil)
 	defer context.AfterFunc(ctx, func() { interrupt(cause(ctx)) })()
-	summary, err := pipes.Run(hard, project, app.RunOptions{
-		Pipe: o.Pipe, Version: o.Version, To: o.To, Mock: o.Mock, AllowUnpushed: o.AllowUnpushed, Values: o.Values, Secrets: o.Secrets,
-		Observer: observer(tell), Interrupt: soft,
-	})
+	req.Interrupt = soft
+	summary, err := runs.Run(hard, project, req)
 	if err != nil && summary.Status != "" {
-		warn("%v", err) // the pipe has run all the same
+		req.Warn("%v", err) // the pipe has run all the same
 		err = nil
 	}
 	return summary, err
@@ -79,15 +66,3 @@ func cause(ctx context.Context) error {
 	}
 	return errStopped
 }
-
-// observer tells what a pipe does.
-type observer func(format string, args ...any)
-
-// StepBegan implements pipe.Observer.
-func (o observer) StepBegan(s pipe.StepSummary) { o("%s begins", s.Name) }
-
-// StepPrinted implements pipe.Observer.
-func (o observer) StepPrinted(step, line string) { o("%s | %s", step, line) }
-
-// StepEnded implements pipe.Observer.
-func (o observer) StepEnded(s pipe.StepSummary) { o("%s %s: %s", s.Name, s.Status, s.Message) }

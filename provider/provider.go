@@ -27,6 +27,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 	clusterresource "github.com/pipes-as-code/terraform-provider-delivery/resources/cluster"
@@ -153,8 +155,8 @@ func (p *deliveryProvider) ValidateConfig(ctx context.Context, req provider.Vali
 		return
 	}
 	if address := m.Repository.ValueString(); address != "" {
-		if _, err := app.ResolveRepository(address); err != nil {
-			resp.Diagnostics.AddAttributeError(path.Root("repository"), "The build data repository cannot be understood", err.Error())
+		if _, err := repository.Resolve(address); err != nil {
+			resp.Diagnostics.AddAttributeError(path.Root("repository"), "Invalid address of the build data repository", err.Error())
 		}
 	}
 	tags, diags := resources.Tags(ctx, m.DefaultTags)
@@ -204,13 +206,24 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 		return
 	}
 
-	address := m.Repository.ValueString()
+	config := app.Config{AWS: cloudConfig, Holder: app.Holder("terraform"), Clock: p.clock}
+	// resolved returns the configuration with the repository's address.
+	resolved := func() (app.Config, error) {
+		address, err := repository.Resolve(m.Repository.ValueString())
+		resolved := config
+		resolved.Repository = address
+		return resolved, err
+	}
 	d := &resources.Dependencies{
 		Store: once(func(ctx context.Context) (builddata.Store, error) {
 			if err := m.known("repository"); err != nil {
 				return nil, err
 			}
-			return app.OpenRepository(ctx, address, p.clock)
+			config, err := resolved()
+			if err != nil {
+				return nil, err
+			}
+			return config.Open(ctx)
 		}),
 		Cloud: once(func(ctx context.Context) (cluster.Cloud, error) {
 			if err := m.known("region", "profile", "assume_role", "endpoints"); err != nil {
@@ -228,15 +241,22 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			}
 			return awscloud.Region(ctx, cloudConfig)
 		},
-		Pipes: &pipes{known: m.known, pipes: app.Pipes{
-			Repository: address, AWS: cloudConfig, Holder: app.Holder("terraform"), Clock: p.clock,
+		Pipes: &pipes{open: func() (*runner.Runner, error) {
+			if err := m.known("repository", "region", "profile", "assume_role", "endpoints"); err != nil {
+				return nil, err
+			}
+			config, err := resolved()
+			if err != nil {
+				return nil, err
+			}
+			return config.Runner(), nil
 		}},
 		DefaultTags:        defaultTags,
 		DefaultTagsUnknown: !isKnown(m.DefaultTags),
 		RequiredTags:       required,
 		Clock:              p.clock,
 		Entropy:            rand.Reader,
-		Holder:             app.Holder("terraform"),
+		Holder:             config.Holder,
 	}
 	resp.ResourceData, resp.DataSourceData = d, d
 }

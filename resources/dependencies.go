@@ -16,6 +16,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
@@ -52,24 +53,10 @@ func (d *Dependencies) OpenStore(ctx context.Context, diags *diag.Diagnostics) (
 
 // Pipes loads and runs the pipes of checkouts.
 type Pipes interface {
-	// Load returns a pipe as it would run, or what is wrong with it.
-	Load(ctx context.Context, o PipeOptions) (*pipe.Pipe, error)
-	// Run runs a pipe. It tells what it does, and warns of what people should
-	// know. The end of ctx interrupts it: its section last still runs.
-	Run(ctx context.Context, o PipeOptions, tell, warn func(format string, args ...any)) (pipe.Summary, error)
-}
-
-// PipeOptions say which pipe is meant, and how to run it.
-type PipeOptions struct {
-	// Folder is in the checkout; Pipe is empty for the checkout's own.
-	Folder, Pipe string
-	// Version is one to run it for, To the step to run to; both may be empty.
-	Version, To string
-	// Values are put on the context; those under the names Secrets are never
-	// shown or stored.
-	Values              map[string]string
-	Secrets             []string
-	Mock, AllowUnpushed bool
+	// Load returns a pipe as it would run, or the problems in it.
+	Load(ctx context.Context, req runner.Request) (*pipe.Pipe, error)
+	// Run runs a pipe. The end of ctx interrupts it: its section last still runs.
+	Run(ctx context.Context, req runner.Request) (pipe.Summary, error)
 }
 
 // ForResource gives a resource its Dependencies.

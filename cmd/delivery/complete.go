@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
 // candidates are what the shell may complete a word by, after the arguments so
@@ -64,12 +63,11 @@ func oneOf[T ~string](words ...T) candidates {
 
 // stepNames are the steps of a pipe; an empty name is the checkout's own.
 func (w *projectFlags) stepNames(ctx context.Context, name string) (names []string) {
-	pipes := w.pipes()
-	project, err := pipes.Project()
+	_, project, err := w.project()
 	if err != nil {
 		return nil
 	}
-	p, err := pipes.Pipe(ctx, project, name, project.Values)
+	p, err := project.Load(ctx, runner.Request{Pipe: name})
 	if err != nil {
 		return nil
 	}
@@ -80,7 +78,7 @@ func (w *projectFlags) stepNames(ctx context.Context, name string) (names []stri
 }
 
 func (w *projectFlags) pipeNames(ctx context.Context, _ []string) (names []string) {
-	project, err := w.pipes().Project()
+	_, project, err := w.project()
 	if err != nil {
 		return nil
 	}
@@ -127,17 +125,17 @@ func (c *common) runIDs(ctx context.Context, _ []string) (ids []string) {
 	return ids
 }
 
-// peek calls f with the repository, if there is one: a word to complete is
-// no reason to make it.
+// peek calls f with the repository, if there is one: completing a word must not
+// create it.
 func (c *common) peek(ctx context.Context, f func(store builddata.Store)) {
-	path, err := app.ResolveRepository(c.repository)
+	config, err := c.app()
 	if err != nil {
 		return
 	}
-	if _, err := os.Stat(path); err != nil {
+	if exists, err := config.Repository.Exists(ctx); err != nil || !exists {
 		return
 	}
-	store, err := c.open(ctx)
+	store, err := config.Open(ctx)
 	if err != nil {
 		return
 	}

@@ -9,21 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
-)
-
-// Exit codes, so that scripts can tell failures apart.
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitBusy        = 3
-	exitUnavailable = 4
-	exitUntraceable = 5
-	exitInterrupted = 130
 )
 
 func main() {
@@ -39,35 +27,40 @@ func run(ctx context.Context, args []string, std streams) int {
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
-		return 0
+		return exitcode.OK
 	}
 	_, _ = fmt.Fprintf(std.err, "Error: %s\n", err)
+	for _, hint := range pipe.Hints(err) {
+		_, _ = fmt.Fprintln(std.err, hints[hint])
+	}
 	return exitCode(ctx, err)
 }
 
-// exitCode tells kinds of failure apart.
+// hints words the hints in errors by the options of the command line.
+var hints = map[pipe.Hint]string{
+	pipe.HintVersion:       "Or run the pipe for an existing version, with --version.",
+	pipe.HintAllowUnpushed: "Or run it with --allow-unpushed: it is then marked as untraceable, and its version cannot be promoted.",
+	pipe.HintChoosePipe:    "Or choose a pipe with --pipe.",
+	pipe.HintLeaveOutRunTo: "Leave --run-to out.",
+}
+
+// exitCode is the exit code for an error.
 func exitCode(ctx context.Context, err error) int {
-	var usage *usageError
-	var diagnostics pipe.Diagnostics
-	var diagnostic *pipe.Diagnostic
-	var noProject *pipefile.NotFoundError
-	var noPipe *pipefile.MissingError
-	var busyCheckout *app.CheckoutBusyError
-	var untraceable *scm.UntraceableError
 	var failed *failedError
-	switch {
-	case errors.As(err, &usage), errors.As(err, &diagnostics), errors.As(err, &diagnostic), errors.As(err, &noProject), errors.As(err, &noPipe):
-		return exitUsage
-	case errors.As(err, &failed) && failed.summary.Status != builddata.Interrupted:
-		return exitFailed // before anybody stopped it
-	case errors.Is(ctx.Err(), context.Canceled):
-		return exitInterrupted
-	case busy(err), errors.As(err, &busyCheckout):
-		return exitBusy
-	case errors.As(err, &untraceable):
-		return exitUntraceable
-	case errors.Is(err, builddata.ErrUnavailable):
-		return exitUnavailable
+	var coded interface {
+		error
+		ExitCode() int
 	}
-	return exitFailed
+	hasCode := errors.As(err, &coded)
+	switch {
+	case hasCode && coded.ExitCode() == exitcode.Usage:
+		return exitcode.Usage
+	case errors.As(err, &failed) && failed.summary.Status != builddata.Interrupted:
+		return exitcode.Failed // before it was interrupted
+	case errors.Is(ctx.Err(), context.Canceled):
+		return exitcode.Interrupted
+	case hasCode:
+		return coded.ExitCode()
+	}
+	return exitcode.Failed
 }

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
 func newPipe(c *common) *cobra.Command {
@@ -35,7 +35,7 @@ names. Files that others include are left out, unless the output is json.`,
 		Example: "  delivery pipe list",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			project, err := w.pipes().Project()
+			_, project, err := w.project()
 			if err != nil {
 				return err
 			}
@@ -75,12 +75,11 @@ func newPipeShow(c *common) *cobra.Command {
 		Example: "  delivery pipe show cd",
 		Args:    atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pipes := w.pipes()
-			project, err := pipes.Project()
+			_, project, err := w.project()
 			if err != nil {
 				return err
 			}
-			p, err := pipes.Pipe(cmd.Context(), project, first(args), project.Values)
+			p, err := project.Load(cmd.Context(), runner.Request{Pipe: first(args)})
 			if err != nil {
 				return err
 			}
@@ -139,12 +138,11 @@ of a pipe; with --update, the file is written instead.`,
   delivery pipe test --expect pipes/application.expected`,
 		Args: atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pipes := w.pipes()
-			project, err := pipes.Project()
+			runs, project, err := w.project()
 			if err != nil {
 				return err
 			}
-			summary, err := pipes.Run(cmd.Context(), project, app.RunOptions{Pipe: first(args), Mock: true, Fail: fail})
+			summary, err := runs.Run(cmd.Context(), project, runner.Request{Pipe: first(args), Mock: true, Fail: fail})
 			if err != nil {
 				return err
 			}

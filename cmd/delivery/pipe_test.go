@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -31,7 +31,7 @@ func TestBuiltInPipes(t *testing.T) {
 				b.WriteString("$ delivery pipe test " + name)
 				if fail != "" {
 					args = append(args, "--fail", fail)
-					b.WriteString(" --fail " + app.Quoted(fail))
+					b.WriteString(" --fail " + text.ShellWord(fail))
 				}
 				code, out, said := c.delivery(t, args...)
 				if code != 0 {

@@ -95,8 +95,8 @@ func (p *progress) warn(format string, args ...any) {
 	p.print("Warning: %s", fmt.Sprintf(format, args...))
 }
 
-// tell says what becomes of the run.
-func (p *progress) tell(text string) {
+// announce prints a line about the run.
+func (p *progress) announce(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.print("%s  %s", p.now(), text)

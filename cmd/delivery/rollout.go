@@ -15,12 +15,6 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
-// busy reports whether somebody else was at work.
-func busy(err error) bool {
-	var b *rollout.BusyError
-	return errors.As(err, &b)
-}
-
 func newRollout(c *common) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "rollout",

@@ -15,6 +15,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
@@ -46,15 +47,15 @@ func TestDelivery_BadInput(t *testing.T) {
 		code int
 		want string
 	}{
-		"NoSuchCommand":     {"rollout frobnicate", exitUsage, `unknown command "frobnicate"`},
-		"NoSuchGroup":       {"rollouts status", exitUsage, "did you mean rollout?"},
-		"NoSuchFlag":        {"rollout status --frobnicate", exitUsage, "unknown flag: --frobnicate"},
-		"NoCluster":         {"rollout undo", exitUsage, `"delivery rollout undo" takes SERVICE/ENVIRONMENT, and got none`},
-		"TwoClusters":       {"rollout status a/b c/d", exitUsage, `takes one SERVICE/ENVIRONMENT or none, and got "a/b c/d"`},
-		"NoEnvironment":     {"rollout undo strawberry", exitUsage, "use service/environment"},
-		"UnknownOutput":     {"rollout status --output xml", exitUsage, "use text or json"},
-		"UnknownCluster":    {"rollout status strawberry/prod", exitFailed, "the repository knows no cluster strawberry/prod"},
-		"UnknownRepository": {"rollout status --repository ftp://x", exitFailed, `the scheme "ftp" is unknown`},
+		"NoSuchCommand":     {"rollout frobnicate", exitcode.Usage, `unknown command "frobnicate"`},
+		"NoSuchGroup":       {"rollouts status", exitcode.Usage, "did you mean rollout?"},
+		"NoSuchFlag":        {"rollout status --frobnicate", exitcode.Usage, "unknown flag: --frobnicate"},
+		"NoCluster":         {"rollout undo", exitcode.Usage, `"delivery rollout undo" takes SERVICE/ENVIRONMENT, and got none`},
+		"TwoClusters":       {"rollout status a/b c/d", exitcode.Usage, `takes one SERVICE/ENVIRONMENT or none, and got "a/b c/d"`},
+		"NoEnvironment":     {"rollout undo strawberry", exitcode.Usage, "use service/environment"},
+		"UnknownOutput":     {"rollout status --output xml", exitcode.Usage, "use text or json"},
+		"UnknownCluster":    {"rollout status strawberry/prod", exitcode.Failed, "the repository knows no cluster strawberry/prod"},
+		"UnknownRepository": {"rollout status --repository ftp://x", exitcode.Usage, `the scheme "ftp" is unknown`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, said := delivery(t, strings.Fields(c.args)...)
@@ -162,7 +163,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	}
 
 	fatal(t, apply("1"))
-	if code, _, said := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitFailed || !strings.Contains(said, "version 1 is its first") {
+	if code, _, said := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(said, "version 1 is its first") {
 		t.Errorf("got code %d and %q, want to be told that there is nothing before", code, said)
 	}
 	fatal(t, apply("2"))
@@ -175,7 +176,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	contains(t, do("undo"), "as "+first)
 	look("2 serves, 1 kept, succeeded")
 
-	if code, _, said := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitFailed || !strings.Contains(said, "no rollout of this cluster is in progress") {
+	if code, _, said := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(said, "no rollout of this cluster is in progress") {
 		t.Errorf("got code %d and %q", code, said)
 	}
 	do("abort")

@@ -17,17 +17,22 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/version"
 )
 
 // streams are where results go, and where everything else does.
 type streams struct{ out, err io.Writer }
 
-// usageError says that the command line cannot be understood.
+// usageError says that the command line is invalid.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
+
+// ExitCode is that of the command line.
+func (e *usageError) ExitCode() int { return exitcode.Usage }
 
 // common is what every command takes.
 type common struct {
@@ -68,7 +73,7 @@ func newRoot(std streams) *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+app.RepositoryVariable+", or a file in your data directory)")
+	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+repository.Variable+", or a file in your data directory)")
 	flags.StringVar(&c.region, "region", "", "AWS region, also of what a run starts (default: the environment's; of a cluster, where the repository knows it)")
 	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration, also of what a run starts (default: the environment's); for a cluster it has to lead to its account")
 	flags.StringVarP(&c.output, "output", "o", asText, "text or json")
@@ -83,9 +88,24 @@ func newRoot(std streams) *cobra.Command {
 	return root
 }
 
+// app is what the flags say.
+func (c *common) app() (app.Config, error) {
+	address, err := repository.Resolve(c.repository)
+	if err != nil {
+		return app.Config{}, &usageError{err}
+	}
+	return app.Config{
+		Repository: address, AWS: awscloud.Config{Profile: c.profile, Region: c.region}, Holder: app.Holder("delivery"), Clock: c.clock,
+	}, nil
+}
+
 // open opens the repository; the caller closes it.
 func (c *common) open(ctx context.Context) (builddata.Store, error) {
-	return app.OpenRepository(ctx, c.repository, c.clock)
+	config, err := c.app()
+	if err != nil {
+		return nil, err
+	}
+	return config.Open(ctx)
 }
 
 // catalog answers questions about what the repository holds.

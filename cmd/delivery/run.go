@@ -11,10 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
 )
 
@@ -41,21 +40,24 @@ func (w *projectFlags) addTo(cmd *cobra.Command) {
 	completeFolder(cmd, "chdir")
 }
 
-func (w *projectFlags) pipes() *app.Pipes {
-	return &app.Pipes{
-		Folder: w.folder, Repository: w.repository, AWS: awscloud.Config{Profile: w.profile, Region: w.region}, Holder: app.Holder("delivery"), Clock: w.clock,
-		Warn: func(format string, args ...any) { w.warn(format, args...) },
+// project opens the checkout, and the runner of its pipes.
+func (w *projectFlags) project() (*runner.Runner, *runner.Project, error) {
+	config, err := w.app()
+	if err != nil {
+		return nil, nil, err
 	}
+	project, err := runner.OpenProject(w.folder)
+	return config.Runner(), project, err
 }
 
-// warn tells what people should know, beside the result.
+// warn prints a warning beside the result.
 func (c *common) warn(format string, args ...any) {
 	_, _ = fmt.Fprintf(c.err, "Warning: %s\n", fmt.Sprintf(format, args...))
 }
 
 func newRun(c *common) *cobra.Command {
 	w := newProjectFlags(c)
-	var o app.RunOptions
+	var req runner.Request
 	var values []string
 	var verbose bool
 	cmd := &cobra.Command{
@@ -64,17 +66,17 @@ func newRun(c *common) *cobra.Command {
 		Long: `Run the pipe that the checkout's .delivery.yml names: the same on a laptop and on
 any CI node.
 
-All of the pipe's section first is run, then each step of main while all goes
-well, and at the end always the section last. Every step is on record in the build
-data repository. Ctrl-C ends the step that is running and goes on with last; a
-second Ctrl-C ends that, too. While last is at work, the first one changes nothing.
+All steps of the pipe's section first are run, then those of main while all goes
+well, and at the end always those of last. Every step is recorded in the build data
+repository. Ctrl-C ends the running step and continues with last; a second Ctrl-C
+ends that, too. While last is running, the first one changes nothing.
 
 A run is tied to a revision that the remote has, so that its version can be traced
 to what everybody can see.
 
 Exit codes: 0 all went well, 1 a step failed, 2 the command line or the pipe is
-wrong, 3 somebody else is at work, 4 the build data repository cannot be reached,
-5 the checkout is not pushed, 130 interrupted.`,
+invalid, 3 another process is changing the same thing, 4 the build data repository
+cannot be reached, 5 the checkout is not pushed, 130 interrupted.`,
 		Example: `  delivery run
   delivery run --run-to bake
   delivery run --run-task "functional tests" --version 17
@@ -85,28 +87,28 @@ wrong, 3 somebody else is at work, 4 the build data repository cannot be reached
 			if err != nil {
 				return err
 			}
-			if o.Values, err = assignments(values); err != nil {
+			if req.Values, err = assignments(values); err != nil {
 				return err
 			}
-			if err := w.fit(o); err != nil {
+			if err := w.validate(req); err != nil {
 				return err
 			}
-			return w.run(cmd.Context(), o, verbose)
+			return w.run(cmd.Context(), req, verbose)
 		},
 	}
 	w.addTo(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.Pipe, "pipe", "", "pipe to run instead of the one that .delivery.yml names")
-	flags.StringVar(&o.Version, "version", "", "run for a version that exists, instead of allocating one")
-	flags.StringVar(&o.To, "run-to", "", "step after which only the section last follows")
-	flags.StringVar(&o.Only, "run-task", "", "run this step alone, with the version and the context of an earlier run")
-	flags.StringVar(&o.Of, "of", "", "id of the earlier run, for --run-task (default: the latest, of --version if given)")
-	flags.BoolVar(&o.Mock, "mock", false, "run the mock of every task: nothing is changed, nothing recorded")
-	flags.BoolVar(&o.AllowUnpushed, "allow-unpushed", false, "run from a checkout that is not pushed, marked as untraceable")
+	flags.StringVar(&req.Pipe, "pipe", "", "pipe to run instead of the one that .delivery.yml names")
+	flags.StringVar(&req.Version, "version", "", "run for an existing version, instead of allocating one")
+	flags.StringVar(&req.To, "run-to", "", "run up to this step, and then the section last")
+	flags.StringVar(&req.Only, "run-task", "", "run this step alone, with the version and the context of an earlier run")
+	flags.StringVar(&req.Of, "of", "", "id of the earlier run, for --run-task (default: the latest, of --version if given)")
+	flags.BoolVar(&req.Mock, "mock", false, "run the mock of every task: nothing is changed or recorded")
+	flags.BoolVar(&req.AllowUnpushed, "allow-unpushed", false, "run from a checkout that is not pushed, marked as untraceable")
 	flags.StringArrayVar(&values, "set", nil, "name=value to put on the context, over .delivery.yml; may be repeated")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "print all output of the steps, also on a terminal")
 	for _, flag := range []string{"run-to", "run-task"} {
-		complete(cmd, flag, func(ctx context.Context, _ []string) []string { return w.stepNames(ctx, o.Pipe) })
+		complete(cmd, flag, func(ctx context.Context, _ []string) []string { return w.stepNames(ctx, req.Pipe) })
 	}
 	complete(cmd, "pipe", w.pipeNames)
 	complete(cmd, "of", c.runIDs)
@@ -117,12 +119,12 @@ wrong, 3 somebody else is at work, 4 the build data repository cannot be reached
 	return cmd
 }
 
-// fit judges options that do not go together.
-func (w *projectFlags) fit(o app.RunOptions) error {
+// validate refuses options that contradict each other.
+func (w *projectFlags) validate(req runner.Request) error {
 	switch {
-	case o.To != "" && o.Only != "":
+	case req.To != "" && req.Only != "":
 		return &usageError{errors.New("--run-to and --run-task: choose one")}
-	case o.Of != "" && o.Only == "":
+	case req.Of != "" && req.Only == "":
 		return &usageError{errors.New("--of says whose context --run-task takes: add --run-task STEP")}
 	}
 	return nil
@@ -141,36 +143,35 @@ func assignments(texts []string) (pipe.Values, error) {
 	return values, nil
 }
 
-func (w *projectFlags) run(ctx context.Context, o app.RunOptions, verbose bool) error {
-	pipes := w.pipes()
-	project, err := pipes.Project()
+func (w *projectFlags) run(ctx context.Context, req runner.Request, verbose bool) error {
+	runs, project, err := w.project()
 	if err != nil {
 		return err
 	}
-	// Whoever reads what is told may go first, as head does: the run goes on, and
-	// its section last comes. Were the signal ignored, the steps would inherit that.
+	// The reader of the output may close it first, as head does: the run goes on,
+	// and its section last comes. If the signal were ignored, the steps would
+	// inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	progress := newProgress(w.common, verbose)
-	pipes.Warn = progress.warn
-	hard, soft, release := stoppable(ctx, progress, o.Only != "")
+	hard, soft, release := stoppable(ctx, progress, req.Only != "")
 	defer release()
-	o.Observer, o.Interrupt = progress, soft
-	summary, err := pipes.Run(hard, project, o)
+	req.Folder, req.Observer, req.Warn, req.Interrupt = w.folder, progress, progress.warn, soft
+	summary, err := runs.Run(hard, project, req)
 	progress.close()
 	var unsent *spool.UnsentError
-	var leftOut *app.LeftOutError
-	if err != nil && !errors.As(err, &unsent) && !errors.As(err, &leftOut) {
+	var skipped *runner.SkippedError
+	if err != nil && !errors.As(err, &unsent) && !errors.As(err, &skipped) {
 		return err
 	}
 	if w.output == asJSON {
 		if err := w.printJSON(summary); err != nil {
 			return err
 		}
-	} else if leftOut == nil {
-		w.printSummary(project, summary, o)
+	} else if skipped == nil {
+		w.printSummary(project, summary, req)
 	}
 	switch {
-	case leftOut != nil:
+	case skipped != nil:
 		return err
 	case summary.Status != builddata.Succeeded:
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -76,7 +77,7 @@ func TestRunTask_ContextOfPart(t *testing.T) {
 	c := newParts(t)
 	c.run(t, 0, "--pipe", "other")
 	code, _, said := c.delivery(t, "run", "--run-task", "check", "--version", "1")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, `there is no earlier run of the pipe app for strawberry 1 whose context the step "check" could take`)
@@ -92,14 +93,14 @@ func TestRunTask_OfAnother(t *testing.T) {
 	one := c.run(t, 0)
 	c.run(t, 0)
 	code, _, said := c.delivery(t, "run", "--run-task", "check", "--of", one.Run, "--version", "2")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "run "+one.Run+" is of another version than 2")
 	c.write(t, ".delivery.yml", "pipe: app\nservice: raspberry\n")
 	c.push(t)
 	code, _, said = c.delivery(t, "run", "--run-task", "check", "--of", one.Run)
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "run "+one.Run+" of raspberry: not found in the build data repository: \"delivery run show "+one.Run+"\" shows which service it belongs to")
@@ -112,7 +113,7 @@ func TestRunTask_StatusOfEarlier(t *testing.T) {
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.run(t, exitFailed)
+	c.run(t, exitcode.Failed)
 	if got := printed(t, c.run(t, 0, "--run-task", "tell")); !strings.Contains(got, "failed at fragile") {
 		t.Errorf("got %q", got)
 	}
@@ -124,14 +125,14 @@ func TestRunTask_LeftOut(t *testing.T) {
 	c.run(t, 0)
 	for name, args := range map[string][]string{"Run": {"--run-task", "tell"}, "Mock": {"--run-task", "tell", "--mock"}} {
 		t.Run(name, func(t *testing.T) {
-			if s := c.run(t, exitFailed, args...); s.Status != builddata.Failed {
+			if s := c.run(t, exitcode.Failed, args...); s.Status != builddata.Failed {
 				t.Errorf("got status %s, want %s", s.Status, builddata.Failed)
 			}
 			code, out, said := c.delivery(t, append([]string{"run"}, args...)...)
-			if code != exitFailed || out != "" {
+			if code != exitcode.Failed || out != "" {
 				t.Errorf("got exit code %d and %q", code, out)
 			}
-			contains(t, said, `Error: nothing was done: the step "tell" is the only one, and was skipped: left out by its when`)
+			contains(t, said, `Error: nothing was done: the step "tell" is the only one, and was skipped: its when is false`)
 		})
 	}
 }
@@ -167,14 +168,14 @@ main:
   - {name: guarded, do: release.promote, stage: passed_test, requires: [unit tests]}
   - {name: free, do: release.promote, stage: seen, requires: []}
 `)
-	c.run(t, exitFailed)
+	c.run(t, exitcode.Failed)
 	for name, tt := range map[string]struct {
 		step string
 		code int
 		want []string
 	}{
-		"NothingSaid":     {"unguarded", exitUsage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" cannot be run alone`, "add requires: [...]"}},
-		"NotMet":          {"guarded", exitFailed, []string{"cannot be promoted to passed_test"}},
+		"NothingSaid":     {"unguarded", exitcode.Usage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" needs the argument requires to be run alone`, "write an empty list if nothing is required"}},
+		"NotMet":          {"guarded", exitcode.Failed, []string{"cannot be promoted to passed_test"}},
 		"NothingRequired": {"free", 0, []string{"is at seen"}},
 	} {
 		t.Run(name, func(t *testing.T) {

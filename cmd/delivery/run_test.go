@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
 const application = `
@@ -69,7 +70,7 @@ func TestRun_FailsAndOneStepAgain(t *testing.T) {
 	c.write(t, "functional.sh", "#!/bin/sh\necho looking at $1\necho 'expected 2, got 3' >&2\nexit 7\n")
 	c.push(t)
 	code, out, said := c.delivery(t, "run")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, `functional tests | looking at strawberry-0.1.0.jar`, `functional tests failed`, `tidy | tidying after failed in run-`, `Error: the pipe app failed at "functional tests"`)
@@ -121,37 +122,37 @@ func TestRun_BadInput(t *testing.T) {
 		code int
 		want []string
 	}{
-		"UnknownTask":    {"- {name: a, do: build.comand, command: x}", nil, exitUsage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`, "did you mean build.command?"}},
-		"NoArgument":     {"- {name: a, do: release.promote}", nil, exitUsage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"}},
-		"WrongArgument":  {"- {name: a, do: build.command, comand: x, command: x}", nil, exitUsage, []string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"}},
-		"WrongKind":      {"- {name: a, do: mock.dummy, sleep: soon}", nil, exitUsage, []string{"pipes/app.yml:1:", "write a duration as 90s"}},
-		"UnknownValue":   {"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitUsage, []string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"}},
-		"LaterValue":     {"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil, exitUsage, []string{"pipes/app.yml:1:", `is set by the step "b", which is later`}},
-		"NoVersion":      {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitUsage, []string{"init.version"}},
-		"SameName":       {"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitUsage, []string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"}},
-		"Cycle":          {"- ref: app", nil, exitUsage, []string{"pipes/app.yml:1:"}},
-		"NoSuchRef":      {"- ref: biuld", nil, exitUsage, []string{"pipes/app.yml:1:", "did you mean build?"}},
-		"UnknownKey":     {"mian:\n  - {do: mock.dummy}", nil, exitUsage, []string{"pipes/app.yml:1:1: ", "main"}},
-		"NotYAML":        {"main: [", nil, exitUsage, []string{"pipes/app.yml:1:"}},
-		"NoSteps":        {"main: []", nil, exitUsage, []string{"pipes/app.yml:1:"}},
-		"NoSuchPipe":     {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitUsage, []string{"cdd", "cd"}},
-		"NoSuchStep":     {"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitUsage, []string{`has no step "biuld"; did you mean build?`}},
-		"ToLast":         {"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitUsage, []string{"which always runs"}},
-		"ToAndTask":      {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitUsage, []string{"choose one"}},
-		"OfWithoutTask":  {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitUsage, []string{"--run-task"}},
-		"BadSet":         {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitUsage, []string{"write name=value"}},
-		"OwnValue":       {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitUsage, []string{"the value version cannot be put over it"}},
-		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitFailed, []string{"not found", "delivery version list"}},
-		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitFailed, []string{"there is no earlier run of the pipe app for strawberry"}},
-		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitFailed, []string{"read run none of strawberry: not found"}},
-		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitUsage, []string{`"delivery run" takes no arguments, and got "again"`}},
-		"EmptyVersion":   {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitUsage, []string{"--version is empty: give it a value, or leave it out"}},
-		"EmptyTask":      {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitUsage, []string{"--run-task is empty"}},
-		"EmptyTo":        {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitUsage, []string{"--run-to is empty"}},
-		"EmptyOf":        {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitUsage, []string{"--of is empty"}},
-		"EmptyPipe":      {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitUsage, []string{"--pipe is empty"}},
-		"CommandMissing": {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitFailed, []string{"frobnicate: command not found: install it"}},
-		"ShellMissing":   {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitFailed, []string{"exit code 127: command not found"}},
+		"UnknownTask":    {"- {name: a, do: build.comand, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`, "did you mean build.command?"}},
+		"NoArgument":     {"- {name: a, do: release.promote}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"}},
+		"WrongArgument":  {"- {name: a, do: build.command, comand: x, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"}},
+		"WrongKind":      {"- {name: a, do: mock.dummy, sleep: soon}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "expected a duration such as 90s"}},
+		"UnknownValue":   {"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"}},
+		"LaterValue":     {"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", `is set by the step "b", which comes later`}},
+		"NoVersion":      {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitcode.Usage, []string{"init.version"}},
+		"SameName":       {"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"}},
+		"Cycle":          {"- ref: app", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSuchRef":      {"- ref: biuld", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "did you mean build?"}},
+		"UnknownKey":     {"mian:\n  - {do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:1:1: ", "main"}},
+		"NotYAML":        {"main: [", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSteps":        {"main: []", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSuchPipe":     {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitcode.Usage, []string{"cdd", "cd"}},
+		"NoSuchStep":     {"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitcode.Usage, []string{`has no step "biuld"; did you mean build?`}},
+		"ToLast":         {"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitcode.Usage, []string{"which always runs"}},
+		"ToAndTask":      {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitcode.Usage, []string{"choose one"}},
+		"OfWithoutTask":  {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitcode.Usage, []string{"--run-task"}},
+		"BadSet":         {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
+		"OwnValue":       {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitcode.Usage, []string{"the value version cannot be set: only the run itself sets it"}},
+		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitcode.Failed, []string{"not found", "delivery version list"}},
+		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitcode.Failed, []string{"there is no earlier run of the pipe app for strawberry"}},
+		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitcode.Failed, []string{"read run none of strawberry: not found"}},
+		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitcode.Usage, []string{`"delivery run" takes no arguments, and got "again"`}},
+		"EmptyVersion":   {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitcode.Usage, []string{"--version is empty: give it a value, or leave it out"}},
+		"EmptyTask":      {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitcode.Usage, []string{"--run-task is empty"}},
+		"EmptyTo":        {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitcode.Usage, []string{"--run-to is empty"}},
+		"EmptyOf":        {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitcode.Usage, []string{"--of is empty"}},
+		"EmptyPipe":      {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitcode.Usage, []string{"--pipe is empty"}},
+		"CommandMissing": {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitcode.Failed, []string{"frobnicate: command not found: install it"}},
+		"ShellMissing":   {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitcode.Failed, []string{"exit code 127: command not found"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t, tt.pipe)
@@ -160,7 +161,7 @@ func TestRun_BadInput(t *testing.T) {
 				t.Errorf("got exit code %d, want %d", code, tt.code)
 			}
 			contains(t, said, tt.want...)
-			if _, err := os.Stat(filepath.Join(c.data, "delivery.db")); err == nil && code == exitUsage {
+			if _, err := os.Stat(filepath.Join(c.data, "delivery.db")); err == nil && code == exitcode.Usage {
 				t.Error("the repository was opened")
 			}
 		})
@@ -173,7 +174,7 @@ func TestRun_NoProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, said := c.delivery(t, "run")
-	if code != exitUsage {
+	if code != exitcode.Usage {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "there is no .delivery.yml", "delivery init")
@@ -185,7 +186,7 @@ func TestRun_NoProject(t *testing.T) {
 		t.Fatal(said)
 	}
 	contains(t, out, "first  version\n", "main   build\nmain   unit tests\n")
-	if code, _, said := c.delivery(t, "init"); code != exitFailed {
+	if code, _, said := c.delivery(t, "init"); code != exitcode.Failed {
 		t.Errorf("got exit code %d: %s", code, said)
 	}
 }
@@ -195,11 +196,11 @@ func TestRun_Unpushed(t *testing.T) {
 	c := newApplication(t)
 	c.write(t, "notes.txt", "unfinished")
 	code, _, said := c.delivery(t, "run")
-	if code != exitUntraceable {
+	if code != exitcode.Untraceable {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "it differs from its revision", "notes.txt", "git stash --include-untracked", "--allow-unpushed")
-	s := c.run(t, exitFailed, "--allow-unpushed")
+	s := c.run(t, exitcode.Failed, "--allow-unpushed")
 	failed := s.Failed()
 	if s.Untraceable == "" || failed == nil || failed.Name != "promote" || !strings.Contains(failed.Message, "notes.txt") {
 		t.Errorf("got %+v", s)
@@ -230,7 +231,7 @@ func TestRun_Secrets(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	code, out, said := c.delivery(t, "run")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
 	_, shown, _ := c.delivery(t, "run", "show", regexp.MustCompile(`logs/(\w+)/`).FindStringSubmatch(out)[1], "-o", "json")
@@ -269,7 +270,7 @@ func TestRun_Output(t *testing.T) {
 - {name: junk, do: build.command, command: "head -c 1000000 /dev/urandom; printf '\\033[31mred\\033[0m \\033]0;title\\007 \\r\\nafter'; exit 1"}
 `)
 	code, out, said := c.delivery(t, "run")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d", code)
 	}
 	contains(t, said, "much | done", "much succeeded", "one line succeeded", "junk | after")
@@ -321,8 +322,8 @@ func TestRun_Outage(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, said := c.delivery(t, "run")
-	if code != exitUnavailable {
-		t.Errorf("got exit code %d, want %d", code, exitUnavailable)
+	if code != exitcode.Unavailable {
+		t.Errorf("got exit code %d, want %d", code, exitcode.Unavailable)
 	}
 	contains(t, said, "Nothing has run.", "--version")
 	code, out, said := c.delivery(t, "run", "--version", "1")
@@ -331,7 +332,7 @@ func TestRun_Outage(t *testing.T) {
 	}
 	contains(t, said, "what happens is kept on this machine and sent later", "build | 1", "records of the run are not in the build data repository yet")
 	run := regexp.MustCompile(`\(run (\w+)\)`).FindStringSubmatch(out)[1]
-	if code, _, said := c.delivery(t, "sync"); code != exitUnavailable {
+	if code, _, said := c.delivery(t, "sync"); code != exitcode.Unavailable {
 		t.Errorf("got exit code %d: %s", code, said)
 	}
 	if err := os.Remove(c.data); err != nil {
@@ -371,7 +372,7 @@ func TestPipe(t *testing.T) {
 		t.Error(said)
 	}
 	code, _, said := c.delivery(t, "pipe", "test", "--expect", expected, "--fail", "build")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, `line 2 is "main   build: failed", expected was "main   build"`)
@@ -387,15 +388,15 @@ func TestVersion(t *testing.T) {
 	_, out, _ := c.delivery(t, "version", "next", "--service", "raspberry", "--scheme", "semver", "--bump", "major", "-o", "json")
 	contains(t, out, `"version": "1.0.0"`, `"service": "raspberry"`)
 	code, _, said := c.delivery(t, "version", "next", "--scheme", "roman")
-	if code != exitUsage {
+	if code != exitcode.Usage {
 		t.Errorf("got exit code %d: %s", code, said)
 	}
 	code, _, said = c.delivery(t, "version", "next", "--bump", "minor")
-	if code != exitUsage {
+	if code != exitcode.Usage {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "--bump is for versions of scheme semver, and this is sequence", "add --scheme semver")
-	if code, _, said := c.delivery(t, "version", "revoke", "1"); code != exitUsage {
+	if code, _, said := c.delivery(t, "version", "revoke", "1"); code != exitcode.Usage {
 		t.Errorf("got exit code %d: %s", code, said)
 	}
 	_, out, _ = c.delivery(t, "version", "revoke", "1", "--reason", "loses orders")
@@ -426,13 +427,13 @@ func TestVersion(t *testing.T) {
 	_, out, _ = c.delivery(t, "version", "list", "--revision", "ab")
 	contains(t, out, "no versions of strawberry at revision ab: give the whole revision")
 	code, _, said = c.delivery(t, "run", "--version", "1")
-	if code != exitFailed {
+	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
 	contains(t, said, "was revoked")
 	_, out, _ = c.delivery(t, "event", "list", "--version", "1")
 	contains(t, out, "No events.")
-	if code, _, _ := c.delivery(t, "event", "list"); code != exitUsage {
+	if code, _, _ := c.delivery(t, "event", "list"); code != exitcode.Usage {
 		t.Errorf("got exit code %d", code)
 	}
 }

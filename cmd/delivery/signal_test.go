@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
 // program is a run of the command line as a process of its own.
@@ -141,10 +142,10 @@ func TestRun_Interrupted(t *testing.T) {
 			p := c.start(t, path, "run")
 			p.until(t, "work | working")
 			p.signal(t, signal)
-			if code := p.wait(t); code != exitInterrupted {
+			if code := p.wait(t); code != exitcode.Interrupted {
 				t.Errorf("got exit code %d:\n%s", code, &p.all)
 			}
-			contains(t, p.all.String(), "Stopping; the section last still follows. A second Ctrl-C stops that, too.", "work interrupted", "tidy | tidying after interrupted")
+			contains(t, p.all.String(), "Stopping; the section last still runs. A second Ctrl-C stops that, too.", "work interrupted", "tidy | tidying after interrupted")
 			contains(t, p.out.String(), `app of strawberry 1 was interrupted at "work"`, "delivery run --run-task work --version 1")
 			c.gone(t)
 			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
@@ -164,12 +165,12 @@ func TestRun_InterruptedTwice(t *testing.T) {
 	p.signal(t, os.Interrupt)
 	p.until(t, "tidy | tidying")
 	p.signal(t, os.Interrupt)
-	p.until(t, "Stopping for good.")
-	if code := p.wait(t); code != exitInterrupted {
+	p.until(t, "Stopping at once.")
+	if code := p.wait(t); code != exitcode.Interrupted {
 		t.Errorf("got exit code %d:\n%s", code, &p.all)
 	}
-	contains(t, p.all.String(), "tidy interrupted in ", ": somebody stopped the section last, too\n", "tell skipped: not run: somebody stopped the section last, too")
-	contains(t, p.out.String(), `"tidy" was interrupted as well: somebody stopped the section last, too`, `"tell" was not run: somebody stopped the section last, too`)
+	contains(t, p.all.String(), "tidy interrupted in ", ": the section last was interrupted, too\n", "tell skipped: the section last was interrupted, too")
+	contains(t, p.out.String(), `"tidy" was interrupted as well: the section last was interrupted, too`, `"tell" was not run: the section last was interrupted, too`)
 }
 
 // One Ctrl-C while the section last is at work interrupts nothing, and the run
@@ -180,7 +181,7 @@ func TestRun_InterruptedInLast(t *testing.T) {
 		command string
 		code    int
 		status  builddata.Status
-	}{"Succeeded": {"true", 0, builddata.Succeeded}, "Failed": {"false", exitFailed, builddata.Failed}} {
+	}{"Succeeded": {"true", 0, builddata.Succeeded}, "Failed": {"false", exitcode.Failed, builddata.Failed}} {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t, `
 main: [{name: work, do: build.command, command: "`+tt.command+`"}]
@@ -189,7 +190,7 @@ last: [{name: tidy, do: build.command, command: "echo tidying; while ! test -e .
 			p := c.start(t, path, "run", "-o", "json")
 			p.until(t, "tidy | tidying")
 			p.signal(t, os.Interrupt)
-			p.until(t, "The section last goes on to its end; a second Ctrl-C stops it.")
+			p.until(t, "The section last continues to its end; a second Ctrl-C stops it.")
 			if err := os.WriteFile(filepath.Join(c.folder, "..", "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +216,7 @@ func TestRun_InterruptedAlone(t *testing.T) {
 	p.until(t, "tidy | tidying")
 	p.signal(t, os.Interrupt)
 	p.until(t, "Stopping.")
-	if code := p.wait(t); code != exitInterrupted {
+	if code := p.wait(t); code != exitcode.Interrupted {
 		t.Errorf("got exit code %d:\n%s", code, &p.all)
 	}
 }
@@ -223,7 +224,7 @@ func TestRun_InterruptedAlone(t *testing.T) {
 // A step that ignores every signal but the last is made to end.
 func TestRun_Stubborn(t *testing.T) {
 	c := newCheckout(t, stubborn)
-	s := c.run(t, exitFailed)
+	s := c.run(t, exitcode.Failed)
 	step := s.Failed()
 	if step == nil || !strings.Contains(step.Message, "timed out after 50ms") || len(step.Warnings) != 1 || !strings.Contains(step.Warnings[0], "was killed") {
 		t.Errorf("got %+v", s)
@@ -244,10 +245,10 @@ func TestRun_TwoInOneCheckout(t *testing.T) {
 	p := c.start(t, build(t), "run")
 	p.until(t, "work | working")
 	code, _, said := c.delivery(t, "run")
-	if code != exitBusy {
-		t.Errorf("got exit code %d, want %d", code, exitBusy)
+	if code != exitcode.Busy {
+		t.Errorf("got exit code %d, want %d", code, exitcode.Busy)
 	}
-	contains(t, said, "delivery, process", "is at work in "+c.folder+" already")
+	contains(t, said, "delivery, process", "is in progress in "+c.folder)
 	if code, _, said := c.delivery(t, "run", "--mock"); code != 0 {
 		t.Errorf("a mock touches nothing, and was refused: %s", said)
 	}

@@ -10,16 +10,16 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// Why a run ends, or its section last, as its steps tell.
+// Why a run ends early, or its section last, as its steps report it.
 var (
-	errStopped     = errors.New("somebody stopped the run")
-	errLastStopped = errors.New("somebody stopped the section last, too")
+	errStopped     = errors.New("the run was interrupted")
+	errLastStopped = errors.New("the section last was interrupted, too")
 )
 
-// stoppable returns the contexts of a run that people stop. Soft ends at the
-// first Ctrl-C, with ctx, which has nothing to end if the section last is at
-// work by then; hard at the second one. The third kills. A step that runs alone
-// has no section last behind it.
+// stoppable returns the contexts of a run that can be interrupted. The first
+// Ctrl-C ends soft, together with ctx, and has no effect while the section last
+// is running; the second ends hard. The third kills the process. A step that
+// runs alone has no section last after it.
 func stoppable(ctx context.Context, p *progress, alone bool) (hard, soft context.Context, release func()) {
 	hard, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	soft, interrupt := context.WithCancelCause(hard)
@@ -28,16 +28,16 @@ func stoppable(ctx context.Context, p *progress, alone bool) (hard, soft context
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 		switch section := p.reached(); {
 		case section == "" || alone:
-			p.tell("Stopping.")
+			p.announce("Stopping.")
 		case section == pipe.Last:
-			p.tell("The section last goes on to its end; a second Ctrl-C stops it.")
+			p.announce("The section last continues to its end; a second Ctrl-C stops it.")
 		default:
-			p.tell("Stopping; the section last still follows. A second Ctrl-C stops that, too.")
+			p.announce("Stopping; the section last still runs. A second Ctrl-C stops that, too.")
 		}
 		interrupt(errStopped)
 		select {
 		case <-signals:
-			p.tell("Stopping for good. A third Ctrl-C does not wait, and leaves behind what is still at work.")
+			p.announce("Stopping at once. A third Ctrl-C does not wait, and leaves behind what is still running.")
 			stop(errLastStopped)
 			signal.Reset()
 		case <-hard.Done():

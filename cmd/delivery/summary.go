@@ -8,14 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // printSummary says how a run ended, and of one that failed, what to look at
 // and how to run just the failed step again. Warnings have been shown.
-func (w *projectFlags) printSummary(project *app.Project, s pipe.Summary, o app.RunOptions) {
+func (w *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req runner.Request) {
 	what := s.Service
 	if s.Version != "" {
 		what += " " + s.Version
@@ -24,20 +25,20 @@ func (w *projectFlags) printSummary(project *app.Project, s pipe.Summary, o app.
 	failed := s.Failed()
 	if failed == nil {
 		p("%s of %s %s in %s", s.Pipe, what, ended(s.Status), inWords(s.Elapsed))
-		if !o.Mock {
+		if !req.Mock {
 			p(" (run %s)", s.Run)
 		}
 		p("\n")
 		return
 	}
-	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, ended(s.Status), failed.Name, inWords(s.Elapsed), strings.TrimPrefix(failed.Message, string(s.Status)+": "))
+	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, ended(s.Status), failed.Name, inWords(s.Elapsed), failed.Message)
 	for _, step := range s.Steps {
 		switch {
 		case step.Name == failed.Name:
 		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
-			p("%q %s as well: %s\n", step.Name, ended(step.Status), strings.TrimPrefix(step.Message, string(step.Status)+": "))
-		case step.Status == pipe.Skipped && strings.HasPrefix(step.Message, "not run: "):
-			p("%q was %s\n", step.Name, step.Message) // of last, which was stopped
+			p("%q %s as well: %s\n", step.Name, ended(step.Status), step.Message)
+		case step.Reason == pipe.ReasonAbandoned:
+			p("%q was not run: %s\n", step.Name, step.Message)
 		}
 	}
 	if failed.Tail != "" {
@@ -49,10 +50,10 @@ func (w *projectFlags) printSummary(project *app.Project, s pipe.Summary, o app.
 	if failed.Log != "" {
 		p("\nAll of it: %s\n", failed.Log)
 	}
-	if o.Mock {
+	if req.Mock {
 		return
 	}
-	command, secrets := w.again(project, s, failed.Name, o)
+	command, secrets := w.rerunCommand(project, s, failed.Name, req)
 	p("\nRun just that step again")
 	if len(secrets) > 0 {
 		p(", with --set for %s as before", strings.Join(secrets, ", "))
@@ -60,14 +61,14 @@ func (w *projectFlags) printSummary(project *app.Project, s pipe.Summary, o app.
 	p(":\n  %s\n", command)
 }
 
-// again is the command that runs a step of a run again, as the run was started,
-// and the values that it does not show, because they are secrets.
-func (w *projectFlags) again(project *app.Project, s pipe.Summary, step string, o app.RunOptions) (command string, secrets []string) {
+// rerunCommand is the command that runs a step of a run again, with the flags of
+// the run, and the names of the values that it leaves out, because they are secrets.
+func (w *projectFlags) rerunCommand(project *runner.Project, s pipe.Summary, step string, req runner.Request) (command string, secrets []string) {
 	words := []string{"delivery", "run", "--run-task", step}
 	switch {
-	case o.Of != "":
-		words = append(words, "--of", o.Of)
-	case s.Version != "" && o.To == "":
+	case req.Of != "":
+		words = append(words, "--of", req.Of)
+	case s.Version != "" && req.To == "":
 		words = append(words, "--version", s.Version)
 	default:
 		words = append(words, "--of", s.Run)
@@ -77,7 +78,7 @@ func (w *projectFlags) again(project *app.Project, s pipe.Summary, step string, 
 		folder = ""
 	}
 	for _, flag := range [][2]string{
-		{"--pipe", o.Pipe}, {"-C", folder}, {"--repository", w.repository}, {"--profile", w.profile}, {"--region", w.region},
+		{"--pipe", req.Pipe}, {"-C", folder}, {"--repository", w.repository}, {"--profile", w.profile}, {"--region", w.region},
 	} {
 		if flag[1] != "" {
 			words = append(words, flag[0], flag[1])
@@ -86,9 +87,9 @@ func (w *projectFlags) again(project *app.Project, s pipe.Summary, step string, 
 	if s.Untraceable != "" {
 		words = append(words, "--allow-unpushed")
 	}
-	mask := project.Mask(os.Environ(), o.Values)
-	for _, name := range slices.Sorted(maps.Keys(o.Values)) {
-		value := o.Values[name]
+	mask := project.Mask(os.Environ(), req)
+	for _, name := range slices.Sorted(maps.Keys(req.Values)) {
+		value := req.Values[name]
 		if slices.Contains(project.Secrets, name) || mask.Text(value) != value {
 			secrets = append(secrets, name)
 			continue
@@ -96,7 +97,7 @@ func (w *projectFlags) again(project *app.Project, s pipe.Summary, step string, 
 		words = append(words, "--set", name+"="+value)
 	}
 	for i, word := range words {
-		words[i] = app.Quoted(word)
+		words[i] = text.ShellWord(word)
 	}
 	return strings.Join(words, " "), secrets
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
 // The command that runs a failed step again has the flags of the run, but for
@@ -22,7 +24,7 @@ func TestRun_AgainAsBefore(t *testing.T) {
 	for name, args := range map[string][]string{"All": nil, "To": {"--run-to", "it's broken"}} {
 		t.Run(name, func(t *testing.T) {
 			code, out, said := c.delivery(t, append(append(append([]string{"run"}, args...), given...), secret...)...)
-			if code != exitFailed {
+			if code != exitcode.Failed {
 				t.Fatalf("got exit code %d: %s", code, said)
 			}
 			m := again.FindStringSubmatch(out)

@@ -9,7 +9,6 @@ import (
 )
 
 func newSync(c *common) *cobra.Command {
-	w := newProjectFlags(c)
 	return &cobra.Command{
 		Use:   "sync",
 		Short: "Send to the repository what runs on this machine could not",
@@ -19,8 +18,12 @@ run does so by itself when it begins; this is for when no run follows.`,
 		Example: "  delivery sync",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			told, all, err := w.pipes().Sync(cmd.Context())
-			if w.output == asJSON {
+			config, err := c.app()
+			if err != nil {
+				return err
+			}
+			reports, all, err := config.Runner().Sync(cmd.Context())
+			if c.output == asJSON {
 				type synced struct {
 					catalog.Run
 					Records   int      `json:"records"`
@@ -28,20 +31,20 @@ run does so by itself when it begins; this is for when no run follows.`,
 				}
 				views := make([]synced, len(all))
 				for i, s := range all {
-					views[i] = synced{catalog.NewRun(s.Run, w.clock.Now()), s.Records, s.LostSteps}
+					views[i] = synced{catalog.NewRun(s.Run, c.clock.Now()), s.Records, s.LostSteps}
 				}
-				if printErr := w.printJSON(views); err == nil {
+				if printErr := c.printJSON(views); err == nil {
 					err = printErr
 				}
 				return err
 			}
-			for _, line := range told {
-				if _, err := fmt.Fprintln(w.out, line); err != nil {
+			for _, line := range reports {
+				if _, err := fmt.Fprintln(c.out, line); err != nil {
 					return err
 				}
 			}
-			if len(told) == 0 && err == nil {
-				_, err = fmt.Fprintln(w.out, "Nothing is left to send.")
+			if len(reports) == 0 && err == nil {
+				_, err = fmt.Fprintln(c.out, "Nothing is left to send.")
 			}
 			return err
 		},

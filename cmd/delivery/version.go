@@ -33,7 +33,7 @@ func (s *serviceFlags) name() (string, error) {
 	if s.service != "" {
 		return s.service, nil
 	}
-	project, err := s.pipes().Project()
+	_, project, err := s.project()
 	if err != nil {
 		return "", fmt.Errorf("%w\nOr name the service with --service", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
 // The errors that callers of a Store branch on.
@@ -14,10 +16,17 @@ var (
 	// ErrConflict: the repository holds something that contradicts the request.
 	ErrConflict = errors.New("contradicts the build data repository")
 	// ErrUnavailable: the repository cannot be reached, or cannot be written, now.
-	ErrUnavailable = errors.New("the build data repository cannot be reached")
+	ErrUnavailable error = unavailableError{}
 	// ErrCorrupt: what is there is damaged, or is not a build data repository.
 	ErrCorrupt = errors.New("not a usable build data repository")
 )
+
+type unavailableError struct{}
+
+func (unavailableError) Error() string { return "the build data repository cannot be reached" }
+
+// ExitCode is that of the command line.
+func (unavailableError) ExitCode() int { return exitcode.Unavailable }
 
 // KeyError says that an idempotency key already stands for a different
 // version. It matches ErrConflict.

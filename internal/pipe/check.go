@@ -1,24 +1,24 @@
 package pipe
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// Check judges a pipe before anything runs: every task is in the library and
-// has the arguments that it takes, and every expression names a value that is
-// known by then. The values are those that the run begins with; a version that
-// the caller brings is one of them. Steps without a name get one, so that each
-// is the only one of its name. The error is Diagnostics, in the order in which they
-// are written.
+// Check validates a pipe before anything runs: every task is in the library and
+// has the arguments that it takes, every expression names a value that is known
+// by then, and a task that needs a version comes after the one that allocates
+// it. The values are those that the run begins with, which include an existing
+// version. The error is Diagnostics, in the order in which they are written.
 func Check(p *Pipe, library Library, values Values) error {
 	c := checker{library: library, setBy: map[string]string{}}
 	if len(p.First)+len(p.Main)+len(p.Last) == 0 {
-		c.faults.Add(p.At, "the pipe %s has no steps", p.Name)
+		c.found.Add(p.At, "the pipe %s has no steps", p.Name)
 	}
-	c.name(p)
+	c.names(p)
 	for _, step := range p.Tasks() {
 		for _, output := range c.outputs(step) {
 			if _, ok := c.setBy[output]; !ok {
@@ -39,7 +39,7 @@ func Check(p *Pipe, library Library, values Values) error {
 		}
 		c.steps(p.Section(section), known)
 	}
-	return c.faults.Err()
+	return c.found.Err()
 }
 
 // ownValues are those that every run has from its beginning.
@@ -47,39 +47,23 @@ var ownValues = []string{ValueService, ValueRun, ValuePipe, ValueRevision, Value
 
 type checker struct {
 	library Library
-	faults  Diagnostics
+	found   Diagnostics
 	// setBy names the step that sets a value.
 	setBy map[string]string
 }
 
-// name gives every step a name that no other one has.
-func (c *checker) name(p *Pipe) {
+// names finds steps that share a name.
+func (c *checker) names(p *Pipe) {
 	taken := map[string]Position{}
 	for _, step := range p.Tasks() {
-		if step.Name == "" {
-			continue
-		}
 		if at, ok := taken[step.Name]; ok {
-			c.faults.Add(step.At, "a step is named %q already, at %s: names tell steps apart, so give each its own", step.Name, at)
+			c.found.Add(step.At, "a step is named %q already, at %s: names tell steps apart, so give each its own", step.Name, at)
 		}
 		taken[step.Name] = step.At
 	}
-	for _, step := range p.Tasks() {
-		if step.Name != "" {
-			continue
-		}
-		name := step.Task
-		for n := 2; ; n++ {
-			if _, ok := taken[name]; !ok {
-				break
-			}
-			name = fmt.Sprintf("%s (%d)", step.Task, n)
-		}
-		step.Name, taken[name] = name, step.At
-	}
 }
 
-// steps judges steps that follow each other, and adds what they set to known.
+// steps checks steps that follow each other, and adds what they set to known.
 func (c *checker) steps(steps []Step, known map[string]bool) {
 	for i := range steps {
 		step := &steps[i]
@@ -108,20 +92,23 @@ func (c *checker) step(step *Step, known map[string]bool) {
 	}
 	d, ok := c.library.Task(step.Task)
 	if !ok {
-		c.faults.Add(step.At, "step %q: there is no task %q, neither in the library nor as a program delivery-task-%s on PATH%s",
-			step.Name, step.Task, step.Task, meant(step.Task, c.library.Types()))
+		c.found.Add(step.At, "step %q: there is no task %q, neither built in nor as a program delivery-task-%s on PATH%s",
+			step.Name, step.Task, step.Task, suggest(step.Task, c.library.Types()))
 		return
+	}
+	if d.NeedsVersion && !known[ValueVersion] {
+		c.noVersion(step.At)
 	}
 	for _, name := range step.Outputs {
 		if why := NotSettable(name); why != "" && !slices.Contains(d.Outputs, name) {
-			c.faults.Add(step.At, "step %q: %s cannot be one of its outputs: %s", step.Name, name, why)
+			c.found.Add(step.At, "step %q: %s cannot be one of its outputs: %s", step.Name, name, why)
 		}
 	}
 	arguments := map[string]Argument{}
 	for _, a := range d.Arguments {
 		arguments[a.Name] = a
 		if _, ok := step.Args[a.Name]; a.Required && !ok {
-			c.faults.Add(step.At, "step %q: the task %s needs the argument %s: %s", step.Name, d.Type, a.Name, a.Summary)
+			c.found.Add(step.At, "step %q: the task %s needs the argument %s: %s", step.Name, d.Type, a.Name, a.Summary)
 		}
 	}
 	for _, name := range sortedNames(step.Args) {
@@ -131,66 +118,63 @@ func (c *checker) step(step *Step, known map[string]bool) {
 		case !ok && d.AnyArgument:
 		case !ok:
 			taken := sortedNames(arguments)
-			c.faults.Add(value.At, "step %q: the task %s takes no argument %s%s; it takes %s",
-				step.Name, d.Type, name, meant(name, taken), listed(taken))
+			c.found.Add(value.At, "step %q: the task %s takes no argument %s%s; it takes %s",
+				step.Name, d.Type, name, suggest(name, taken), text.List(taken))
 		default:
-			if problem := a.judge(value); problem != "" {
-				c.faults.Add(value.At, "step %q: the argument %s of %s %s", step.Name, name, d.Type, problem)
+			if err := a.check(value); err != nil {
+				c.found.Add(value.At, "step %q: argument %s of %s: %v", step.Name, name, d.Type, err)
 			}
 		}
 	}
 }
 
-func listed(words []string) string {
-	if len(words) == 0 {
-		return "none"
-	}
-	return strings.Join(words, ", ")
+// noVersion reports that something needs a version that the run does not have
+// by then.
+func (c *checker) noVersion(at Position) {
+	c.found.Add(at, "no earlier step gives the run its version: add an init.version step before this one").Advice = HintVersion
 }
 
-// expressions judges that every value is known.
+// expressions checks that every value is known.
 func (c *checker) expressions(v Value, known map[string]bool) {
 	all, err := v.Expressions()
 	if err != nil {
-		c.faults.Add(v.At, "%s", err)
+		c.found.Add(v.At, "%s", err)
 		return
 	}
 	for _, e := range all {
 		switch {
 		case known[e.Name] || e.Defaulted || strings.HasPrefix(e.Name, environmentPrefix):
 		case e.Name == ValueVersion || e.Name == ValueNumber:
-			c.faults.Add(v.At, "no earlier step gives the run its version: let a step init.version come first, or bring one with --version")
+			c.noVersion(v.At)
 		case e.Name == ValueStatus || e.Name == ValueFailedStep:
-			c.faults.Add(v.At, "${{ %s }} is known in the section last only", e.Name)
+			c.found.Add(v.At, "${{ %s }} is known only in the section last", e.Name)
 		case c.setBy[e.Name] != "":
-			c.faults.Add(v.At, "${{ %s }} is set by the step %q, which is later, or in a parallel branch, whose values stay in it", e.Name, c.setBy[e.Name])
+			c.found.Add(v.At, "${{ %s }} is set by the step %q, which comes later, or in a parallel branch, whose values are not seen outside of it",
+				e.Name, c.setBy[e.Name])
 		default:
-			c.faults.Add(v.At, "nothing sets ${{ %s }}: set it in .delivery.yml, have an earlier step list it in its outputs, or give a default: ${{ %s ?? 'text' }}%s",
-				e.Name, e.Name, meant(e.Name, sortedNames(known)))
+			c.found.Add(v.At, "nothing sets ${{ %s }}: set it in .delivery.yml, have an earlier step list it in its outputs, "+
+				"or give a default: ${{ %s ?? 'text' }}%s", e.Name, e.Name, suggest(e.Name, sortedNames(known)))
 		}
 	}
 }
 
-// judge says what is wrong with a value as far as that can be known before its
-// expressions are evaluated; empty if nothing is.
-func (a Argument) judge(v Value) string {
-	if all, err := v.Expressions(); err != nil || len(all) > 0 {
-		// Their shape can be judged all the same.
-		switch v.Data.(type) {
-		case []Value:
-			if a.Kind != List && a.Kind != Command {
-				return fmt.Sprintf("is a list; it has to be a %s", a.Kind)
-			}
-		case map[string]Value:
-			if a.Kind != Table {
-				return fmt.Sprintf("is a table; it has to be a %s", a.Kind)
-			}
+// check reports what is wrong with a value as far as that can be known before
+// its expressions are evaluated.
+func (a Argument) check(v Value) error {
+	if all, err := v.Expressions(); err == nil && len(all) == 0 {
+		_, err := scope{}.argument(a, v)
+		return err
+	}
+	// The shape of a value with expressions can be checked all the same.
+	switch v.Data.(type) {
+	case []Value:
+		if a.Kind != List && a.Kind != Command {
+			return unexpected(v, a.Kind)
 		}
-		return ""
+	case map[string]Value:
+		if a.Kind != Table {
+			return unexpected(v, a.Kind)
+		}
 	}
-	s := scope{}
-	if _, err := s.judged(a, v); err != nil {
-		return err.Error()
-	}
-	return ""
+	return nil
 }

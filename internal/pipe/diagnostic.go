@@ -3,6 +3,8 @@ package pipe
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
 // Diagnostic is a problem of a pipe, and its position.
@@ -10,9 +12,17 @@ type Diagnostic struct {
 	At Position `json:"at"`
 	// Problem says what is wrong, what was expected, and how to fix it.
 	Problem string `json:"problem"`
+	// Advice is a hint for front ends; empty if there is none.
+	Advice Hint `json:"hint,omitempty"`
 }
 
 func (d *Diagnostic) Error() string { return d.At.String() + ": " + d.Problem }
+
+// ExitCode is that of the command line.
+func (d *Diagnostic) ExitCode() int { return exitcode.Usage }
+
+// Hint implements Hinted.
+func (d *Diagnostic) Hint() Hint { return d.Advice }
 
 // Diagnostics are all problems of a pipe. It is an error if there are any.
 type Diagnostics []*Diagnostic
@@ -25,9 +35,20 @@ func (d Diagnostics) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Add adds a diagnostic.
-func (d *Diagnostics) Add(at Position, format string, args ...any) {
-	*d = append(*d, &Diagnostic{At: at, Problem: fmt.Sprintf(format, args...)})
+// Unwrap returns each diagnostic.
+func (d Diagnostics) Unwrap() []error {
+	all := make([]error, len(d))
+	for i, diagnostic := range d {
+		all[i] = diagnostic
+	}
+	return all
+}
+
+// Add adds a diagnostic, and returns it.
+func (d *Diagnostics) Add(at Position, format string, args ...any) *Diagnostic {
+	diagnostic := &Diagnostic{At: at, Problem: fmt.Sprintf(format, args...)}
+	*d = append(*d, diagnostic)
+	return diagnostic
 }
 
 // Err returns the diagnostics as an error, nil if there are none.

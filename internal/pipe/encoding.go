@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// UnmarshalJSON reads what a run's record holds of its pipe: numbers come back
-// in the types that a Value has.
+// UnmarshalJSON reads a value in a run's record: numbers come back in the types
+// that a Value has.
 func (v *Value) UnmarshalJSON(text []byte) error {
 	var shape struct {
 		At   Position        `json:"at"`
@@ -54,11 +54,28 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 	return err
 }
 
+// format is the number of the format in which a run's record holds its pipe. A
+// change of it keeps a sample of the one before under testdata, and reads it.
+const format = 1
+
+// stored is a pipe in a run's record.
+type stored struct {
+	Format int `json:"format"`
+	*Pipe
+}
+
+// Encode returns the definition of a pipe for a run's record. Durations are in
+// nanoseconds, and the names of their keys end in _ns.
+func Encode(p *Pipe) ([]byte, error) { return json.Marshal(stored{Format: format, Pipe: p}) }
+
 // Decode reads the definition of a pipe in a run's record.
 func Decode(definition []byte) (*Pipe, error) {
-	var p Pipe
-	if err := json.Unmarshal(definition, &p); err != nil {
+	s := stored{Pipe: &Pipe{}}
+	if err := json.Unmarshal(definition, &s); err != nil {
 		return nil, fmt.Errorf("the definition of the pipe: %w", err)
 	}
-	return &p, nil
+	if s.Format != format {
+		return nil, fmt.Errorf("the definition of the pipe has format %d, and this release reads format %d: use the release that ran it", s.Format, format)
+	}
+	return s.Pipe, nil
 }

@@ -2,12 +2,10 @@ package pipe
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +19,7 @@ type Engine struct {
 	Clock   clock.Clock
 	// Recorder takes what happens to the repository; nil records nothing.
 	Recorder Recorder
-	// Observer is told what happens while it does; nil tells nobody.
+	// Observer is told what happens while it does; nil is not told.
 	Observer Observer
 	// Mask hides secrets in everything that leaves the engine.
 	Mask *Mask
@@ -54,7 +52,7 @@ type Observer interface {
 	// StepPrinted is told of each line that a step prints, clean and without
 	// secrets.
 	StepPrinted(step, line string)
-	// StepEnded is told of each step, also of one that is left out.
+	// StepEnded is told of each step, also of one that is skipped.
 	StepEnded(s StepSummary)
 }
 
@@ -64,8 +62,8 @@ type Request struct {
 	// Run is the run's record: its ID, Service, Revision, Holder and the like.
 	// The engine fills in the rest.
 	Run builddata.Run
-	// Version is the name of the version that the caller brings; Run.Number is
-	// its number, unless the repository could not be asked.
+	// Version is the name of the existing version that the run is for, and
+	// Run.Number its number, unless the repository could not be asked.
 	Version string
 	// Values are what the run begins with.
 	Values Values
@@ -83,7 +81,7 @@ type Request struct {
 // Run runs a pipe. It returns when everything that it started has ended. The
 // end of ctx ends Last, too, which nothing else does.
 func (e *Engine) Run(ctx context.Context, req Request) Summary {
-	r := &run{Engine: e, Request: req, fails: map[string]bool{}, secret: map[string]bool{}, start: e.Clock.Now()}
+	r := &run{engine: e, request: req, fails: map[string]bool{}, secret: map[string]bool{}, start: e.Clock.Now()}
 	for _, step := range req.Fail {
 		r.fails[step] = true
 	}
@@ -93,7 +91,7 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 	}
 	r.summary = Summary{
 		Run: req.Run.ID, Pipe: req.Pipe.Name, Service: req.Run.Service, Version: req.Version, Number: req.Run.Number,
-		Revision: req.Run.Revision, Untraceable: req.Run.Untraceable, Status: builddata.Started, StartedAt: r.start.UTC().Truncate(time.Microsecond),
+		Revision: req.Run.Revision, Untraceable: req.Run.Untraceable, Status: builddata.Started, StartedAt: builddata.Timestamp(r.start),
 	}
 	values := req.Values.Clone()
 	maps.Copy(values, Values{ValueService: req.Run.Service, ValueRun: req.Run.ID, ValuePipe: req.Pipe.Name, ValueRevision: req.Run.Revision})
@@ -116,8 +114,8 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 	if !failed && soft.Err() == nil && toFirst == nil {
 		r.walk(soft, Main, req.Pipe.Main, toMain, values, false)
 	}
-	// An interrupt that comes from here on finds nothing to interrupt.
-	r.judge(soft)
+	// From here on there is nothing left for an interrupt to stop.
+	r.evaluate(soft)
 	values[ValueStatus], values[ValueFailedStep] = string(r.summary.Status), r.summary.FailedStep
 	r.walk(ctx, Last, req.Pipe.Last, nil, values, true)
 	return r.end(ctx)
@@ -125,20 +123,20 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 
 // routes are the ways through First and Main to the step To.
 func (r *run) routes() (first, main route) {
-	if r.To == "" {
+	if r.request.To == "" {
 		return nil, nil
 	}
-	_, to, err := r.Pipe.Find(r.To)
+	_, to, err := r.request.Pipe.Find(r.request.To)
 	if err != nil {
 		return nil, nil
 	}
-	return routeTo(r.Pipe.First, to), routeTo(r.Pipe.Main, to)
+	return routeTo(r.request.Pipe.First, to), routeTo(r.request.Pipe.Main, to)
 }
 
 // run is one execution.
 type run struct {
-	*Engine
-	Request
+	engine        *Engine
+	request       Request
 	fails, secret map[string]bool
 	start         time.Time
 
@@ -151,35 +149,35 @@ type run struct {
 }
 
 func (r *run) begin(values Values) {
-	record := &r.Request.Run
-	record.Pipe, record.Status, record.StartedAt = r.Pipe.Name, builddata.Started, r.summary.StartedAt
+	record := &r.request.Run
+	record.Pipe, record.Status, record.StartedAt = r.request.Pipe.Name, builddata.Started, r.summary.StartedAt
 	record.SeenAt = record.StartedAt
 	record.Context = map[string]string{}
 	for name, value := range values {
 		if !r.secret[name] {
-			record.Context[name] = r.Mask.Text(value)
+			record.Context[name] = r.engine.Mask.Text(value)
 		}
 	}
-	definition, err := json.Marshal(r.Pipe)
+	definition, err := Encode(r.request.Pipe)
 	if err != nil {
 		definition = fmt.Appendf(nil, "%q", err) // cannot be: a pipe is data
 	}
-	record.Definition = r.Mask.JSON(definition)
+	record.Definition = r.engine.Mask.JSON(definition)
 	r.record()
 }
 
 func (r *run) record() {
-	if r.Recorder == nil {
+	if r.engine.Recorder == nil {
 		return
 	}
 	r.mu.Lock()
-	record := r.Request.Run
+	record := r.request.Run
 	r.mu.Unlock()
-	r.Recorder.Run(record)
+	r.engine.Recorder.Run(record)
 }
 
-// judge says how the run ends, by what has happened so far.
-func (r *run) judge(ctx context.Context) {
+// evaluate sets how the run ends, by what has happened so far.
+func (r *run) evaluate(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.summary
@@ -194,33 +192,33 @@ func (r *run) judge(ctx context.Context) {
 	switch {
 	case stopped && s.Status != builddata.Interrupted:
 		s.Status, s.FailedStep = builddata.Interrupted, "" // between two steps
-	case r.Only != "" && len(s.Steps) == 1 && s.Steps[0].Status == Skipped:
-		s.Status = builddata.Failed // nothing of what was asked for was done
+	case r.request.Only != "" && len(s.Steps) == 1 && s.Steps[0].Status == Skipped:
+		s.Status = builddata.Failed // the only step was skipped
 	}
 }
 
 func (r *run) end(ctx context.Context) Summary {
-	r.judge(ctx)
+	r.evaluate(ctx)
 	defer r.record()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.summary.Steps = r.steps
-	record := &r.Request.Run
-	record.Status, record.EndedAt = r.summary.Status, r.Clock.Now().UTC().Truncate(time.Microsecond)
+	record := &r.request.Run
+	record.Status, record.EndedAt = r.summary.Status, builddata.Timestamp(r.engine.Clock.Now())
 	record.SeenAt = record.EndedAt
 	switch step := r.summary.Failed(); {
 	case step != nil:
-		record.Message = fmt.Sprintf("%s at %s: %s", record.Status, step.Name, strings.TrimPrefix(step.Message, string(record.Status)+": "))
+		record.Message = fmt.Sprintf("%s at %s: %s", record.Status, step.Name, step.Message)
 	case record.Status == builddata.Interrupted:
 		record.Message = "interrupted between two steps"
 	case record.Status == builddata.Failed:
-		record.Message = fmt.Sprintf("nothing was done: %s was skipped: %s", r.Only, r.steps[0].Message)
+		record.Message = fmt.Sprintf("%s was skipped: %s", r.request.Only, r.steps[0].Message)
 	}
 	return r.summary
 }
 
 // elapsed is how long something took; a clock that was set back took no time.
-func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.Clock.Now().Sub(since)) }
+func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.engine.Clock.Now().Sub(since)) }
 
 // walk runs steps that follow each other, as far as the path goes, and
 // reports whether any failed. Unless all of them are to run, it stops there.
@@ -247,8 +245,8 @@ func (r *run) walk(ctx context.Context, section Section, steps []Step, path rout
 	return failed
 }
 
-// abandon tells of steps of Last that are not run any more: whoever reads of
-// the run should know that nobody has tidied up.
+// abandon reports the steps of Last that are not run because the run was
+// stopped, so that what they would have removed is known.
 func (r *run) abandon(ctx context.Context, step *Step) {
 	for _, branch := range step.Parallel {
 		for i := range branch {
@@ -257,8 +255,8 @@ func (r *run) abandon(ctx context.Context, step *Step) {
 	}
 	if step.Task != "" {
 		s := StepSummary{
-			Name: step.Name, Task: step.Task, Section: Last, Status: Skipped, StartedAt: r.Clock.Now().UTC().Truncate(time.Microsecond),
-			Message: fmt.Sprintf("not run: %v", context.Cause(ctx)),
+			Name: step.Name, Task: step.Task, Section: Last, Status: Skipped, Reason: ReasonAbandoned, StartedAt: builddata.Timestamp(r.engine.Clock.Now()),
+			Message: context.Cause(ctx).Error(),
 		}
 		r.ended(r.add(s), step, s)
 	}
@@ -279,8 +277,8 @@ func (r *run) parallel(ctx context.Context, section Section, step *Step, inside 
 			defer wait.Done()
 			outcomes[i] = r.walk(ctx, section, branch, inside, own, all)
 		}()
-		if r.Mock {
-			wait.Wait() // so that the order can be told
+		if r.request.Mock {
+			wait.Wait() // so that the order is always the same
 		}
 	}
 	wait.Wait()
@@ -295,7 +293,7 @@ func (r *run) parallel(ctx context.Context, section Section, step *Step, inside 
 // only runs one step by itself.
 func (r *run) only(ctx context.Context, p *Pipe, values Values) {
 	for section, step := range p.Tasks() {
-		if step.Name == r.Only {
+		if step.Name == r.request.Only {
 			r.step(ctx, section, step, values)
 		}
 	}

@@ -47,7 +47,7 @@ func TestEngine_Order(t *testing.T) {
 		{"OnlyLast", pipe.Request{Only: "destroy", Fail: []string{"destroy"}}, "destroy!", builddata.Failed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newStage()
+			s := newHarness()
 			tt.req.Pipe, tt.req.Mock = full(), true // mocks run one branch after the other
 			summary := s.run(t, tt.req)
 			var got []string
@@ -66,7 +66,7 @@ func TestEngine_Order(t *testing.T) {
 
 // Each branch has a copy of the context, which ends with it.
 func TestEngine_ContextOfBranches(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	set := func(value string) func(context.Context, *pipe.Call) (pipe.Result, error) {
 		return func(context.Context, *pipe.Call) (pipe.Result, error) {
 			return pipe.Result{Outputs: map[string]string{"value": value}}, nil
@@ -89,7 +89,7 @@ func TestEngine_ContextOfBranches(t *testing.T) {
 
 // A failing branch does not stop its siblings, which run at the same time.
 func TestEngine_BranchesAreParallel(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	met := make(chan struct{})
 	s.act["a"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
 		met <- struct{}{}
@@ -109,7 +109,7 @@ func TestEngine_BranchesAreParallel(t *testing.T) {
 
 // What the mocks say does not depend on the environment.
 func TestEngine_MockEnvironment(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("a")}
 	p.Main[0].Args = map[string]pipe.Value{"list": {Data: []pipe.Value{{Data: "${{ env.NOT_HERE }}"}, {Data: "${{ env.NOR_HERE ?? 'but' }}"}}}}
 	var got []string
@@ -124,7 +124,7 @@ func TestEngine_MockEnvironment(t *testing.T) {
 
 func TestEngine_TimeoutAndRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage()
+		s := newHarness()
 		s.Clock = clock.System{}
 		attempts := 0
 		s.act["slow"] = func(ctx context.Context, _ *pipe.Call) (pipe.Result, error) {
@@ -148,22 +148,22 @@ func TestEngine_TimeoutAndRetries(t *testing.T) {
 	})
 }
 
-// A task that breaks down is a failed step, not the end of everything.
+// A task that panics is a failed step, and the run goes on.
 func TestEngine_TaskPanics(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	s.act["bad"] = func(context.Context, *pipe.Call) (pipe.Result, error) { panic("oh") }
 	summary := s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("bad"), Last: steps("tidy")}})
 	if diff := cmp.Diff(outcomes(summary), []string{"bad failed", "tidy succeeded"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
-	if m := summary.Steps[0].Message; !strings.Contains(m, "broke down: oh") {
+	if m := summary.Steps[0].Message; !strings.Contains(m, "panicked: oh") {
 		t.Errorf("got %q", m)
 	}
 }
 
 // What is needed in Last, but was not made, need not be removed.
 func TestEngine_LastLeavesOut(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("make"), Last: steps("remove", "always")}
 	p.Main[0].Outputs = []string{"thing"}
 	p.Last[0].Args = map[string]pipe.Value{"text": {Data: "${{ thing }}"}}
@@ -179,7 +179,7 @@ func TestEngine_LastLeavesOut(t *testing.T) {
 
 func TestEngine_When(t *testing.T) {
 	for value, want := range map[string]builddata.Status{"": pipe.Skipped, "false": pipe.Skipped, "https://example.com": builddata.Succeeded} {
-		s := newStage()
+		s := newHarness()
 		p := &pipe.Pipe{Name: "p", Main: steps("notify")}
 		p.Main[0].When = pipe.Value{Data: "${{ hook ?? '' }}"}
 		summary := s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"hook": value}})
@@ -190,7 +190,7 @@ func TestEngine_When(t *testing.T) {
 }
 
 func TestEngine_Arguments(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	s.Environ = []string{"HOME=/home/ada"}
 	p := &pipe.Pipe{Name: "p", Main: steps("step")}
 	value := func(data any) pipe.Value { return pipe.Value{Data: data} }
@@ -223,7 +223,7 @@ func TestEngine_Arguments(t *testing.T) {
 
 // Values whose variables would have the same name are told apart.
 func TestEngine_VariablesOfValues(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("step")}
 	p.Main[0].Args = map[string]pipe.Value{"command": {Data: "${{ a.b }} ${{ a_b }} ${{ A_b }} ${{ a.b }} ${{ same }}"}}
 	var got pipe.Script
@@ -243,7 +243,7 @@ func TestEngine_VariablesOfValues(t *testing.T) {
 // Nothing that leaves the engine holds a secret: lines, messages, reports,
 // outputs, the context, the definition.
 func TestEngine_Secrets(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	s.Mask = pipe.NewMask([]string{"NEXUS_PASSWORD=hunter22", "HOME=/home/ada"}, nil)
 	log := &strings.Builder{}
 	s.Log = func(string) (io.WriteCloser, string, error) { return nopCloser{log}, "step.log", nil }
@@ -283,7 +283,7 @@ type nopCloser struct{ io.Writer }
 func (nopCloser) Close() error { return nil }
 
 func TestEngine_Records(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	s.act["version"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
 		return pipe.Result{Version: &builddata.Version{Service: "strawberry", Number: 17, Name: "1.7.0"}}, nil
 	}
@@ -320,7 +320,7 @@ func TestEngine_Records(t *testing.T) {
 
 // A clock that is set back makes no time negative.
 func TestEngine_ClockJumpsBack(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	fake := clock.NewFake(noon)
 	s.Clock = fake
 	s.act["work"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
@@ -335,7 +335,7 @@ func TestEngine_ClockJumpsBack(t *testing.T) {
 
 // A log that cannot be written is a warning.
 func TestEngine_LogFails(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	s.Log = func(string) (io.WriteCloser, string, error) { return nil, "", errors.New("no space left on device") }
 	s.act["work"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
 		_, err := fmt.Fprintln(c.Output, "hello\nthere")
@@ -372,7 +372,7 @@ func TestPipe_ContextAt(t *testing.T) {
 
 // An argument that is not written takes the first value that stands in for it.
 func TestEngine_StandIns(t *testing.T) {
-	s := newStage()
+	s := newHarness()
 	s.Environ = []string{"WEBHOOK=from-the-environment"}
 	work := s.library["work"]
 	work.Arguments = append(work.Arguments, pipe.Argument{Name: "url", Kind: pipe.Text, From: []string{"hook", "env.WEBHOOK"}})

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // environmentPrefix begins the names of values that are environment variables.
@@ -16,12 +18,12 @@ const environmentPrefix = "env."
 type scope struct {
 	Values
 	environ []string
-	// mock has variables that are not set stand for themselves, so that what a
-	// test of a pipe says does not depend on whose machine it is run on.
+	// mock says that variables which are not set stand for themselves, so that a
+	// test of a pipe gives the same result on every machine.
 	mock bool
 }
 
-// expand is Values.Expand with the environment's variables.
+// expand evaluates the expressions in a text.
 func (s scope) expand(text string) (string, error) {
 	t, err := parseTemplate(text)
 	if err != nil {
@@ -42,7 +44,7 @@ func (s scope) expand(text string) (string, error) {
 	return b.String(), nil
 }
 
-// value evaluates an expression. An empty value counts as none.
+// value evaluates an expression. An empty value counts as not set.
 func (s scope) value(e Expression) (string, error) {
 	value, ok := s.Values[e.Name]
 	if variable, found := strings.CutPrefix(e.Name, environmentPrefix); found && !ok {
@@ -64,44 +66,36 @@ func (s scope) value(e Expression) (string, error) {
 	return "", &NotSetError{Name: e.Name}
 }
 
-// judged evaluates an argument, which has to be one of those that it may be. An
-// empty one is as good as none.
-func (s scope) judged(a Argument, v Value) (any, error) {
-	value, err := s.argument(a.Kind, v)
+// unexpected says that a value is not what is expected.
+func unexpected(v Value, expected Kind) error {
+	return fmt.Errorf("expected a %s, got %s", expected, describe(v))
+}
+
+// argument evaluates an argument into the type of its kind, and checks that it
+// is one of the texts that are allowed. An empty text counts as not written.
+func (s scope) argument(a Argument, v Value) (any, error) {
+	value, err := s.evaluate(a.Kind, v)
 	if text, ok := value.(string); ok && err == nil && text != "" && len(a.OneOf) > 0 && !slices.Contains(a.OneOf, text) {
-		return nil, fmt.Errorf("is %q; use one of %s", clip(text, 40), strings.Join(a.OneOf, ", "))
+		return nil, fmt.Errorf("expected one of %s, got %s", strings.Join(a.OneOf, ", "), describe(Value{Data: text}))
 	}
 	return value, err
 }
 
-// argument evaluates a value, and brings it into the type of its kind.
-func (s scope) argument(kind Kind, v Value) (any, error) {
-	wrong := fmt.Errorf("is %s; it has to be a %s", describe(v), kind)
+// evaluate evaluates a value into the type of a kind.
+func (s scope) evaluate(kind Kind, v Value) (any, error) {
 	switch kind {
 	case List:
 		if list, ok := v.Data.([]Value); ok {
 			return s.list(list)
 		}
-		// A single text is a list of one; an empty one is none.
+		// A single text is a list of one; an empty one is an empty list.
 		text, err := s.text(v)
 		if err != nil || text == "" {
 			return []string{}, err
 		}
 		return []string{text}, nil
 	case Table:
-		table, ok := v.Data.(map[string]Value)
-		if !ok {
-			return nil, wrong
-		}
-		texts := make(map[string]string, len(table))
-		for name, value := range table {
-			text, err := s.text(value)
-			if err != nil {
-				return nil, fmt.Errorf("has at %s what %w", name, err)
-			}
-			texts[name] = text
-		}
-		return texts, nil
+		return s.table(v)
 	case Command:
 		return s.script(v)
 	}
@@ -113,7 +107,7 @@ func (s scope) argument(kind Kind, v Value) (any, error) {
 	case Number:
 		var n int64
 		if _, err := fmt.Sscanf(text+"\n", "%d\n", &n); err != nil {
-			return nil, wrong
+			return nil, unexpected(v, kind)
 		}
 		return n, nil
 	case Switch:
@@ -123,15 +117,31 @@ func (s scope) argument(kind Kind, v Value) (any, error) {
 		case "false", "":
 			return false, nil
 		}
-		return nil, wrong
+		return nil, unexpected(v, kind)
 	case Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {
-			return nil, fmt.Errorf("is %s; write a duration as 90s, 10m or 1h30m", describe(v))
+			return nil, fmt.Errorf("expected a duration such as 90s, 10m or 1h30m, got %s", describe(v))
 		}
 		return d, nil
 	}
 	return text, nil
+}
+
+func (s scope) table(v Value) (map[string]string, error) {
+	table, ok := v.Data.(map[string]Value)
+	if !ok {
+		return nil, unexpected(v, Table)
+	}
+	texts := make(map[string]string, len(table))
+	for _, name := range sortedNames(table) {
+		text, err := s.text(table[name])
+		if err != nil {
+			return nil, fmt.Errorf("entry %s: %w", name, err)
+		}
+		texts[name] = text
+	}
+	return texts, nil
 }
 
 func (s scope) list(values []Value) ([]string, error) {
@@ -139,7 +149,7 @@ func (s scope) list(values []Value) ([]string, error) {
 	for i, value := range values {
 		text, err := s.text(value)
 		if err != nil {
-			return nil, fmt.Errorf("has as number %d what %w", i+1, err)
+			return nil, fmt.Errorf("entry %d: %w", i+1, err)
 		}
 		texts[i] = text
 	}
@@ -154,7 +164,7 @@ func (s scope) text(v Value) (string, error) {
 	case bool, int64, float64:
 		return fmt.Sprint(data), nil
 	}
-	return "", fmt.Errorf("is %s; it has to be a text", describe(v))
+	return "", unexpected(v, Text)
 }
 
 // script makes a command. In a text for the shell an expression becomes a
@@ -165,20 +175,20 @@ func (s scope) script(v Value) (Script, error) {
 	if list, ok := v.Data.([]Value); ok {
 		args, err := s.list(list)
 		if err == nil && (len(args) == 0 || args[0] == "") {
-			err = errors.New("is an empty list; it has to be a program and its arguments")
+			err = errors.New("expected a program and its arguments, got an empty list")
 		}
 		return Script{Args: args, Text: strings.Join(args, " ")}, err
 	}
 	data, ok := v.Data.(string)
 	if !ok {
-		return Script{}, fmt.Errorf("is %s; it has to be a text for the shell, or a list of a program and its arguments", describe(v))
+		return Script{}, fmt.Errorf("expected a text for the shell, or a list of a program and its arguments, got %s", describe(v))
 	}
 	text, err := s.expand(data)
 	if err != nil {
 		return Script{}, err
 	}
 	if strings.TrimSpace(text) == "" {
-		return Script{}, errors.New("is empty; it has to be a command")
+		return Script{}, errors.New("expected a command, got an empty text")
 	}
 	t, err := parseTemplate(strings.TrimSpace(data))
 	if err != nil {
@@ -213,16 +223,16 @@ func (s scope) script(v Value) (Script, error) {
 	return script, nil
 }
 
-// plainCommand is a text in which a shell has nothing to do but to split it.
+// plainCommand is a text that a shell would only split into words.
 var plainCommand = regexp.MustCompile(`^[A-Za-z0-9_./-]+( +[A-Za-z0-9_@%+=:,./-]+)*$`)
 
 // shellWords are the commands that only a shell has.
 var shellWords = strings.Fields(`. alias bg break case cd command continue do done elif else esac eval exec exit export fc fg fi for
 	getopts hash if jobs local read readonly return set shift then times trap type ulimit umask unalias unset until wait while`)
 
-// shell runs a text as POSIX has it: by the shell, unless that had nothing to
-// do but to start one program. make does the same, which is faster, and finds
-// a missing program before it is started.
+// shell returns the program that runs a text: the shell, as POSIX defines it,
+// unless the shell would only start one program. make does the same, which is
+// faster, and finds out before the start that a program is missing.
 func shell(text string) []string {
 	if text = strings.TrimSpace(text); plainCommand.MatchString(text) {
 		if words := strings.Fields(text); !slices.Contains(shellWords, words[0]) {
@@ -232,13 +242,13 @@ func shell(text string) []string {
 	return []string{"sh", "-c", text}
 }
 
-// describe names what somebody wrote.
+// describe names a value as it was written.
 func describe(v Value) string {
 	switch data := v.Data.(type) {
 	case nil:
-		return "empty"
+		return "nothing"
 	case string:
-		return fmt.Sprintf("%q", clip(data, 40))
+		return fmt.Sprintf("%q", text.Clip(data, 40))
 	case []Value:
 		return "a list"
 	case map[string]Value:
@@ -288,12 +298,12 @@ func (s scope) args(step *Step, d Definition) (Args, error) {
 		var value any
 		var err error
 		if a, ok := known[name]; ok {
-			value, err = s.judged(a, step.Args[name])
+			value, err = s.argument(a, step.Args[name])
 		} else {
 			value, err = s.raw(step.Args[name])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: the argument %s: %w", step.Args[name].At, name, err)
+			return nil, fmt.Errorf("%s: argument %s: %w", step.Args[name].At, name, err)
 		}
 		args[name] = value
 	}
@@ -306,9 +316,9 @@ func (s scope) args(step *Step, d Definition) (Args, error) {
 			if err != nil || text == "" {
 				continue
 			}
-			value, err := s.judged(a, Value{At: step.At, Data: text})
+			value, err := s.argument(a, Value{At: step.At, Data: text})
 			if err != nil {
-				return nil, fmt.Errorf("%s: the argument %s, by the value %s: %w", step.At, a.Name, name, err)
+				return nil, fmt.Errorf("%s: argument %s, from the value %s: %w", step.At, a.Name, name, err)
 			}
 			args[a.Name] = value
 			break

@@ -2,7 +2,7 @@ package pipe
 
 import "slices"
 
-// Nearest returns the candidate that somebody who wrote word may have meant,
+// Nearest returns the candidate that is probably meant by a misspelled word;
 // empty if none is near.
 func Nearest(word string, candidates []string) string {
 	best, distance := "", max(2, len(word)/3)+1
@@ -14,8 +14,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// meant is the question at the end of an error about an unknown word.
-func meant(word string, candidates []string) string {
+// suggest is the question at the end of an error about an unknown word.
+func suggest(word string, candidates []string) string {
 	if near := Nearest(word, candidates); near != "" {
 		return "; did you mean " + near + "?"
 	}

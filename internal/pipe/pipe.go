@@ -1,10 +1,11 @@
-// Package pipe is delivery processes: what a pipe is made of, how it is judged
-// before anything runs, and the engine that runs it. It knows neither YAML nor
-// what its tasks do; package pipefile reads pipes, and package task holds the
-// library of tasks.
+// Package pipe is delivery processes: what a pipe consists of, how it is
+// validated before anything runs, and the engine that runs it. It knows neither
+// YAML nor what its tasks do; package pipefile reads pipes, and package task
+// holds the built-in tasks.
 package pipe
 
 import (
+	"fmt"
 	"iter"
 	"time"
 )
@@ -22,8 +23,8 @@ type Pipe struct {
 
 // Step is one entry of a pipe: a task, or branches that run in parallel.
 type Step struct {
-	// Name tells the step from the others of the pipe; the engine's Plan makes
-	// it unique. Parallel steps have none.
+	// Name identifies the step in its pipe; see Pipe.NameSteps. Parallel steps
+	// have none.
 	Name string   `json:"name,omitempty"`
 	At   Position `json:"at"`
 	// Via are the refs that led here, the outermost first.
@@ -35,7 +36,7 @@ type Step struct {
 	Args map[string]Value `json:"args,omitempty"`
 	// Outputs are the values that the step promises to put on the context.
 	Outputs []string `json:"outputs,omitempty"`
-	// When is an expression; the step is left out if its value is empty or "false".
+	// When is an expression; the step is skipped if its value is empty or "false".
 	When Value `json:"when,omitzero"`
 	// Timeout bounds one attempt; 0 means no bound.
 	Timeout time.Duration `json:"timeout_ns,omitempty"`
@@ -106,5 +107,24 @@ func (p *Pipe) Tasks() iter.Seq2[Section, *Step] {
 				return
 			}
 		}
+	}
+}
+
+// NameSteps names the steps that have no name after their tasks, each with a
+// name that no other step has.
+func (p *Pipe) NameSteps() {
+	taken := map[string]bool{}
+	for _, step := range p.Tasks() {
+		taken[step.Name] = true
+	}
+	for _, step := range p.Tasks() {
+		if step.Name != "" {
+			continue
+		}
+		name := step.Task
+		for n := 2; taken[name]; n++ {
+			name = fmt.Sprintf("%s (%d)", step.Task, n)
+		}
+		step.Name, taken[name] = name, true
 	}
 }

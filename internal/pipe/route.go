@@ -53,5 +53,5 @@ func (p *Pipe) Find(name string) (Section, *Step, error) {
 		}
 		all = append(all, step.Name)
 	}
-	return "", nil, &Diagnostic{At: p.At, Problem: fmt.Sprintf("the pipe %s has no step %q%s; \"delivery pipe show %s\" lists its steps", p.Name, name, meant(name, all), p.Name)}
+	return "", nil, &Diagnostic{At: p.At, Problem: fmt.Sprintf("the pipe %s has no step %q%s; \"delivery pipe show %s\" lists its steps", p.Name, name, suggest(name, all), p.Name)}
 }

@@ -21,8 +21,7 @@ type TimeoutError struct{ After time.Duration }
 
 func (e *TimeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.After) }
 
-// Skipped is the status of a step that was left out: its When is false, or it
-// needs a value whose step did not run.
+// Skipped is the status of a step that was not run; its Reason says why.
 const Skipped builddata.Status = "skipped"
 
 // tailLines is how much of a failed step's output its summary shows.
@@ -30,32 +29,32 @@ const tailLines = 20
 
 // step runs one step with its retries, and reports whether it failed.
 func (r *run) step(ctx context.Context, section Section, step *Step, values Values) (failed bool) {
-	start := r.Clock.Now()
-	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: start.UTC().Truncate(time.Microsecond)}
-	leftOut, err := r.leftOut(section, step, values)
+	start := r.engine.Clock.Now()
+	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: builddata.Timestamp(start)}
+	resolved, err := r.resolve(section, step, values)
 	index := r.add(s)
-	if leftOut == "" {
-		// On record before anybody hears of it, or a runner that dies now would
-		// be found to have been elsewhere.
+	if resolved.skip == "" {
+		// The event is recorded before the observer hears of the step: a runner
+		// that dies now would otherwise be found at another step.
 		r.event(step, s, builddata.Started)
-		if r.Observer != nil {
-			r.Observer.StepBegan(s)
+		if r.engine.Observer != nil {
+			r.engine.Observer.StepBegan(s)
 		}
 	}
 	var result Result
 	var out *output
-	if err == nil && leftOut == "" {
+	if err == nil && resolved.skip == "" {
 		out = r.output(step)
-		masked := r.Mask.Writer(out)
+		masked := r.engine.Mask.Writer(out)
 		for {
 			s.Attempts++
-			result, err = r.attempt(ctx, step, values, masked)
+			result, err = r.attempt(ctx, step, resolved, values, masked)
 			if err == nil || s.Attempts > step.Retries || ctx.Err() != nil {
 				break
 			}
 			_, _ = fmt.Fprintf(masked, "attempt %d of %d failed: %s\n", s.Attempts, step.Retries+1, err) // out never fails
-			if r.Clock.Sleep(ctx, step.RetryAfter) != nil {
-				break // interrupted: the attempt's error is what counts
+			if r.engine.Clock.Sleep(ctx, step.RetryAfter) != nil {
+				break // interrupted: the attempt's error is the one to report
 			}
 		}
 		_ = masked.Close() // out never fails
@@ -64,114 +63,113 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 		}
 	}
 
-	if err != nil && ctx.Err() == nil && r.courtesy(step, values) {
+	if err != nil && ctx.Err() == nil && resolved.bestEffort {
 		result.Message, result.Warnings, err = "not delivered", append(result.Warnings, err.Error()), nil
 	}
 
 	s.Elapsed = r.elapsed(start)
-	for _, name := range slices.Concat(result.Secrets, r.Request.Secrets) {
-		r.Mask.Add(result.Outputs[name])
+	for _, name := range slices.Concat(result.Secrets, r.request.Secrets) {
+		r.engine.Mask.Add(result.Outputs[name])
 	}
+	var timeout *TimeoutError
 	switch {
-	case leftOut != "":
-		s.Status, s.Message = Skipped, leftOut
+	case resolved.skip != "":
+		s.Status, s.Reason, s.Message = Skipped, resolved.skip, resolved.why
 	case err == nil:
 		s.Status, s.Message = builddata.Succeeded, result.Message
 		r.give(result, values)
 	case ctx.Err() != nil:
-		s.Status, s.Message = builddata.Interrupted, fmt.Sprintf("interrupted: %v", context.Cause(ctx))
+		s.Status, s.Message = builddata.Interrupted, context.Cause(ctx).Error()
 		if !errors.Is(err, context.Cause(ctx)) {
 			s.Message += ": " + err.Error()
 		}
 	default:
 		s.Status, s.Message = builddata.Failed, err.Error()
+		if errors.As(err, &timeout) {
+			s.Reason = ReasonTimedOut
+		}
 	}
 	r.describe(&s, result, out)
 	r.ended(index, step, s)
 	return s.Status == builddata.Failed || s.Status == builddata.Interrupted
 }
 
-// leftOut says why a step is not run; empty if it is.
-func (r *run) leftOut(section Section, step *Step, values Values) (why string, err error) {
-	scope := r.scope(values)
+// resolved is a step with everything in it evaluated, once for all attempts.
+type resolved struct {
+	task Definition
+	args Args
+	// skip is the reason to skip the step, and why says it to people; both are
+	// empty if it is to run.
+	skip Reason
+	why  string
+	// bestEffort says that the failure of the step is only a warning.
+	bestEffort bool
+}
+
+// resolve evaluates a step.
+func (r *run) resolve(section Section, step *Step, values Values) (resolved, error) {
+	scope := scope{Values: values, environ: r.engine.Environ, mock: r.request.Mock}
 	if !step.When.IsZero() {
 		text, err := scope.text(step.When)
 		if err != nil {
-			return r.missing(section, fmt.Errorf("%s: when: %w", step.When.At, err))
+			return skipMissing(section, fmt.Errorf("%s: when: %w", step.When.At, err))
 		}
 		if text == "" || text == "false" {
-			return "left out by its when", nil
+			return resolved{skip: ReasonWhenFalse, why: "its when is false"}, nil
 		}
 	}
-	d, ok := r.Library.Task(step.Task)
+	d, ok := r.engine.Library.Task(step.Task)
 	if !ok {
-		return "", fmt.Errorf("there is no task %s", step.Task)
+		return resolved{}, fmt.Errorf("there is no task %s", step.Task)
 	}
-	if _, err := scope.args(step, d); err != nil {
-		return r.missing(section, err)
+	bestEffort := d.BestEffort
+	if required, ok := step.Args[ArgRequired]; ok && bestEffort {
+		value, err := scope.evaluate(Switch, required)
+		bestEffort = err == nil && value == false
 	}
-	return "", nil
+	args, err := scope.args(step, d)
+	if err != nil {
+		skipped, err := skipMissing(section, err)
+		skipped.bestEffort = bestEffort
+		return skipped, err
+	}
+	return resolved{task: d, args: args, bestEffort: bestEffort}, nil
 }
 
-// scope is what the expressions of a step are evaluated in.
-func (r *run) scope(values Values) scope {
-	return scope{Values: values, environ: r.Environ, mock: r.Mock}
-}
-
-// courtesy reports whether a step's failure is only a warning.
-func (r *run) courtesy(step *Step, values Values) bool {
-	d, _ := r.Library.Task(step.Task)
-	if !d.Courtesy {
-		return false
-	}
-	value, ok := step.Args[ArgRequired]
-	if !ok {
-		return true
-	}
-	required, err := r.scope(values).argument(Switch, value)
-	return err == nil && required == false
-}
-
-// missing turns a value that is not set, because the step that sets it did not
-// run, into a reason to leave a step of Last out: what was not made need not
-// be removed.
-func (r *run) missing(section Section, err error) (string, error) {
+// skipMissing skips a step of Last that needs a value which is not set, because
+// the step that sets it did not run: what was not created need not be removed.
+func skipMissing(section Section, err error) (resolved, error) {
 	var notSet *NotSetError
 	if section == Last && errors.As(err, &notSet) && !strings.HasPrefix(notSet.Name, environmentPrefix) {
-		return notSet.Error() + ", because the step that sets it did not succeed", nil
+		return resolved{skip: ReasonMissingValue, why: notSet.Error() + ", because the step that sets it did not succeed"}, nil
 	}
-	return "", err
+	return resolved{}, err
 }
 
 // attempt runs the step's task once.
-func (r *run) attempt(ctx context.Context, step *Step, values Values, out io.Writer) (result Result, err error) {
+func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values Values, out io.Writer) (result Result, err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			_, _ = fmt.Fprintf(out, "%s\n", debug.Stack()) // out never fails
-			err = fmt.Errorf("the task %s broke down: %v; please report this, with its output", step.Task, problem)
+			err = fmt.Errorf("the task %s panicked: %v; please report this, with its output", step.Task, problem)
 		}
 	}()
-	d, _ := r.Library.Task(step.Task)
-	args, err := r.scope(values).args(step, d)
-	if err != nil {
-		return Result{}, err
-	}
 	if step.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, &TimeoutError{After: step.Timeout})
 		defer cancel()
 	}
 	call := &Call{
-		Step: step.Name, Task: step.Task, Args: args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(), Mask: r.Mask.Text,
-		Output: out, Folder: r.Folder, Scratch: r.Scratch, Environ: r.environ(values), Flush: r.flush,
+		Step: step.Name, Task: step.Task, Args: resolved.args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(),
+		Mask: r.engine.Mask.Text, Output: out, Folder: r.engine.Folder, Scratch: r.engine.Scratch, Environ: r.environ(values), Flush: r.flush,
 	}
-	do := d.Run
-	if r.Mock {
-		do = d.Mock
+	do := resolved.task.Run
+	if r.request.Mock {
+		do = resolved.task.Mock
 	}
 	result, err = do(ctx, call)
-	if r.Mock && r.fails[step.Name] && err == nil {
-		err = errors.New("made to fail")
+	if r.request.Mock && r.fails[step.Name] && err == nil {
+		err = errors.New("failed by --fail")
 	}
 	var timeout *TimeoutError
 	if err != nil && errors.As(context.Cause(ctx), &timeout) && !errors.As(err, &timeout) {
@@ -195,7 +193,7 @@ func (r *run) environ(values Values) []string {
 		"DELIVERY_RUN=" + values[ValueRun],
 		"DELIVERY_VERSION=" + values[ValueVersion],
 	}
-	return append(slices.Clone(r.Environ), own...)
+	return append(slices.Clone(r.engine.Environ), own...)
 }
 
 // give puts what a task returned on the context.
@@ -206,7 +204,7 @@ func (r *run) give(result Result, values Values) {
 	}
 	if v := result.Version; v != nil {
 		r.summary.Version, r.summary.Number = v.Name, v.Number
-		r.Request.Run.Number = v.Number
+		r.request.Run.Number = v.Number
 		values[ValueVersion], values[ValueNumber] = v.Name, fmt.Sprint(v.Number)
 	}
 	r.mu.Unlock()
@@ -218,14 +216,14 @@ func (r *run) give(result Result, values Values) {
 
 // describe fills in what became of a step, without secrets.
 func (r *run) describe(s *StepSummary, result Result, out *output) {
-	s.Message = r.Mask.Text(text.Clean(s.Message))
+	s.Message = r.engine.Mask.Text(text.Clean(s.Message))
 	if s.Report = result.Report; json.Valid([]byte(s.Report)) {
-		s.Report = string(r.Mask.JSON([]byte(s.Report)))
+		s.Report = string(r.engine.Mask.JSON([]byte(s.Report)))
 	} else {
-		s.Report = r.Mask.Text(s.Report)
+		s.Report = r.engine.Mask.Text(s.Report)
 	}
 	for _, warning := range result.Warnings {
-		s.Warnings = append(s.Warnings, r.Mask.Text(text.Clean(warning)))
+		s.Warnings = append(s.Warnings, r.engine.Mask.Text(text.Clean(warning)))
 	}
 	if s.Status == builddata.Succeeded {
 		r.mu.Lock()
@@ -234,7 +232,7 @@ func (r *run) describe(s *StepSummary, result Result, out *output) {
 				if s.Outputs == nil {
 					s.Outputs = map[string]string{}
 				}
-				s.Outputs[name] = r.Mask.Text(value)
+				s.Outputs[name] = r.engine.Mask.Text(value)
 			}
 		}
 		r.mu.Unlock()
@@ -249,11 +247,11 @@ func (r *run) describe(s *StepSummary, result Result, out *output) {
 
 func (r *run) output(step *Step) *output {
 	out := &output{step: step.Name}
-	if r.Log != nil {
-		out.open = func() (io.WriteCloser, string, error) { return r.Log(step.Name) }
+	if r.engine.Log != nil {
+		out.open = func() (io.WriteCloser, string, error) { return r.engine.Log(step.Name) }
 	}
-	if r.Observer != nil {
-		out.observe = r.Observer.StepPrinted
+	if r.engine.Observer != nil {
+		out.observe = r.engine.Observer.StepPrinted
 	}
 	return out
 }
@@ -274,27 +272,28 @@ func (r *run) ended(index int, step *Step, s StepSummary) {
 	if s.Status != Skipped {
 		r.event(step, s, s.Status)
 	}
-	if r.Observer != nil {
-		r.Observer.StepEnded(s)
+	if r.engine.Observer != nil {
+		r.engine.Observer.StepEnded(s)
 	}
 }
 
 // event records what happened to a step.
 func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
-	if r.Recorder == nil {
+	if r.engine.Recorder == nil {
 		return
 	}
 	r.mu.Lock()
-	number := r.Request.Run.Number
+	number := r.request.Run.Number
 	r.mu.Unlock()
 	message := s.Message
 	if len(s.Warnings) > 0 {
 		message = strings.Join(append([]string{message}, s.Warnings...), "; warning: ")
 	}
-	r.Recorder.Event(builddata.Event{
-		ID: r.NewID(), Service: r.Request.Run.Service, Number: number, Run: r.Request.Run.ID, Step: step.Name,
-		Type: strings.ToLower(step.Task), Location: r.Request.Run.Holder, Status: status, Message: clip(message, maxMessage), Report: s.Report, Outputs: s.Outputs,
-		At: r.Clock.Now().UTC().Truncate(time.Microsecond),
+	r.engine.Recorder.Event(builddata.Event{
+		ID: r.engine.NewID(), Service: r.request.Run.Service, Number: number, Run: r.request.Run.ID, Step: step.Name,
+		Type: strings.ToLower(step.Task), Location: r.request.Run.Holder, Status: status, Reason: string(s.Reason),
+		Message: text.Clip(message, maxMessage), Report: s.Report, Outputs: s.Outputs,
+		At: builddata.Timestamp(r.engine.Clock.Now()),
 	})
 }
 
@@ -312,8 +311,8 @@ func (r *run) snapshot() Summary {
 }
 
 func (r *run) flush(ctx context.Context) error {
-	if r.Recorder == nil {
+	if r.engine.Recorder == nil {
 		return nil
 	}
-	return r.Recorder.Flush(ctx)
+	return r.engine.Recorder.Flush(ctx)
 }

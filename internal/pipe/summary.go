@@ -19,8 +19,8 @@ type Summary struct {
 	// to one that the remote has, and is empty if it is.
 	Revision    string `json:"revision,omitempty"`
 	Untraceable string `json:"untraceable,omitempty"`
-	// Status is Started while the run goes on. In the section last it is what
-	// the run will end with, unless more fails.
+	// Status is Started while the run is in progress. In the section last it is
+	// what the run will end with, unless another step fails.
 	Status builddata.Status `json:"status"`
 	// FailedStep is the first step that failed, or was interrupted if the run
 	// was; empty if there is none.
@@ -42,12 +42,32 @@ func (s *Summary) Failed() *StepSummary {
 	return nil
 }
 
+// Reason is a code for why a step has its status.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonWhenFalse: the step was skipped, because its when is false.
+	ReasonWhenFalse Reason = "when_false"
+	// ReasonMissingValue: the step of the section last was skipped, because the
+	// step that sets a value it needs did not succeed.
+	ReasonMissingValue Reason = "missing_value"
+	// ReasonAbandoned: the step of the section last was skipped, because the run
+	// was stopped.
+	ReasonAbandoned Reason = "abandoned"
+	// ReasonTimedOut: the step failed, because it took longer than its timeout.
+	ReasonTimedOut Reason = "timed_out"
+)
+
 // StepSummary is what became of a step.
 type StepSummary struct {
 	Name    string           `json:"name"`
 	Task    string           `json:"task"`
 	Section Section          `json:"section"`
 	Status  builddata.Status `json:"status"`
+	// Reason is a code that says why the step was skipped, or why it failed if
+	// that is one of the Reasons.
+	Reason Reason `json:"reason,omitempty"`
 	// Message is one line for people; of a failed step it says why.
 	Message  string   `json:"message,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`

@@ -12,7 +12,7 @@ import (
 type Library interface {
 	// Task returns what is known of a type. Letter case makes no difference.
 	Task(name string) (Definition, bool)
-	// Types lists the types by name, for whoever mistyped one.
+	// Types lists the types by name, for suggestions.
 	Types() []string
 }
 
@@ -27,15 +27,26 @@ type Definition struct {
 	AnyArgument bool
 	// Outputs are the values that the task always puts on the context.
 	Outputs []string
-	// Courtesy says that the task only tells somebody of the run: that it fails
-	// is a warning, unless its argument ArgRequired is true.
-	Courtesy bool
+	// BestEffort says that the task only reports on the run: its failure is a
+	// warning, unless its argument ArgRequired is true.
+	BestEffort bool
+	// NeedsVersion says that the task needs the run to have a version.
+	NeedsVersion bool
+	// AllocatesVersion says that the task gets the run's version from the build
+	// data repository.
+	AllocatesVersion bool
+	// Undoes says that the task removes what a run has created, so that it can
+	// be run alone for a run that was lost.
+	Undoes bool
+	// RequiredAlone names arguments that a step must have to be run alone, with
+	// the reason; empty if there is none.
+	RequiredAlone map[string]string
 
 	// Run does it, Mock only says what would be done, and returns the like.
 	Run, Mock func(ctx context.Context, c *Call) (Result, error)
 }
 
-// ArgRequired is the argument of tasks that are a courtesy.
+// ArgRequired is the argument of best-effort tasks that makes them fail.
 const ArgRequired = "required"
 
 // Argument is one argument of a task.
@@ -52,7 +63,7 @@ type Argument struct {
 	Summary string
 }
 
-// Kind is what an argument's value has to be.
+// Kind is the kind of an argument's value.
 type Kind string
 
 // The kinds, by the Go type in which the task gets the value.
@@ -74,7 +85,7 @@ type Script struct {
 	Args []string
 	// Environ is what the command needs in its environment beside that of the Call.
 	Environ []string
-	// Text is the command for people to read.
+	// Text is the command as people read it.
 	Text string
 }
 
@@ -91,7 +102,7 @@ type Call struct {
 	Values Values
 	// Run is the run so far.
 	Run Summary
-	// Mask hides the secrets in a text that the task tells others.
+	// Mask hides the secrets in a text that the task sends elsewhere.
 	Mask func(text string) string
 	// Output takes what the task prints. What goes there is captured, and
 	// secrets in it are masked.

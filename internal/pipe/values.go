@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // Values is the context of a run: what the repository's .delivery.yml says,
@@ -22,7 +24,7 @@ func (v Values) Clone() Values {
 // ValueName is what the name of a value looks like.
 var ValueName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$`)
 
-// The values that every run knows by itself.
+// The values that every run sets itself.
 const (
 	ValueService     = "service"
 	ValueVersion     = "version"
@@ -46,15 +48,15 @@ func NotSettable(name string) string {
 	case !ValueName.MatchString(name):
 		return "a name has letters, digits, underscores and dots, and does not begin with a digit"
 	case slices.Contains(Reserved, name):
-		return "it is what the run knows by itself"
+		return "only the run itself sets it"
 	case strings.HasPrefix(name, environmentPrefix):
-		return "names that begin with " + environmentPrefix + " are those of environment variables"
+		return "names that begin with " + environmentPrefix + " stand for environment variables"
 	}
 	return ""
 }
 
-// An Expression is what stands in ${{ }}: the name of a value, and what it is
-// if there is none.
+// An Expression is what is written in ${{ }}: the name of a value, and a default
+// for when it is not set.
 type Expression struct {
 	Name string
 	// Default is the text after ??; Defaulted says that there is one.
@@ -89,11 +91,11 @@ func parseTemplate(s string) (template, error) {
 		}
 		inner, after, closed := strings.Cut(rest, expressionClose)
 		if !closed {
-			return nil, fmt.Errorf("%q is not closed: write ${{ name }}", expressionOpen+clip(rest, 20))
+			return nil, fmt.Errorf("%q is not closed: use ${{ name }}", expressionOpen+text.Clip(rest, 20))
 		}
 		m := expressionPattern.FindStringSubmatch(strings.TrimSpace(inner))
 		if m == nil || !ValueName.MatchString(m[1]) {
-			return nil, fmt.Errorf("%q cannot be understood: write ${{ name }} or ${{ name ?? 'what it is without' }}", expressionOpen+clip(inner, 40)+expressionClose)
+			return nil, fmt.Errorf("%q is not a valid expression: use ${{ name }} or ${{ name ?? 'default' }}", expressionOpen+text.Clip(inner, 40)+expressionClose)
 		}
 		t = append(t, part{expr: &Expression{Name: m[1], Default: m[2] + m[3], Defaulted: strings.Contains(inner, "??")}})
 		s = after
@@ -138,10 +140,3 @@ func (v Value) texts(f func(string)) {
 type NotSetError struct{ Name string }
 
 func (e *NotSetError) Error() string { return fmt.Sprintf("the value %s is not set", e.Name) }
-
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
-}

@@ -18,7 +18,7 @@ func TestEngine_Interrupted(t *testing.T) {
 		"Main":  {Name: "p", Main: steps("work", "never"), Last: steps("tidy")},
 	} {
 		t.Run(section, func(t *testing.T) {
-			s := newStage()
+			s := newHarness()
 			ctx, interrupt := context.WithCancelCause(t.Context())
 			s.act["work"] = func(ctx context.Context, _ *pipe.Call) (pipe.Result, error) {
 				interrupt(errors.New("Ctrl-C"))
@@ -54,7 +54,7 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 		"End":       {true, []string{"work succeeded", "tidy interrupted", "a skipped", "b skipped", "notify skipped"}, builddata.Interrupted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage()
+			s := newHarness()
 			hard, end := context.WithCancelCause(t.Context())
 			soft, interrupt := context.WithCancelCause(hard)
 			s.act["tidy"] = func(ctx context.Context, _ *pipe.Call) (pipe.Result, error) {
@@ -65,6 +65,7 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 				return pipe.Result{}, context.Cause(ctx)
 			}
 			p := &pipe.Pipe{Name: "p", Main: steps("work"), Last: steps("tidy", "a|b", "notify")}
+			p.NameSteps()
 			if err := pipe.Check(p, s.library, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +73,7 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 			if diff := cmp.Diff(outcomes(summary), tt.want); diff != "" || summary.Status != tt.end {
 				t.Errorf("got %s (-), want %s (+):\n%s", summary.Status, tt.end, diff)
 			}
-			if last := summary.Steps[4]; tt.hard && (last.Message != "not run: Ctrl-C again" || summary.FailedStep != "tidy") {
+			if last := summary.Steps[4]; tt.hard && (last.Reason != pipe.ReasonAbandoned || last.Message != "Ctrl-C again" || summary.FailedStep != "tidy") {
 				t.Errorf("got %+v", summary)
 			}
 		})
@@ -84,7 +85,7 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 func TestEngine_FailedStep(t *testing.T) {
 	for _, want := range []string{"fast", "slow"} {
 		t.Run(want, func(t *testing.T) {
-			s := newStage()
+			s := newHarness()
 			ctx, interrupt := context.WithCancelCause(t.Context())
 			defer interrupt(nil)
 			begun, over := make(chan struct{}), make(chan struct{})
@@ -120,7 +121,7 @@ func TestEngine_FailedStep(t *testing.T) {
 }
 
 // Whom a step could not tell of the run is no reason for the run to fail.
-func TestEngine_Courtesy(t *testing.T) {
+func TestEngine_BestEffort(t *testing.T) {
 	yes, no := pipe.Value{Data: true}, pipe.Value{Data: false}
 	for name, tt := range map[string]struct {
 		args     map[string]pipe.Value
@@ -133,7 +134,7 @@ func TestEngine_Courtesy(t *testing.T) {
 		"NobodyKnowsWhom": {map[string]pipe.Value{"whom": {Data: "${{ env.NOBODY }}"}}, builddata.Succeeded, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage()
+			s := newHarness()
 			s.act["notify"] = fails
 			p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Name: "notify", Task: "tell", Args: tt.args, Retries: 1}}}
 			step := s.run(t, pipe.Request{Pipe: p}).Steps[0]
@@ -144,13 +145,13 @@ func TestEngine_Courtesy(t *testing.T) {
 	}
 }
 
-// One step that was asked for, and was left out, is no success.
-func TestEngine_OnlyLeftOut(t *testing.T) {
-	s := newStage()
+// A run of one step, which is skipped, is not a success.
+func TestEngine_OnlyStepSkipped(t *testing.T) {
+	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("a", "b")}
 	p.Main[1].When = pipe.Value{Data: "false"}
 	summary := s.run(t, pipe.Request{Pipe: p, Only: "b"})
-	if last := s.runs[len(s.runs)-1]; summary.Status != builddata.Failed || last.Status != builddata.Failed || last.Message != "nothing was done: b was skipped: left out by its when" || len(s.events) > 0 {
+	if last := s.runs[len(s.runs)-1]; summary.Status != builddata.Failed || last.Status != builddata.Failed || last.Message != "b was skipped: its when is false" || len(s.events) > 0 {
 		t.Errorf("got %+v, and %+v on record", summary, last)
 	}
 }

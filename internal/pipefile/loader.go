@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -47,6 +48,9 @@ type MissingError struct {
 
 func (e *MissingError) Error() string { return e.err.Error() }
 
+// ExitCode is that of the command line.
+func (e *MissingError) ExitCode() int { return exitcode.Usage }
+
 // Pipe returns the pipe of a name with all its refs resolved. It searches the
 // checkout, its libraries and the built-in pipes. A name with a slash, or that ends
 // in .yml, is a path relative to Root. An empty name means the pipe that
@@ -78,7 +82,12 @@ func (l *Loader) Pipe(ctx context.Context, name string) (*pipe.Pipe, error) {
 	if isPath(name) {
 		base = strings.TrimSuffix(base, path.Ext(base))
 	}
-	return x.pipe(f, base)
+	p, err := x.pipe(f, base)
+	if err != nil {
+		return nil, err
+	}
+	p.NameSteps()
+	return p, nil
 }
 
 // find returns the file of a pipe.

@@ -54,7 +54,7 @@ func outlineSteps(b *strings.Builder, steps []pipe.Step, indent string) {
 		} else {
 			fmt.Fprintf(b, "%s%s %s", indent, s.Task, s.At)
 		}
-		if s.Name != "" {
+		if s.Name != "" && s.Name != s.Task {
 			fmt.Fprintf(b, " name=%q", s.Name)
 		}
 		if len(s.Via) > 0 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -57,6 +58,9 @@ type NotFoundError struct {
 func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("there is no %s in %s or above it; create one with \"delivery init\"", ProjectFile, e.Start)
 }
+
+// ExitCode is that of the command line.
+func (e *NotFoundError) ExitCode() int { return exitcode.Usage }
 
 // Find returns the nearest folder, from start upwards, with a .delivery.yml. The error is a *NotFoundError if there is none.
 func Find(start string) (root string, err error) {

@@ -92,7 +92,7 @@ main:
       a pipes/p.yml:2:9 when="${{ wide }}"@7:9
       b pipes/p.yml:3:9 when="${{ wide }}"@7:9
     branch:
-      c pipes/p.yml:4:7 name="c" when="${{ wide }}"@7:9
+      c pipes/p.yml:4:7 when="${{ wide }}"@7:9
     branch:
       d pipes/p.yml:5:7 when="${{ wide }}"@7:9
     branch:
@@ -116,7 +116,7 @@ p pipes/p.yml:1:1
 main:
   test.command pipes/p.yml:2:3 command="a"@3:12 env={A="1"@4:17}@4:13
   test.command pipes/p.yml:5:3 name="again" command="a"@3:12 env={A="1"@4:17 B="2"@7:22}@7:8
-  test.command pipes/p.yml:8:3 command="a"@3:12 env={A="1"@4:17}@4:13
+  test.command pipes/p.yml:8:3 name="test.command (2)" command="a"@3:12 env={A="1"@4:17}@4:13
 `},
 		"ByteOrderMarkAndCRLF": {"\uFEFFmain:\r\n  - do: a\r\n    text: |\r\n      x\r\n      y\r\n  - b\r\n", `
 p pipes/p.yml:1:1
@@ -283,8 +283,8 @@ func TestLoader_Diagnostics(t *testing.T) {
 4:9: YAML reads 0755 as the number 493: write 493, or put it in quotes if it is a text
 5:8: YAML reads 1_000 as the number 1000: write 1000, or put it in quotes if it is a text
 7:8: .inf is not a supported number: put it in quotes if it is a text
-8:9: "${{ x" is not closed: write ${{ name }}
-9:14: "${{ a b }}" cannot be understood: write ${{ name }} or ${{ name ?? 'what it is without' }}`},
+8:9: "${{ x" is not closed: use ${{ name }}
+9:14: "${{ a b }}" is not a valid expression: use ${{ name }} or ${{ name ?? 'default' }}`},
 		"Form2014": {`pipe:
 - do: []
 - do: [{tasks: []}]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
 // leaseTTL is the lifetime of a lease. A process that died keeps others waiting
@@ -27,6 +28,9 @@ func (e *BusyError) Error() string {
 		"What to do: wait until it has finished and try again. \"delivery rollout status %s\" shows its progress, "+
 		"and \"delivery rollout abort %s\" has it rolled back.", e.Cluster, e.Held, e.Cluster, e.Cluster)
 }
+
+// ExitCode is that of the command line.
+func (e *BusyError) ExitCode() int { return exitcode.Busy }
 
 // Unwrap makes the error match builddata.ErrConflict.
 func (e *BusyError) Unwrap() error { return e.Held }

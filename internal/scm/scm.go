@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
@@ -29,7 +31,8 @@ type Checkout struct {
 	Fix []string
 }
 
-// UntraceableError means that nothing may be built from a checkout.
+// UntraceableError means that nothing may be built from a checkout, unless the
+// run is allowed to be untraceable.
 type UntraceableError struct {
 	Folder string
 	Checkout
@@ -40,8 +43,14 @@ func (e *UntraceableError) Error() string {
 	if len(e.Fix) > 0 {
 		s += "\nTo fix it:\n  " + strings.Join(e.Fix, "\n  ")
 	}
-	return s + "\nOr run it with --allow-unpushed: it is then marked as untraceable, and its version cannot be promoted."
+	return s
 }
+
+// ExitCode is that of the command line.
+func (e *UntraceableError) ExitCode() int { return exitcode.Untraceable }
+
+// Hint implements pipe.Hinted.
+func (e *UntraceableError) Hint() pipe.Hint { return pipe.HintAllowUnpushed }
 
 // repositoryVariables would make git use another git repository than that of
 // the folder it runs in. They are set if a git hook starts the run.

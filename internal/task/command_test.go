@@ -33,8 +33,8 @@ func TestCommand_Outputs(t *testing.T) {
 		{name: "NoValue", written: "a=1\nhello", says: `invalid line 2 in the file $DELIVERY_OUTPUT, "hello": expected name=value`},
 		{name: "NoName", written: "a b=1", says: `"a b" cannot be set: a name has letters`},
 		{name: "SpaceAround", written: "a = 1", says: `"a " cannot be set`},
-		{name: "OfTheRun", written: "version=3", says: `"version" cannot be set: it is what the run knows by itself`},
-		{name: "OfTheEnvironment", written: "env.HOME=/", says: "names that begin with env. are those of environment variables"},
+		{name: "OfTheRun", written: "version=3", says: `"version" cannot be set: only the run itself sets it`},
+		{name: "OfTheEnvironment", written: "env.HOME=/", says: "names that begin with env. stand for environment variables"},
 		{name: "TooMuch", written: strings.Repeat("a=1234567\n", 110_000), says: "more than 1048576 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ const portTLS = 465
 // email mails the state of the run.
 func (r *Registry) email() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.email", Courtesy: true, Summary: "Sends the state of the run by mail.",
+		Type: "notify.email", BestEffort: true, Summary: "Sends the state of the run by mail.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "to", Kind: pipe.List, From: []string{"email_to"},

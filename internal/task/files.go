@@ -23,7 +23,7 @@ var filesArgument = pipe.Argument{
 // files uploads files of the run.
 func (r *Registry) files() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.files", Courtesy: true, Summary: "Uploads files, such as reports, to an S3 bucket, each of at most 5 GB.",
+		Type: "report.files", BestEffort: true, Summary: "Uploads files, such as reports, to an S3 bucket, each of at most 5 GB.",
 		Arguments: []pipe.Argument{
 			filesArgument,
 			{Name: "bucket", Kind: pipe.Text, Required: true, Summary: "The bucket."},

@@ -206,7 +206,7 @@ func TestReport_Errors(t *testing.T) {
 				if strings.Contains(out+err.Error(), "s3cr3t") || len(err.Error()) > 500 {
 					t.Errorf("the output contains the secret: %s %v", out, err)
 				}
-				if !b.definition(t, task).Courtesy {
+				if !b.definition(t, task).BestEffort {
 					t.Error("the task is not best effort")
 				}
 			})

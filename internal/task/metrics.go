@@ -20,7 +20,7 @@ import (
 // metrics counts and times the run and its steps.
 func (r *Registry) metrics() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.metrics", Courtesy: true,
+		Type: "report.metrics", BestEffort: true,
 		Summary: "Sends how the run and its steps ended, and how many milliseconds they took, to StatsD or Graphite.",
 		Arguments: []pipe.Argument{
 			{Name: "address", Kind: pipe.Text, Required: true, Summary: "The server, as host:port."},

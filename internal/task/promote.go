@@ -23,6 +23,11 @@ func (r *Registry) promote() pipe.Definition {
 				Summary: "The tasks or steps that must have succeeded for the version. The latest result of each counts.",
 			},
 		},
+		NeedsVersion: true,
+		RequiredAlone: map[string]string{
+			"requires": "without it, nothing would keep a version whose tests failed from being promoted; " +
+				"list the tasks or steps that must have succeeded, and write an empty list if nothing is required",
+		},
 		Run: r.runPromote,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "promote the version to " + c.Args.Text("stage")
@@ -34,8 +39,7 @@ func (r *Registry) runPromote(ctx context.Context, c *pipe.Call) (pipe.Result, e
 	stage := c.Args.Text("stage")
 	switch {
 	case c.Run.Version == "":
-		return pipe.Result{}, errors.New("the run has no version to promote: " +
-			"add an init.version step before this one, or pass an existing version with --version")
+		return pipe.Result{}, errors.New("the run has no version to promote")
 	case c.Run.Untraceable != "":
 		return pipe.Result{}, fmt.Errorf(
 			"version %s cannot be promoted to %s, because it cannot be traced to a pushed revision: %s; push, and run the pipe again",

@@ -54,8 +54,9 @@ func (r *Registry) destroy() pipe.Definition {
 			Name: "environment", Kind: pipe.Text,
 			Summary: "The environment that must be empty in the end: clusters of the service in it that are not in the state are removed too.",
 		}),
-		Run:  r.runDestroy,
-		Mock: mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
+		Undoes: true,
+		Run:    r.runDestroy,
+		Mock:   mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
 	}
 }
 

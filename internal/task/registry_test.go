@@ -151,8 +151,8 @@ func TestRegistry_Definitions(t *testing.T) {
 		if !ok || d.Type != name || d.Run == nil || d.Mock == nil || !strings.HasSuffix(d.Summary, ".") {
 			t.Errorf("%s is %+v", name, d)
 		}
-		if reports := strings.HasPrefix(name, "notify.") || strings.HasPrefix(name, "report."); d.Courtesy != reports {
-			t.Errorf("%s is best effort: %t", name, d.Courtesy)
+		if reports := strings.HasPrefix(name, "notify.") || strings.HasPrefix(name, "report."); d.BestEffort != reports {
+			t.Errorf("%s is best effort: %t", name, d.BestEffort)
 		}
 		for _, a := range d.Arguments {
 			if a.Name == "" || a.Kind == "" || !strings.HasSuffix(a.Summary, ".") {
@@ -311,7 +311,7 @@ func TestVersion(t *testing.T) {
 	}
 	b.run.Version = ""
 	_, _, err = b.try(t, "init.version", nil)
-	wantError(t, err, "no version of strawberry was allocated", "no network", "--version")
+	wantError(t, err, "no version of strawberry was allocated", "no network", "or run the pipe for an existing version")
 }
 
 func TestPromote(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // slack sends the state of the run to a channel.
 func (r *Registry) slack() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.slack", Courtesy: true, Summary: "Sends the state of the run to a Slack channel.",
+		Type: "notify.slack", BestEffort: true, Summary: "Sends the state of the run to a Slack channel.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "url", Kind: pipe.Text, From: []string{"slack_url", "env.SLACK_WEBHOOK_URL"},

@@ -17,7 +17,7 @@ const InitVersion = "init.version"
 // version gives the run its version.
 func (r *Registry) version() pipe.Definition {
 	return pipe.Definition{
-		Type: InitVersion, Summary: "Gives the run its version: a new one of the service, or the existing one given with --version.",
+		Type: InitVersion, Summary: "Gives the run its version: a new one of the service, or the existing one that the run is for.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "scheme", Kind: pipe.Text, OneOf: text.Strings(builddata.Schemes),
@@ -33,8 +33,8 @@ func (r *Registry) version() pipe.Definition {
 				Summary: "The idempotency key: the same service and key give the same version. By default it is the run.",
 			},
 		},
-		Outputs: []string{pipe.ValueVersion, pipe.ValueNumber},
-		Run:     r.initVersion,
+		Outputs: []string{pipe.ValueVersion, pipe.ValueNumber}, AllocatesVersion: true,
+		Run: r.initVersion,
 		Mock: mock(map[string]string{pipe.ValueVersion: "0-mock", pipe.ValueNumber: "0"}, func(c *pipe.Call) string {
 			return "allocate a version of " + c.Run.Service
 		}),
@@ -73,7 +73,7 @@ func (r *Registry) initVersion(ctx context.Context, c *pipe.Call) (pipe.Result, 
 }
 
 func allocationError(c *pipe.Call, err error) error {
-	return fmt.Errorf("no version of %s was allocated: %w; try again, or pass an existing version with --version", c.Run.Service, err)
+	return fmt.Errorf("no version of %s was allocated: %w; try again, or run the pipe for an existing version", c.Run.Service, err)
 }
 
 // existingVersion looks up the version that the run was given. If the repository

@@ -13,7 +13,7 @@ var headersArgument = pipe.Argument{Name: "headers", Kind: pipe.Table, Summary: 
 // webhook posts the state of the run to a server.
 func (r *Registry) webhook() pipe.Definition {
 	return pipe.Definition{
-		Type: "notify.webhook", Courtesy: true, Summary: "Sends the state of the run by HTTP POST.",
+		Type: "notify.webhook", BestEffort: true, Summary: "Sends the state of the run by HTTP POST.",
 		Arguments: []pipe.Argument{
 			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The URL to send it to."},
 			headersArgument,
@@ -35,7 +35,7 @@ func (r *Registry) webhook() pipe.Definition {
 // log sends the run to a store of logs.
 func (r *Registry) log() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.log", Courtesy: true, Summary: "Sends the run as one JSON document to a log store, such as Elasticsearch, by HTTP POST.",
+		Type: "report.log", BestEffort: true, Summary: "Sends the run as one JSON document to a log store, such as Elasticsearch, by HTTP POST.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "url", Kind: pipe.Text, Required: true,

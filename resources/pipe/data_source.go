@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
@@ -76,7 +77,7 @@ func (d *pipeDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	loaded, err := d.Pipes.Load(ctx, resources.PipeOptions{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: texts(m.Values), Version: m.ForVersion.ValueString()})
+	loaded, err := d.Pipes.Load(ctx, runner.Request{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: texts(m.Values), Version: m.ForVersion.ValueString()})
 	if err != nil {
 		fail(&resp.Diagnostics, "load the pipe", err)
 		return

@@ -31,6 +31,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
@@ -172,29 +173,31 @@ func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	if resp.Diagnostics.HasError() || m.Folder.IsUnknown() || m.Pipe.IsUnknown() || m.ForVersion.IsUnknown() || m.Values.IsUnknown() || m.Secrets.IsUnknown() {
 		return
 	}
-	if _, err := r.Pipes.Load(ctx, m.options()); err != nil {
+	if _, err := r.Pipes.Load(ctx, m.request()); err != nil {
 		fail(&resp.Diagnostics, "load the pipe", err)
 	}
 }
 
-// inTerraform replaces the options of the command line that errors speak of.
-var inTerraform = strings.NewReplacer(
-	"with --allow-unpushed", "with allow_unpushed = true",
-	"bring one with --version", "bring one with for_version",
-	"pass an existing version with --version", "set for_version to an existing version",
-	"that exists, with --version", "that exists, with for_version",
-	"choose one with --pipe", "choose one with the argument pipe",
-	"leave --run-to out", "leave run_to out",
-)
-
-func fail(diags *diag.Diagnostics, doing string, err error) {
-	diags.AddError("Could not "+doing, inTerraform.Replace(err.Error()))
+// hints words the hints in errors by the arguments of the resource.
+var hints = map[pipe.Hint]string{
+	pipe.HintVersion:       "Or run the pipe for an existing version, with for_version.",
+	pipe.HintAllowUnpushed: "Or run it with allow_unpushed = true: it is then marked as untraceable, and its version cannot be promoted.",
+	pipe.HintChoosePipe:    "Or choose a pipe with the argument pipe.",
+	pipe.HintLeaveOutRunTo: "Leave run_to out.",
 }
 
-func (m *model) options() resources.PipeOptions {
+func fail(diags *diag.Diagnostics, doing string, err error) {
+	detail := err.Error()
+	for _, hint := range pipe.Hints(err) {
+		detail += "\n" + hints[hint]
+	}
+	diags.AddError("Could not "+doing, detail)
+}
+
+func (m *model) request() runner.Request {
 	values, secrets := texts(m.Values), texts(m.Secrets)
 	maps.Copy(values, secrets)
-	return resources.PipeOptions{
+	return runner.Request{
 		Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Version: m.ForVersion.ValueString(), To: m.RunTo.ValueString(),
 		Values: values, Secrets: slices.Sorted(maps.Keys(secrets)), Mock: m.Mock.ValueBool(), AllowUnpushed: m.AllowUnpushed.ValueBool(),
 	}
@@ -213,10 +216,10 @@ func texts(m types.Map) map[string]string {
 
 // Create runs the pipe. One that did not succeed leaves no state, so that the
 // next apply runs it again.
-func (r *runResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+func (r *runResource) Create(ctx context.Context, create resource.CreateRequest, resp *resource.CreateResponse) {
 	var m model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...)
+	resp.Diagnostics.Append(create.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(create.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...)
 	within, diags := m.Timeouts.Create(ctx, 0)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
@@ -228,11 +231,12 @@ func (r *runResource) Create(ctx context.Context, req resource.CreateRequest, re
 		bounded, cancel = context.WithTimeoutCause(ctx, within, fmt.Errorf("timeouts.create, %s, is over", within))
 		defer cancel()
 	}
-	summary, err := r.Pipes.Run(bounded, m.options(),
-		func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) },
-		func(format string, args ...any) {
-			resp.Diagnostics.AddWarning("Of the run of "+m.Folder.ValueString(), fmt.Sprintf(format, args...))
-		})
+	req := m.request()
+	req.Observer = observer(func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) })
+	req.Warn = func(format string, args ...any) {
+		resp.Diagnostics.AddWarning("Run of the pipe in "+m.Folder.ValueString(), fmt.Sprintf(format, args...))
+	}
+	summary, err := r.Pipes.Run(bounded, req)
 	if err != nil {
 		fail(&resp.Diagnostics, "run the pipe", err)
 		return
@@ -262,9 +266,9 @@ func (m *model) describe(s pipe.Summary) (title, detail string) {
 	var b strings.Builder
 	failed := s.Failed()
 	if failed == nil {
-		b.WriteString("What happened: it was stopped between two steps.\n")
+		b.WriteString("What happened: it was interrupted between two steps.\n")
 	} else {
-		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, say(failed.Status), failed.Elapsed.Round(time.Millisecond), strings.TrimPrefix(failed.Message, "interrupted: "))
+		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, say(failed.Status), failed.Elapsed.Round(time.Millisecond), failed.Message)
 		for _, step := range s.Steps {
 			if step.Status == builddata.Failed && step.Name != failed.Name {
 				fmt.Fprintf(&b, "The step %q failed as well: %s\n", step.Name, step.Message)

@@ -1,23 +1,23 @@
-package app_test
+package runner_test
 
 import (
 	"os"
 	"testing"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
 // What is kept for one repository is not sent to another.
-func TestState_Journals(t *testing.T) {
+func TestState_Spool(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	s, err := app.OpenState()
+	s, err := runner.OpenState()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if one, other := s.Journals("/a/delivery.db"), s.Journals("/b/delivery.db"); one == other {
+	if one, other := s.Spool("a"), s.Spool("b"); one == other {
 		t.Errorf("two repositories have the same folder %s", one)
 	}
-	if one, same := s.Journals("/a/delivery.db"), s.Journals("/a/./delivery.db"); one != same {
+	if one, same := s.Spool("a"), s.Spool("a"); one != same {
 		t.Errorf("one repository has the folders %s and %s", one, same)
 	}
 }
@@ -25,7 +25,7 @@ func TestState_Journals(t *testing.T) {
 // What one run has left goes without that of another.
 func TestState_RemoveScratch(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	s, err := app.OpenState()
+	s, err := runner.OpenState()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,16 @@
-package app
+package text
 
 import (
 	"regexp"
 	"strings"
 )
 
-// plainWord is one that no shell takes for anything else.
+// plainWord is a word that has no special meaning for any shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9._/:-][A-Za-z0-9._/:=@%+,-]*$`)
 
-// Quoted is a word for the shell, in a command that is told to people.
-func Quoted(word string) string {
+// ShellWord quotes a word for the shell if necessary, in a command that people
+// are to run.
+func ShellWord(word string) string {
 	if plainWord.MatchString(word) {
 		return word
 	}

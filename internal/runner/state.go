@@ -1,4 +1,4 @@
-package app
+package runner
 
 import (
 	"crypto/sha256"
@@ -12,12 +12,13 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// State is the folder in which this machine keeps what it knows of its runs:
-// logs, journals that the repository does not have yet, and who is at work in
-// which checkout. It is no part of any checkout, so that cleaning one up, or
-// removing it, loses nothing.
+// State is the folder in which this machine keeps the files of its runs: logs,
+// records that the repository does not have yet, and locks on checkouts. It is
+// outside of every checkout, so that cleaning or removing one loses nothing.
 type State struct{ folder string }
 
 // OpenState returns the folder delivery in the user's state directory: as the
@@ -37,12 +38,9 @@ func OpenState() (State, error) {
 	return State{folder: filepath.Join(base, "delivery")}, nil
 }
 
-// Journals is the folder of journals of what a repository does not have yet;
-// see package spool. Each has its own, or what was kept for one would be sent
-// to another.
-func (s State) Journals(repository string) string {
-	digest := sha256.Sum256([]byte(filepath.Clean(repository)))
-	return filepath.Join(s.folder, "journals", hex.EncodeToString(digest[:8]))
+// Spool is the folder of the spool files for a repository; see package spool.
+func (s State) Spool(repositoryKey string) string {
+	return filepath.Join(s.folder, "spool", repositoryKey)
 }
 
 // Libraries is the folder of libraries of pipes that were fetched.
@@ -69,33 +67,32 @@ func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string,
 	}
 }
 
-// Scratch makes a folder that only this user reads, and that goes with a run.
+// Scratch creates a folder for one run that only this user can read.
 func (s State) Scratch(run string) (folder string, err error) {
 	all := filepath.Join(s.folder, "scratch")
 	if err := os.MkdirAll(all, 0o700); err != nil {
-		return "", fmt.Errorf("make a folder for the run: %w", err)
+		return "", fmt.Errorf("create a folder for the run: %w", err)
 	}
 	folder = filepath.Join(all, run)
 	if err := os.Mkdir(folder, 0o700); err != nil {
-		return "", fmt.Errorf("make a folder for the run: %w", err)
+		return "", fmt.Errorf("create a folder for the run: %w", err)
 	}
 	return folder, nil
 }
 
-// RemoveScratch removes the folder of a run that is over. There may be secrets
-// in it, which a runner that was killed has left.
+// RemoveScratch removes the folder of a run that has ended. A runner that was
+// killed may have left secrets in it.
 func (s State) RemoveScratch(run string) error {
 	if run == "" {
-		return nil // a journal that names none; this would be the folder of all
+		return nil // this would be the folder of all runs
 	}
 	if err := os.RemoveAll(filepath.Join(s.folder, "scratch", run)); err != nil {
-		return fmt.Errorf("remove what run %s has left on this machine: %w", run, err)
+		return fmt.Errorf("remove what run %s left on this machine: %w", run, err)
 	}
 	return nil
 }
 
-// prune removes all but the latest logs. What cannot be removed is only in the
-// way of nobody.
+// prune removes all but the latest logs. What cannot be removed does no harm.
 func (s State) prune(folder string) {
 	entries, err := os.ReadDir(folder) // by name, and so by time
 	if err != nil || len(entries) < keptLogs {
@@ -106,8 +103,8 @@ func (s State) prune(folder string) {
 	}
 }
 
-// fileName makes a file's name of a step's. Names that would come out alike
-// are told apart by a digest.
+// fileName makes a file name of a step's name. A digest keeps steps apart whose
+// names would become the same.
 func fileName(step string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -122,15 +119,19 @@ func fileName(step string) string {
 	return strings.Trim(name[:min(len(name), 60)], ".-") + "-" + hex.EncodeToString(digest[:3])
 }
 
-// CheckoutBusyError says that another run is going on in a checkout.
+// CheckoutBusyError says that another run is in progress in a checkout.
 type CheckoutBusyError struct{ Root, Holder string }
 
 func (e *CheckoutBusyError) Error() string {
-	return fmt.Sprintf("%s is at work in %s already: two runs would change each other's files; wait for its end, or use another checkout (git worktree add)", e.Holder, e.Root)
+	return fmt.Sprintf("a run by %s is in progress in %s: two runs would change each other's files; wait until it has ended, or use another checkout (git worktree add)",
+		e.Holder, e.Root)
 }
 
-// LockCheckout keeps other runs of this user out of a checkout until release
-// is called, or this process dies. The root is the folder of its .delivery.yml,
+// ExitCode is that of the command line.
+func (e *CheckoutBusyError) ExitCode() int { return exitcode.Busy }
+
+// LockCheckout keeps other runs of this user out of a checkout until release is
+// called or this process dies. The root is the folder of its .delivery.yml,
 // not git's: services that share a repository do not change each other's files.
 func (s State) LockCheckout(root, holder string) (release func() error, err error) {
 	path, err := filepath.EvalSymlinks(root)
@@ -151,7 +152,7 @@ func (s State) LockCheckout(root, holder string) (release func() error, err erro
 	if !ok {
 		text, err := os.ReadFile(path)
 		if err != nil || len(text) == 0 {
-			text = []byte("another run")
+			text = []byte("another process")
 		}
 		return nil, &CheckoutBusyError{Root: root, Holder: string(text)}
 	}

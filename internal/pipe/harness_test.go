@@ -29,7 +29,7 @@ func (l library) Task(name string) (pipe.Definition, bool) {
 func (l library) Types() []string { return slices.Sorted(maps.Keys(l)) }
 
 // stage is where a test runs a pipe, and what it saw.
-type stage struct {
+type harness struct {
 	*pipe.Engine
 	library library
 	// act does what a step of that name does instead of nothing.
@@ -44,8 +44,8 @@ type stage struct {
 	lines  []string
 }
 
-func newStage() *stage {
-	s := &stage{act: map[string]func(context.Context, *pipe.Call) (pipe.Result, error){}}
+func newHarness() *harness {
+	s := &harness{act: map[string]func(context.Context, *pipe.Call) (pipe.Result, error){}}
 	perform := func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 		s.mu.Lock()
 		s.ran = append(s.ran, c.Step)
@@ -71,7 +71,7 @@ func newStage() *stage {
 			},
 		},
 		"tell": {
-			Type: "tell", Run: perform, Mock: perform, Courtesy: true,
+			Type: "tell", Run: perform, Mock: perform, BestEffort: true,
 			Arguments: []pipe.Argument{{Name: "whom", Kind: pipe.Text}, {Name: pipe.ArgRequired, Kind: pipe.Switch}},
 		},
 	}
@@ -88,33 +88,34 @@ func newStage() *stage {
 	return s
 }
 
-func (s *stage) Run(r builddata.Run) { s.mu.Lock(); defer s.mu.Unlock(); s.runs = append(s.runs, r) }
+func (s *harness) Run(r builddata.Run) { s.mu.Lock(); defer s.mu.Unlock(); s.runs = append(s.runs, r) }
 
-func (s *stage) Event(e builddata.Event) {
+func (s *harness) Event(e builddata.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, e)
 }
 
-func (s *stage) Flush(context.Context) error { return nil }
+func (s *harness) Flush(context.Context) error { return nil }
 
-func (s *stage) StepBegan(pipe.StepSummary) {}
+func (s *harness) StepBegan(pipe.StepSummary) {}
 
-func (s *stage) StepPrinted(step, line string) {
+func (s *harness) StepPrinted(step, line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines = append(s.lines, step+": "+line)
 }
 
-func (s *stage) StepEnded(step pipe.StepSummary) {
+func (s *harness) StepEnded(step pipe.StepSummary) {
 	if after := s.after[step.Name]; after != nil {
 		after()
 	}
 }
 
 // run runs a pipe after it has been judged.
-func (s *stage) run(t *testing.T, req pipe.Request) pipe.Summary {
+func (s *harness) run(t *testing.T, req pipe.Request) pipe.Summary {
 	t.Helper()
+	req.Pipe.NameSteps()
 	if err := pipe.Check(req.Pipe, s.library, req.Values); err != nil {
 		t.Fatal(err)
 	}

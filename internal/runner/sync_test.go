@@ -1,22 +1,21 @@
-package app_test
+package runner_test
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 )
 
 // Whoever is told of a lost run is told a command that finds its pipe again.
-func TestTell(t *testing.T) {
+func TestReport(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.System{})
 	if err != nil {
 		t.Fatal(err)
@@ -40,18 +39,18 @@ func TestTell(t *testing.T) {
 		{"Untraceable", pipe.Position{Origin: pipe.OriginBuiltIn, Path: "cd.yml"}, "it differs", " --pipe cd --allow-unpushed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			definition, err := json.Marshal(&pipe.Pipe{
+			definition, err := pipe.Encode(&pipe.Pipe{
 				Name: "Nightly", At: tt.at,
 				Last: []pipe.Step{{Name: "tear $HOME down", Task: "Provision.Destroy"}, {Name: "tell", Task: "notify.slack"}},
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := app.Tell(t.Context(), store, spool.Synced{Run: builddata.Run{
+			text := runner.Report(t.Context(), store, spool.Synced{Run: builddata.Run{
 				ID: "R", Service: "strawberry", Number: v.Number, Pipe: "Nightly", Definition: definition, Status: builddata.Lost, Message: "the runner died at build",
 				Untraceable: tt.untraceable, Context: map[string]string{pipe.ValueEnvironment: "run-bcdfghjk"}, StartedAt: time.Unix(0, 0).UTC(), Holder: "ada@ci-7",
 			}})
-			want := `strawberry 1, run R (Nightly, begun at 1970-01-01T00:00:00Z by ada@ci-7) is lost: the runner died at build; what it may have made, in the environment run-bcdfghjk, is removed by
+			want := `strawberry 1, run R (Nightly, begun at 1970-01-01T00:00:00Z by ada@ci-7) is lost: the runner died at build; to remove what it may have created in the environment run-bcdfghjk, run
   delivery run --of R --run-task 'tear $HOME down'` + tt.want
 			if text != want {
 				t.Errorf("got\n%s\nwant\n%s", text, strings.TrimSpace(want))

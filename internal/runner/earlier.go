@@ -1,0 +1,143 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
+)
+
+// settleFrom completes what the run begins with by what the repository knows:
+// the number of its existing version, and the context of an earlier run for a
+// single step.
+func (p *prepared) settleFrom(ctx context.Context, store builddata.Store) error {
+	var v builddata.Version
+	var err error
+	if p.request.Version != "" {
+		if v, err = store.Version(ctx, p.project.Service, p.request.Version); errors.Is(err, builddata.ErrNotFound) {
+			return fmt.Errorf("%w: \"delivery version list\" lists the versions of %s", err, p.project.Service)
+		}
+		if err == nil && p.request.Only == "" {
+			_, err = builddata.Usable(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if p.request.Only != "" {
+		earlier, err := p.earlierRun(ctx, store, v)
+		if err != nil {
+			return err
+		}
+		if err := p.takeContext(ctx, store, earlier); err != nil {
+			return err
+		}
+		if p.request.Version == "" && earlier.Number != 0 {
+			if v, err = store.VersionByNumber(ctx, earlier.Service, earlier.Number); err != nil {
+				return err
+			}
+			p.request.Version = v.Name
+		}
+	}
+	if p.request.Version == "" {
+		return nil
+	}
+	if v.SourceRevision != "" && p.record.Revision != "" && v.SourceRevision != p.record.Revision {
+		p.request.warn("version %s was built from revision %s, and this checkout is at %s",
+			v.Name, text.Revision(v.SourceRevision), text.Revision(p.record.Revision))
+	}
+	p.record.Number = v.Number
+	p.values[pipe.ValueVersion], p.values[pipe.ValueNumber] = v.Name, fmt.Sprint(v.Number)
+	return nil
+}
+
+// takeContext gives a single step the context that it had in an earlier run.
+func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earlier builddata.Run) error {
+	events, err := builddata.Collect(builddata.AllEvents(ctx, store, builddata.EventQuery{Service: earlier.Service, Run: earlier.ID}))
+	if err != nil {
+		return err
+	}
+	isSecret := func(name, value string) bool {
+		return slices.Contains(p.project.Secrets, name) || strings.Contains(value, pipe.Masked)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.project.Values)) {
+		was, ok := earlier.Context[name]
+		if ok && was != p.project.Values[name] && p.request.Values[name] == "" && !isSecret(name, was) {
+			p.request.warn("%s is %q in .delivery.yml, but the step uses %q, the value of the earlier run; set it for this run to override that",
+				name, p.project.Values[name], was)
+		}
+	}
+	for name, value := range p.pipe.ContextAt(p.request.Only, earlier.Context, events) {
+		// A secret was not stored; the configured value is used.
+		if name != pipe.ValueStatus && name != pipe.ValueFailedStep && !isSecret(name, value) {
+			p.values[name] = value
+		}
+	}
+	maps.Copy(p.values, p.request.Values)
+	p.values[pipe.ValueStatus], p.values[pipe.ValueFailedStep] = string(earlier.State(p.Clock.Now())), failedStep(events)
+	return nil
+}
+
+// failedStep is the first step in which a run failed, was interrupted or died;
+// empty if it did not.
+func failedStep(events []builddata.Event) string {
+	for _, e := range events {
+		if e.Status == builddata.Failed || e.Status == builddata.Interrupted || e.Status == builddata.Lost {
+			return e.Step
+		}
+	}
+	return ""
+}
+
+// earlierRun is the run whose context a single step takes: the requested one, or
+// else the latest run of the same pipe and, if one is given, of the version. A
+// run of all steps is preferred to one that ended at a step, since it got
+// further; runs of a single step are not used.
+func (p *prepared) earlierRun(ctx context.Context, store builddata.Runs, v builddata.Version) (builddata.Run, error) {
+	service := p.project.Service
+	if p.request.Of != "" {
+		return namedRun(ctx, store, service, p.request.Of, v)
+	}
+	var partial string
+	for r, err := range builddata.AllRuns(ctx, store, builddata.RunQuery{Service: service, Number: v.Number}) {
+		switch {
+		case err != nil:
+			return builddata.Run{}, err
+		case r.Pipe != p.pipe.Name || r.Only != "":
+		case r.To == "":
+			return store.Run(ctx, service, r.ID)
+		case partial == "":
+			partial = r.ID
+		}
+	}
+	if partial != "" {
+		return store.Run(ctx, service, partial)
+	}
+	what := fmt.Sprintf("the pipe %s for %s", p.pipe.Name, service)
+	if v.Name != "" {
+		what += " " + v.Name
+	}
+	return builddata.Run{}, fmt.Errorf("%w: there is no earlier run of %s whose context the step %q could take; run the pipe first, "+
+		"or name one of the runs that \"delivery run list\" lists", builddata.ErrNotFound, what, p.request.Only)
+}
+
+// namedRun is the run of an id, which has to be one of the service and, if one is
+// given, of the version.
+func namedRun(ctx context.Context, store builddata.Runs, service, id string, v builddata.Version) (builddata.Run, error) {
+	r, err := store.Run(ctx, service, id)
+	switch {
+	case errors.Is(err, builddata.ErrNotFound):
+		return r, fmt.Errorf("%w: \"delivery run show %s\" shows which service it belongs to", err, id)
+	case err != nil:
+		return r, err
+	case v.Number != 0 && r.Number != 0 && r.Number != v.Number:
+		return r, fmt.Errorf("run %s is of another version than %s: name only the run, or only the version", id, v.Name)
+	}
+	return r, nil
+}

@@ -1,0 +1,112 @@
+package runner
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
+)
+
+// Project is a checkout with its .delivery.yml.
+type Project struct {
+	*pipefile.Project
+	// Root is the folder of .delivery.yml.
+	Root   string
+	State  State
+	loader *pipefile.Loader
+}
+
+// OpenProject finds the nearest .delivery.yml, from the folder upwards, and reads it.
+func OpenProject(folder string) (*Project, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, err
+	}
+	root, err := pipefile.Find(folder)
+	if err != nil {
+		return nil, err
+	}
+	state, err := OpenState()
+	if err != nil {
+		return nil, err
+	}
+	loader := &pipefile.Loader{Root: root, CacheDir: state.Libraries()}
+	project, err := loader.Project()
+	if err != nil {
+		return nil, err
+	}
+	if err := builddata.ValidateService(project.Service); err != nil {
+		return nil, &pipe.Diagnostic{At: project.Position("service"), Problem: err.Error()}
+	}
+	return &Project{Project: project, Root: root, State: state, loader: loader}, nil
+}
+
+// List lists the pipes that the project can run.
+func (p *Project) List(ctx context.Context) ([]pipefile.Listing, error) { return p.loader.List(ctx) }
+
+// Load returns a pipe of the project as it would run, or the problems in it. It
+// asks neither the repository nor AWS.
+func (p *Project) Load(ctx context.Context, req Request) (*pipe.Pipe, error) {
+	values, err := p.begin(req.Values, req.Version)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := p.load(ctx, req.Pipe)
+	if err != nil {
+		return nil, err
+	}
+	library := task.New(task.Dependencies{})
+	if err := narrow(loaded, library, req); err != nil {
+		return nil, err
+	}
+	return loaded, pipe.Check(loaded, library, values)
+}
+
+// load returns a pipe of the project; an empty name is the project's own.
+func (p *Project) load(ctx context.Context, name string) (*pipe.Pipe, error) {
+	if name == "" {
+		name = p.Pipe
+	}
+	if name == "" {
+		return nil, &pipe.Diagnostic{
+			At: p.At, Advice: pipe.HintChoosePipe,
+			Problem: "it names no pipe: add \"pipe: ci\"; \"delivery pipe list\" lists the pipes that there are",
+		}
+	}
+	return p.loader.Pipe(ctx, name)
+}
+
+// Mask returns a mask of what is known to be secret before a run begins:
+// variables of the environment, values of the project, and those of the request.
+func (p *Project) Mask(environ []string, req Request) *pipe.Mask {
+	mask := pipe.NewMask(environ, p.Secrets)
+	for _, name := range p.Secrets {
+		mask.Add(p.Values[name])
+		mask.Add(req.Values[name])
+	}
+	for _, name := range req.Secrets {
+		mask.Add(req.Values[name])
+	}
+	return mask
+}
+
+// begin returns the values that a run of the project begins with: the
+// project's, those of the request over them, and the existing version, if any.
+// A value that only the run itself sets is a *pipe.Diagnostic.
+func (p *Project) begin(more pipe.Values, version string) (pipe.Values, error) {
+	for _, name := range pipe.Reserved {
+		if _, ok := more[name]; ok {
+			return nil, &pipe.Diagnostic{At: p.At, Problem: "the value " + name + " cannot be set: only the run itself sets it"}
+		}
+	}
+	values := p.Values.Clone()
+	maps.Copy(values, more)
+	if version != "" {
+		values[pipe.ValueVersion], values[pipe.ValueNumber] = version, ""
+	}
+	return values, nil
+}

@@ -1,0 +1,125 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
+)
+
+// SkippedError says that the one step that was to run was skipped, so that
+// nothing was done.
+type SkippedError struct{ Step, Why string }
+
+func (e *SkippedError) Error() string {
+	return fmt.Sprintf("nothing was done: the step %q is the only one, and was skipped: %s", e.Step, e.Why)
+}
+
+// Run runs a pipe of the project. What became of it is in the summary; the
+// error says why it could not run, or, as a *spool.UnsentError, that the
+// repository does not know of it yet, or, as a *SkippedError, that the only
+// step was skipped.
+func (r *Runner) Run(ctx context.Context, project *Project, req Request) (summary pipe.Summary, err error) {
+	if req.Mock {
+		return r.mock(ctx, project, req)
+	}
+	// Until the pipe runs, an interrupt ends everything.
+	before := ctx
+	if req.Interrupt != nil {
+		before = req.Interrupt
+	}
+	p, err := r.prepare(before, project, req)
+	defer func() { err = errors.Join(err, p.close()) }()
+	if err != nil {
+		return summary, err
+	}
+	return p.run(ctx)
+}
+
+// run runs a prepared run.
+func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
+	scratch, err := p.project.State.Scratch(p.record.ID)
+	if err != nil {
+		return summary, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	connect := func(ctx context.Context) (spool.Repository, error) { return p.connection.get(ctx) }
+	file, err := spool.Create(ctx, p.project.State.Spool(p.RepositoryKey), p.record.ID, p.request.Version, connect, p.Clock)
+	if err != nil {
+		return summary, err
+	}
+	engine := &pipe.Engine{
+		Library: p.library, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask, Environ: p.environ,
+		Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID),
+		NewID: func() string { return id.New(p.Clock.Now()) },
+	}
+	summary = engine.Run(ctx, pipe.Request{
+		Pipe: p.pipe, Run: p.record, Version: p.request.Version, Values: p.values, Secrets: p.secrets,
+		To: p.request.To, Only: p.request.Only, Interrupt: p.request.Interrupt,
+	})
+	return summary, errors.Join(skippedOnly(summary, p.request.Only), file.Close(context.WithoutCancel(ctx)))
+}
+
+// skippedOnly returns a *SkippedError if the single step of a run was skipped.
+func skippedOnly(s pipe.Summary, only string) error {
+	if only == "" || len(s.Steps) != 1 || s.Steps[0].Status != pipe.Skipped {
+		return nil
+	}
+	return &SkippedError{Step: only, Why: s.Steps[0].Message}
+}
+
+// mock runs the mocks, which change nothing, so that nothing has to be asked or
+// recorded.
+func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.Summary, error) {
+	loaded, err := project.Load(ctx, req)
+	if err != nil {
+		return pipe.Summary{}, err
+	}
+	values, err := project.begin(req.Values, req.Version)
+	if err != nil {
+		return pipe.Summary{}, err
+	}
+	values[pipe.ValueBranch], values[pipe.ValueNumber] = "mock", "0"
+	if req.Version == "" {
+		values[pipe.ValueVersion] = "0-mock"
+	}
+	if values[pipe.ValueEnvironment] == "" {
+		values[pipe.ValueEnvironment] = environmentPrefix + "mock"
+	}
+	environ := r.environ()
+	engine := &pipe.Engine{
+		Library: task.New(task.Dependencies{}), Clock: r.Clock, Observer: req.Observer, Mask: project.Mask(environ, req), Folder: project.Root, Environ: environ,
+	}
+	run := pipe.Request{
+		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: req.Version, Values: values,
+		Secrets: slices.Concat(project.Secrets, req.Secrets), To: req.To, Only: req.Only, Mock: true, Fail: req.Fail, Interrupt: req.Interrupt,
+	}
+	if req.Only != "" {
+		run.Values = mockedContext(ctx, *engine, run)
+	}
+	summary := engine.Run(ctx, run)
+	return summary, skippedOnly(summary, req.Only)
+}
+
+// mockedContext is the context that a single step has after the mocks of those
+// before it, which run unobserved.
+func mockedContext(ctx context.Context, engine pipe.Engine, req pipe.Request) pipe.Values {
+	step := req.Only
+	engine.Observer, engine.Mask = nil, &pipe.Mask{}
+	req.Only, req.Secrets = "", nil
+	s := engine.Run(ctx, req)
+	events := make([]builddata.Event, len(s.Steps))
+	for i, done := range s.Steps {
+		events[i] = builddata.Event{Step: done.Name, Status: done.Status, Outputs: done.Outputs}
+	}
+	values := req.Pipe.ContextAt(step, req.Values, events)
+	values[pipe.ValueStatus], values[pipe.ValueFailedStep] = string(s.Status), ""
+	return values
+}
