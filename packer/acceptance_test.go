@@ -41,7 +41,7 @@ func TestAccStamp(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.dir, "setup.sh"), []byte("#!/bin/sh"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Nothing can be registered and thrown away: keep_input_artifact is ignored.
+	// Registered images cannot be discarded: keep_input_artifact is ignored.
 	template := b.template(`
     version = data.delivery-version.strawberry.version
     inputs  = ["setup.sh"]
@@ -72,7 +72,8 @@ data "delivery-version" "strawberry" {
 			Architecture: "x86_64", Digest: digest, Run: "run-7",
 		}
 	}
-	if diff := cmp.Diff(b.images(t), []builddata.Image{image(home), image(abroad)}, cmpopts.IgnoreFields(builddata.Image{}, "RegisteredAt")); diff != "" {
+	images := []builddata.Image{image(home), image(abroad)}
+	if diff := cmp.Diff(b.images(t), images, cmpopts.IgnoreFields(builddata.Image{}, "RegisteredAt")); diff != "" {
 		t.Error(diff)
 	}
 	events := b.events(t)
@@ -85,8 +86,8 @@ data "delivery-version" "strawberry" {
 	}
 }
 
-// stamping reports whether a call puts the tags on an image, which Packer has
-// tagged with others before.
+// stamping reports whether a call stamps an image, which Packer has tagged with other
+// tags before.
 func stamping(c rig.Call) bool {
 	for _, values := range c.Form {
 		if values[0] == tagging.OwnerTeam {
@@ -123,7 +124,7 @@ func TestAccStamp_HalfStamped(t *testing.T) {
 		t.Errorf("got events %+v, want one failure because of UnauthorizedOperation", got)
 	}
 
-	// The way out is the one that the error advises.
+	// The advice in the error works.
 	advice := regexp.MustCompile(`(images = \[.*?\]) and (source_ami = "[^"]*")`).FindStringSubmatch(out)
 	if advice == nil {
 		t.Fatal("the error does not say how to complete it")
@@ -171,10 +172,10 @@ func TestAccStamp_PackerThrowsHalfStampedImagesAway(t *testing.T) {
 func TestAccStamp_Refuses(t *testing.T) {
 	for _, tt := range []struct {
 		name, version, says string
-		// known tells whether there is a version that can have a history.
+		// known means that the version exists, and so has a history.
 		known bool
 	}{
-		{"UnknownVersion", "0.2.0", "looked in", false},
+		{"UnknownVersion", "0.2.0", "in the repository", false},
 		{"RevokedVersion", "0.1.0", "it is sour", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,58 +16,58 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// RunVariable is the environment variable in which a pipe names its run to
-// the programs that it starts.
+// RunVariable is the environment variable by which a pipe passes its run to the
+// programs that it starts.
 const RunVariable = "DELIVERY_RUN"
 
-// unknown is what Packer puts in the place of strings that it does not know
-// yet: what a data source returns, during "packer validate", and what the
-// builder says, before it has run. It asks again when it knows.
+// unknown is Packer's placeholder for strings that are not known yet: results of data
+// sources during "packer validate", and of builders before they run. Packer validates
+// again when they are known.
 const unknown = "<unknown>"
 
-// Known reports whether value can be judged already.
+// Known reports whether a value is known, so that it can be validated.
 func Known(value string) bool { return value != unknown }
 
-// KnownOf returns the values that can be judged already.
+// KnownOf returns the known values.
 func KnownOf(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(value string) bool { return !Known(value) })
 }
 
-// Release names a version of a service in a build data repository.
-type Release struct {
+// VersionRef names a version of a service in a build data repository.
+type VersionRef struct {
 	// URL of the build data repository. Defaults to the environment variable
-	// `DELIVERY_REPOSITORY`, and else to a file in the user's data directory.
+	// `DELIVERY_REPOSITORY`, or else to a file in the user's data directory.
 	Repository string `mapstructure:"repository"`
-	// The service that is baked.
+	// The service in the image.
 	Service string `mapstructure:"service" required:"true"`
 	// The name of its version, for example `1.4.0`.
 	Version string `mapstructure:"version"`
 }
 
-// Check returns what is wrong with the arguments. Whether the version exists
-// is not asked yet: `packer validate` needs no repository.
-func (r Release) Check() []error {
-	var faults []error
+// Check returns the problems of the arguments. It does not look the version up:
+// `packer validate` needs no repository.
+func (r VersionRef) Check() []error {
+	var problems []error
 	if _, err := repository.Resolve(r.Repository); err != nil && Known(r.Repository) {
-		faults = append(faults, err)
+		problems = append(problems, err)
 	}
 	if r.Service == "" {
-		faults = append(faults, missing("service"))
+		problems = append(problems, missing("service"))
 	}
-	return faults
+	return problems
 }
 
-// CheckVersion is Check where the version has to be given.
-func (r Release) CheckVersion() []error {
-	faults := r.Check()
+// CheckVersion is Check for components that require the version.
+func (r VersionRef) CheckVersion() []error {
+	problems := r.Check()
 	if r.Version == "" {
-		faults = append(faults, missing("version"))
+		problems = append(problems, missing("version"))
 	}
-	return faults
+	return problems
 }
 
 // Open opens the repository. The caller closes it.
-func (r Release) Open(ctx context.Context) (builddata.Store, error) {
+func (r VersionRef) Open(ctx context.Context) (builddata.Store, error) {
 	address, err := repository.Resolve(r.Repository)
 	if err != nil {
 		return nil, err
@@ -75,9 +75,9 @@ func (r Release) Open(ctx context.Context) (builddata.Store, error) {
 	return repository.Open(ctx, address, repository.Config{Clock: clock.System{}})
 }
 
-// Explain adds to an error that the version was not found where that was,
-// since the usual cause is another repository than was meant.
-func (r Release) Explain(err error) error {
+// Explain adds the searched repository to an error about an unknown version, since the
+// usual cause is a wrong repository.
+func (r VersionRef) Explain(err error) error {
 	if !errors.Is(err, builddata.ErrNotFound) {
 		return err
 	}
@@ -85,10 +85,10 @@ func (r Release) Explain(err error) error {
 	if unresolved != nil {
 		return err
 	}
-	return fmt.Errorf("%w (looked in %s)", err, address)
+	return fmt.Errorf("%w (in the repository %s)", err, address)
 }
 
-// Origin says who answers for an image, and which run of a pipe bakes it.
+// Origin is the owner of an image, and the pipe run that bakes it.
 type Origin struct {
 	// The team that owns the service.
 	OwnerTeam string `mapstructure:"owner_team" required:"true"`
@@ -99,19 +99,19 @@ type Origin struct {
 	Run string `mapstructure:"run"`
 }
 
-// Complete fills in what the environment says.
+// Complete sets the arguments whose default is in the environment.
 func (o *Origin) Complete() { o.Run = cmp.Or(o.Run, os.Getenv(RunVariable)) }
 
-// Check returns what is wrong with the arguments.
+// Check returns the problems of the arguments.
 func (o Origin) Check() []error {
-	var faults []error
+	var problems []error
 	if o.OwnerTeam == "" {
-		faults = append(faults, missing(tagging.OwnerTeam))
+		problems = append(problems, missing(tagging.OwnerTeam))
 	}
 	if o.Solution == "" {
-		faults = append(faults, missing(tagging.Solution))
+		problems = append(problems, missing(tagging.Solution))
 	}
-	return faults
+	return problems
 }
 
 func missing(argument string) error {

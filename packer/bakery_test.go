@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// plugins is where Packer finds the Amazon plugin and the one that is tested.
+// plugins is the folder of the Amazon plugin and the tested one.
 // They are some 200 MB, so all tests share them.
 var plugins struct {
 	once sync.Once
@@ -124,8 +124,8 @@ func newBakery(t *testing.T) bakery {
 	return b
 }
 
-// run has Packer run a command, which may have options, on a template, and
-// returns what it printed.
+// run runs a command of Packer, which may have options, on a template, and returns its
+// output.
 func (b bakery) run(t *testing.T, command, template string) (output string, err error) {
 	t.Helper()
 	file := filepath.Join(b.dir, "image.pkr.hcl")
@@ -139,8 +139,7 @@ func (b bakery) run(t *testing.T, command, template string) (output string, err 
 	return string(out), err
 }
 
-// template bakes strawberry in both regions, with the arguments and whatever
-// else the build is to do.
+// template bakes strawberry in both regions, with arguments and more of the build.
 func (b bakery) template(stampArguments, more string) string {
 	return fmt.Sprintf(`
 source "amazon-ebs" "strawberry" {

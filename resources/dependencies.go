@@ -20,9 +20,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// Dependencies is what the provider hands to each resource and data source.
-// Store and Cloud are opened on first use, so that a configuration which asks
-// nothing of AWS needs no credentials, and one without versions no repository.
+// Dependencies is what the provider passes to each resource and data source. Store and
+// Cloud are opened on first use, so that a configuration without AWS resources needs no
+// credentials, and one without versions no repository.
 type Dependencies struct {
 	Store func(ctx context.Context) (builddata.Store, error)
 	Cloud func(ctx context.Context) (cluster.Cloud, error)
@@ -32,13 +32,13 @@ type Dependencies struct {
 	Pipes Pipes
 
 	DefaultTags tagging.Set
-	// DefaultTagsUnknown says that some of them are not known yet.
+	// DefaultTagsUnknown means that some of them are not known yet.
 	DefaultTagsUnknown bool
 	RequiredTags       []string
 
 	Clock   clock.Clock
 	Entropy io.Reader
-	// Holder says who is at work, for whoever meets a lease.
+	// Holder identifies this process in leases.
 	Holder string
 }
 
@@ -75,15 +75,16 @@ func (f *ForDataSource) Configure(_ context.Context, req datasource.ConfigureReq
 	f.Dependencies = from(req.ProviderData, &resp.Diagnostics)
 }
 
-// from returns the Dependencies in what the provider handed over: nothing
-// before it is configured, which is no fault.
+// from returns the Dependencies that the provider passed: nil before the provider is
+// configured, which is not an error.
 func from(data any, diags *diag.Diagnostics) *Dependencies {
 	if data == nil {
 		return nil
 	}
 	d, ok := data.(*Dependencies)
 	if !ok {
-		diags.AddError("The provider handed over something unexpected", fmt.Sprintf("Expected *resources.Dependencies, got %T. This is a fault of the provider; please report it.", data))
+		diags.AddError("Unexpected provider data",
+			fmt.Sprintf("Expected *resources.Dependencies, got %T. This is a bug in the provider; please report it.", data))
 	}
 	return d
 }

@@ -1,6 +1,6 @@
-// Package acctest is what the Terraform acceptance tests have in common: an
-// AWS account and a build data repository of their own for each, and the
-// provider block that leads there.
+// Package acctest is the environment of the Terraform acceptance tests: each test has
+// an AWS account and a build data repository of its own, and the provider
+// configuration for them.
 package acctest
 
 import (
@@ -20,22 +20,22 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/provider"
 )
 
-// Region is where the tests' accounts are prepared.
+// Region is the region of the tests' landscapes.
 const Region = "eu-north-1"
 
-// Env is the world of one test.
+// Env is the environment of one test.
 type Env struct {
 	rig.Account
 	rig.Landscape
 	// Proxy stands before AWS and can make its calls fail.
 	Proxy *rig.Proxy
-	// Store is the test's own client of the repository that the provider uses.
+	// Store is the test's own client of the provider's repository.
 	Store builddata.Store
 
 	repository string
 }
 
-// New makes the world of a test, which runs in parallel with others. Without
+// New creates the environment of a test, which runs in parallel with others. Without
 // TF_ACC it skips the test, as the test library does.
 func New(t *testing.T) *Env {
 	t.Helper()
@@ -61,7 +61,7 @@ func New(t *testing.T) *Env {
 	return e
 }
 
-// NewWithoutAWS is New for tests that ask nothing of AWS.
+// NewWithoutAWS is New for tests that do not call AWS.
 func NewWithoutAWS(t *testing.T) *Env {
 	t.Helper()
 	rig.Acceptance(t)
@@ -81,8 +81,8 @@ func NewWithoutAWS(t *testing.T) *Env {
 	return e
 }
 
-// useTools points the test library to the Terraform or OpenTofu that "make
-// tools" brought, and every AWS SDK away from the machine's own account.
+// useTools makes the test library use the Terraform or OpenTofu that "make tools"
+// installed, and keeps AWS SDKs from using the credentials of the user.
 func useTools(t *testing.T) {
 	t.Helper()
 	terraform, err := rig.Tool("terraform")
@@ -98,14 +98,14 @@ func useTools(t *testing.T) {
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"TF_CLI_CONFIG_FILE":          os.DevNull,
 		"CHECKPOINT_DISABLE":          "1",
-		// The SDK waits by the machine's clock before it tries again.
+		// The SDK waits by the system's clock before it retries.
 		"AWS_MAX_ATTEMPTS": "3",
 	}
 	if target, err := filepath.EvalSymlinks(terraform); err == nil && filepath.Base(target) == "tofu" {
 		settings["TF_ACC_PROVIDER_HOST"] = "registry.opentofu.org"
 	}
 	for name, value := range settings {
-		// All tests of a process set the same, so they may do so at once.
+		// All tests of a process set the same values, so this is safe.
 		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv forbids parallel tests
 			t.Fatal(err)
 		}

@@ -13,22 +13,21 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// EC2, AutoScaling and ELB are clients of the test's account that no proxy
-// stands before.
+// EC2, AutoScaling and ELB are clients of the test's account that bypass the proxy.
 func (e *Env) EC2() *ec2.Client { return ec2.NewFromConfig(e.Config(Region)) }
 
-// AutoScaling is described at EC2.
+// AutoScaling is like EC2.
 func (e *Env) AutoScaling() *autoscaling.Client { return autoscaling.NewFromConfig(e.Config(Region)) }
 
-// ELB is described at EC2.
+// ELB is like EC2.
 func (e *Env) ELB() *elb.Client { return elb.NewFromConfig(e.Config(Region)) }
 
-// NothingLeft reports what a cluster left in the test's account.
+// NothingLeft returns an error that lists what is left in the test's account.
 func (e *Env) NothingLeft(ctx context.Context) error {
 	return rig.NothingLeft(ctx, e.Account, e.Landscape)
 }
 
-// Forwards says where the listener sends requests, a line for each rule and
+// Forwards describes where the listener routes requests, a line for each rule and
 // the default action: "100 strawberry-test-*=1", "default fixed-response 404".
 func (e *Env) Forwards(ctx context.Context) (string, error) {
 	rules, err := e.ELB().DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})

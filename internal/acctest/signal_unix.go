@@ -8,9 +8,8 @@ import (
 	"syscall"
 )
 
-// Signal sends a signal to a command of a workspace. A kill reaches the
-// provider that it has started as well, as when a machine dies; whatever else,
-// the command alone.
+// Signal sends a signal to a command of a workspace. A kill also reaches the provider
+// that it has started, as when a machine fails; other signals reach the command only.
 func Signal(cmd *exec.Cmd, s os.Signal) error {
 	if s == os.Kill {
 		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

@@ -12,8 +12,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// Workspace is a folder in which the real program acts on a configuration,
-// for what the test library cannot do, such as being interrupted.
+// Workspace is a folder in which the real program runs with a configuration, for what
+// the test library cannot do, such as interrupts.
 type Workspace struct {
 	// Environ is added to the environment of the program.
 	Environ []string
@@ -43,7 +43,7 @@ func build() (folder string, err error) {
 	return built.folder, built.err
 }
 
-// Main runs a package's tests and removes what their workspaces built.
+// Main runs a package's tests and removes the files of their workspaces.
 func Main(m *testing.M) (code int) {
 	code = m.Run()
 	if built.folder == "" {
@@ -56,10 +56,10 @@ func Main(m *testing.M) (code int) {
 	return code
 }
 
-// Required is what a configuration for the real program begins with.
+// Required is the beginning of a configuration for the real program.
 const Required = "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n"
 
-// NewWorkspace makes a folder that holds the configuration, if there is one.
+// NewWorkspace creates a folder with a configuration, if one is given.
 func NewWorkspace(t *testing.T, config string) *Workspace {
 	t.Helper()
 	provider, err := build()
@@ -85,13 +85,13 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 	return w
 }
 
-// Folder is where it is.
+// Folder is the path of the workspace.
 func (w *Workspace) Folder() string { return w.dir }
 
 // Copy adds the files of a folder.
 func (w *Workspace) Copy(folder string) error { return os.CopyFS(w.dir, os.DirFS(folder)) }
 
-// Command is the program with arguments, not started yet.
+// Command returns the program with arguments, not started yet.
 func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.program, args...)
 	cmd.Dir = w.dir
@@ -100,7 +100,7 @@ func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs the program to its end and returns all it printed.
+// Run runs the program to its end and returns its output.
 func (w *Workspace) Run(ctx context.Context, args ...string) (string, error) {
 	out, err := w.Command(ctx, args...).CombinedOutput()
 	if err != nil {

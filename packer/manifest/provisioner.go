@@ -1,5 +1,5 @@
-// Package manifest is the Packer provisioner delivery-manifest, which writes
-// into an image which version it holds, so that a server can tell.
+// Package manifest is the Packer provisioner delivery-manifest, which writes the
+// version into an image, so that programs on a server can read it.
 package manifest
 
 import (
@@ -28,31 +28,31 @@ import (
 
 const (
 	defaultPath = "/etc/delivery/release.json"
-	// defaultCommand works for root, also where there is no sudo, and for
-	// users who may use sudo without a password.
+	// defaultCommand works for root, with or without sudo, and for users who may use
+	// sudo without a password.
 	defaultCommand = `$(test "$(id -u)" -eq 0 || echo sudo -n) install -D -m 0644 {{ .Source }} {{ .Path }} && rm -f {{ .Source }}`
 )
 
-// Config is the provisioner's arguments.
+// Config holds the provisioner's arguments.
 type Config struct {
 	common.PackerConfig `mapstructure:",squash"`
-	packer.Release      `mapstructure:",squash"`
+	packer.VersionRef   `mapstructure:",squash"`
 	packer.Origin       `mapstructure:",squash"`
 
-	// Where the file goes, as an absolute path of the machine that is built.
+	// The absolute path of the file on the machine that is built.
 	// Defaults to `/etc/delivery/release.json`.
 	Path string `mapstructure:"path"`
-	// The command that puts the uploaded file `{{ .Source }}` to its place
-	// `{{ .Path }}`, making the folder. Both are quoted for a shell.
+	// The command that moves the uploaded file `{{ .Source }}` to its path
+	// `{{ .Path }}`, and creates the folder. Both are quoted for a shell.
 	ExecuteCommand string `mapstructure:"execute_command"`
-	// The folder that the file is uploaded to at first, which the user that
-	// Packer signs in as can write to. Defaults to `/tmp`.
+	// The folder that the file is uploaded to first, which must be writable for the
+	// user that Packer signs in as. Defaults to `/tmp`.
 	RemoteFolder string `mapstructure:"remote_folder"`
 
 	ctx interpolate.Context
 }
 
-// Manifest is what the file says.
+// Manifest is the content of the file.
 type Manifest struct {
 	Service        string            `json:"service"`
 	Version        string            `json:"version"`
@@ -73,7 +73,7 @@ var _ packersdk.Provisioner = (*Provisioner)(nil)
 // ConfigSpec implements packersdk.HCL2Speccer.
 func (p *Provisioner) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
 
-// Prepare implements packersdk.Provisioner. It reports all faults at once.
+// Prepare implements packersdk.Provisioner. It reports all problems at once.
 func (p *Provisioner) Prepare(raws ...any) error {
 	err := config.Decode(&p.config, &config.DecodeOpts{
 		PluginType: "delivery-manifest", Interpolate: true, InterpolateContext: &p.config.ctx,
@@ -88,11 +88,12 @@ func (p *Provisioner) Prepare(raws ...any) error {
 	c.ExecuteCommand = cmp.Or(c.ExecuteCommand, defaultCommand)
 	c.RemoteFolder = cmp.Or(c.RemoteFolder, "/tmp")
 
-	faults := append(c.CheckVersion(), c.Origin.Check()...)
+	problems := append(c.CheckVersion(), c.Origin.Check()...)
 	if packer.Known(c.Path) && (!path.IsAbs(c.Path) || strings.HasSuffix(c.Path, "/")) {
-		faults = append(faults, fmt.Errorf("path %q: an absolute path of a file is expected, for example %s", c.Path, defaultPath))
+		problems = append(problems,
+			fmt.Errorf("path: %q is not a valid path: expected an absolute path of a file, such as %s", c.Path, defaultPath))
 	}
-	return errors.Join(faults...)
+	return errors.Join(problems...)
 }
 
 // Provision implements packersdk.Provisioner.
@@ -103,7 +104,7 @@ func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, machine pa
 	}
 	content, err := json.MarshalIndent(p.manifest(version), "", "  ")
 	if err != nil {
-		return fmt.Errorf("write the manifest: %w", err)
+		return fmt.Errorf("encode the manifest: %w", err)
 	}
 	ui.Sayf("Writing %s:\n%s", p.config.Path, content)
 	return p.install(ctx, ui, machine, append(content, '\n'))
@@ -130,8 +131,8 @@ func (p *Provisioner) manifest(v builddata.Version) Manifest {
 	}
 }
 
-// install uploads the file to where the user may write, and from there puts it
-// in its place with a command, which may become root.
+// install uploads the file to a folder that the user may write to, and moves it from
+// there by a command, which may become root.
 func (p *Provisioner) install(ctx context.Context, ui packersdk.Ui, machine packersdk.Communicator, content []byte) error {
 	source := path.Join(p.config.RemoteFolder, "delivery-release-"+uuid.TimeOrderedUUID()+".json")
 	p.config.ctx.Data = map[string]string{"Source": quote(source), "Path": quote(p.config.Path)}
@@ -140,14 +141,15 @@ func (p *Provisioner) install(ctx context.Context, ui packersdk.Ui, machine pack
 		return fmt.Errorf("execute_command: %w", err)
 	}
 	if err := machine.Upload(source, bytes.NewReader(content), nil); err != nil {
-		return fmt.Errorf("upload the manifest to %s: %w; set remote_folder to a folder that Packer's user can write to", source, err)
+		return fmt.Errorf("upload the manifest to %s: %w; set remote_folder to a folder that is writable for Packer's user", source, err)
 	}
 	cmd := &packersdk.RemoteCmd{Command: command}
 	if err := cmd.RunWithUi(ctx, machine, ui); err != nil {
-		return fmt.Errorf("put the manifest to %s: %w", p.config.Path, err)
+		return fmt.Errorf("install the manifest at %s: %w", p.config.Path, err)
 	}
 	if status := cmd.ExitStatus(); status != 0 {
-		return fmt.Errorf("put the manifest to %s: the command ended with status %d (%s); see its output above, and set execute_command if this machine needs another one", p.config.Path, status, command)
+		return fmt.Errorf("install the manifest at %s: the command exited with status %d (%s); "+
+			"see its output above, and set execute_command if this machine needs another command", p.config.Path, status, command)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package stamp is the Packer post-processor delivery-stamp, which ties the
-// AMIs that a build made to the version they hold.
+// Package stamp is the Packer post-processor delivery-stamp, which tags and registers
+// the AMIs of a build as images of a version.
 package stamp
 
 import (
@@ -23,22 +23,22 @@ import (
 
 //go:generate go tool -modfile=../../tools/packer-sdc/go.mod packer-sdc mapstructure-to-hcl2 -type Config,AssumeRole
 
-// Config is the post-processor's arguments.
+// Config holds the post-processor's arguments.
 type Config struct {
 	common.PackerConfig `mapstructure:",squash"`
-	packer.Release      `mapstructure:",squash"`
+	packer.VersionRef   `mapstructure:",squash"`
 	packer.Origin       `mapstructure:",squash"`
 
 	// Further tags for the images and their snapshots.
 	Tags map[string]string `mapstructure:"tags"`
-	// The files and folders that the image is made from. Their names and
-	// contents and the source AMI make the digest that is registered with the
-	// images; without inputs there is none.
+	// The files and folders that the image is built from. The digest that is
+	// registered with the images is made of their names and contents and the source
+	// AMI; without inputs there is none.
 	Inputs []string `mapstructure:"inputs"`
-	// The AMI that the image was built on. Defaults to what the builder says.
+	// The AMI that the image was built on. Defaults to what the builder reports.
 	SourceAMI string `mapstructure:"source_ami"`
-	// Images to stamp instead of those that the build made, each as
-	// `region:ami-id`. This completes what an earlier build left half stamped.
+	// Images to stamp instead of those of the build, each as `region:ami-id`. This
+	// completes images that an earlier build stamped only partly.
 	Images []string `mapstructure:"images"`
 
 	// The profile in the shared AWS configuration files. Defaults to `AWS_PROFILE`.
@@ -79,7 +79,7 @@ func New(openCloud CloudOpener) *PostProcessor { return &PostProcessor{openCloud
 // ConfigSpec implements packersdk.HCL2Speccer.
 func (p *PostProcessor) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
 
-// Configure implements packersdk.PostProcessor. It reports all faults at once.
+// Configure implements packersdk.PostProcessor. It reports all problems at once.
 func (p *PostProcessor) Configure(raws ...any) error {
 	err := config.Decode(&p.config, &config.DecodeOpts{
 		PluginType: "delivery-stamp", Interpolate: true, InterpolateContext: &p.config.ctx,
@@ -95,39 +95,41 @@ func (p *PostProcessor) Configure(raws ...any) error {
 var endpoints = []string{"ec2", "sts"}
 
 func (c *Config) check() error {
-	faults := append(c.CheckVersion(), c.Origin.Check()...)
+	problems := append(c.CheckVersion(), c.Origin.Check()...)
 	tags := maps.Clone(c.Tags)
 	maps.DeleteFunc(tags, func(_, value string) bool { return !packer.Known(value) })
 	if err := stamp.ValidateTags(tags); err != nil {
-		faults = append(faults, fmt.Errorf("tags: %w", err))
+		problems = append(problems, fmt.Errorf("tags: %w", err))
 	}
 	if err := stamp.CheckInputs(packer.KnownOf(c.Inputs)); err != nil {
-		faults = append(faults, fmt.Errorf("inputs: %w", err))
+		problems = append(problems, fmt.Errorf("inputs: %w", err))
 	}
 	if images := packer.KnownOf(c.Images); len(images) > 0 {
 		if _, err := stamp.ParseImages(strings.Join(images, ",")); err != nil {
-			faults = append(faults, fmt.Errorf("images: %w", err))
+			problems = append(problems, fmt.Errorf("images: %w", err))
 		}
 	}
 	if c.AssumeRole != nil && c.AssumeRole.RoleARN == "" {
-		faults = append(faults, errors.New("assume_role: the argument role_arn is missing"))
+		problems = append(problems, errors.New("assume_role: the argument role_arn is missing"))
 	}
 	for service := range c.Endpoints {
 		if !slices.Contains(endpoints, service) {
-			faults = append(faults, fmt.Errorf("endpoints: %q is not called here: use %s", service, strings.Join(endpoints, ", ")))
+			problems = append(problems,
+				fmt.Errorf("endpoints: %q is not a service that is called here: use %s", service, strings.Join(endpoints, ", ")))
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(problems...)
 }
 
-// PostProcess implements packersdk.PostProcessor. The artifact is returned as
-// it came, and is kept whatever keep_input_artifact says: what is registered
-// must exist.
-func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
-	err := p.stamp(ctx, ui, artifact)
+// PostProcess implements packersdk.PostProcessor. It returns the artifact unchanged,
+// and keeps it regardless of keep_input_artifact: registered images must exist.
+func (p *PostProcessor) PostProcess(
+	ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact,
+) (result packersdk.Artifact, keep, forceOverride bool, err error) {
+	err = p.stamp(ctx, ui, artifact)
 	var unrecorded *stamp.UnrecordedError
 	if errors.As(err, &unrecorded) {
-		// Packer would destroy what is registered if this were its error.
+		// If this returned the error, Packer would destroy the registered images.
 		ui.Error(unrecorded.Error())
 		return artifact, true, true, nil
 	}
@@ -147,7 +149,8 @@ func (p *PostProcessor) stamp(ctx context.Context, ui packersdk.Ui, artifact pac
 	}
 	images, err := stamp.ParseImages(artifact.Id())
 	if err != nil {
-		return fmt.Errorf("%w; use delivery-stamp with the builders of the Amazon plugin that make AMIs (this is of %s)", err, artifact.BuilderId())
+		return fmt.Errorf("%w; use delivery-stamp with the builders of the Amazon plugin that build AMIs (this artifact is from %s)",
+			err, artifact.BuilderId())
 	}
 	source := p.config.SourceAMI
 	if source == "" {
@@ -165,8 +168,8 @@ func (p *PostProcessor) stampImages(ctx context.Context, ui packersdk.Ui, images
 		return err
 	}
 	defer store.Close() //nolint:errcheck // what was written is durable by now
-	// Each image is reached in its own region; the first one's stands in for
-	// a region in the environment, which needs not be there.
+	// Each image is tagged in its own region; that of the first is used instead of one
+	// in the environment, which may not be set.
 	cloud, err := p.openCloud(ctx, p.config.aws(images[0].Region))
 	if err != nil {
 		return err
@@ -190,9 +193,9 @@ func (c *Config) aws(region string) awscloud.Config {
 	return out
 }
 
-// afterwards says what Packer does with the artifact of a build whose
-// post-processor failed (CoreBuild.Run in packer/build.go): it destroys it,
-// unless the first post-processor of some sequence asked to keep it.
+// afterwards explains what Packer does with the artifact of a build whose post-processor
+// failed (CoreBuild.Run in packer/build.go): it destroys it, unless the first
+// post-processor of a sequence asked to keep it.
 func afterwards(images []stamp.Image, source string) string {
 	quoted := make([]string, len(images))
 	for i, image := range images {
@@ -202,12 +205,13 @@ func afterwards(images []stamp.Image, source string) string {
 	if source != "" {
 		arguments += fmt.Sprintf(" and source_ami = %q", source)
 	}
-	return "  In Packer:     it now deregisters these AMIs and the build has to run again, unless another post-processor keeps them, as \"manifest\" does;" +
-		"\n                 if they are kept, a build of source \"null\" stamps them, where delivery-stamp has " + arguments + "."
+	return "  In Packer:     it now deregisters these AMIs and the build has to run again, " +
+		"unless another post-processor keeps them, as \"manifest\" does;" +
+		"\n                 if they are kept, stamp them in a build of source \"null\", in which delivery-stamp has " + arguments + "."
 }
 
-// sourceAMI is the AMI that the Amazon plugin says it built on; empty if it
-// does not. The map's type depends on how Packer encodes calls of plugins.
+// sourceAMI returns the source AMI that the Amazon plugin reports, if any. The map's type
+// depends on how Packer encodes calls of plugins.
 func sourceAMI(artifact packersdk.Artifact) string {
 	var value any
 	switch data := artifact.State("generated_data").(type) {

@@ -60,7 +60,8 @@ func newRepository(t *testing.T) (builddata.Store, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if _, err := store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence, SourceRevision: "abc123"}); err != nil {
+	_, err = store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence, SourceRevision: "abc123"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return store, "sqlite://" + filepath.ToSlash(path)
@@ -95,7 +96,7 @@ func TestPostProcessor_Configure(t *testing.T) {
 		`scheme "postgres" is unknown`, "argument service is missing", "argument version is missing",
 		"argument owner_team is missing", "argument solution is missing",
 		`tags: tag "version" is set by the stamp`, "inputs: input nowhere does not exist",
-		`images: this artifact is not an AMI: its id is "ami-1"`, `endpoints: "s3" is not called here`,
+		`images: this artifact is not an AMI: its id is "ami-1"`, `endpoints: "s3" is not a service that is called here`,
 		"assume_role: the argument role_arn is missing",
 	} {
 		if !strings.Contains(err.Error(), says) {
@@ -168,7 +169,7 @@ func TestPostProcessor_HalfStamped(t *testing.T) {
 		t.Errorf("the error does not say what Packer does and %q:\n%v", advice, err)
 	}
 
-	// What the error advises completes it, whatever the artifact is.
+	// The advice in the error completes it, with any artifact.
 	cloud.refuses = ""
 	err = p.Configure(arguments(repository, map[string]any{
 		"images": []string{"eu-north-1:ami-1", "us-east-1:ami-2"}, "source_ami": "ami-base",
@@ -192,8 +193,11 @@ func TestPostProcessor_Refuses(t *testing.T) {
 		id   string
 		says []string
 	}{
-		"NotAnAMI":       {nil, "Null", []string{`this artifact is not an AMI: its id is "Null"`, "mitchellh.amazonebs"}},
-		"UnknownVersion": {map[string]any{"version": "2"}, "eu-north-1:ami-1", []string{"version 2", "looked in ", "delivery.db", "deregisters these AMIs"}},
+		"NotAnAMI": {nil, "Null", []string{`this artifact is not an AMI: its id is "Null"`, "mitchellh.amazonebs"}},
+		"UnknownVersion": {
+			map[string]any{"version": "2"}, "eu-north-1:ami-1",
+			[]string{"version 2", "in the repository ", "delivery.db", "deregisters these AMIs"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud := &fakeCloud{}

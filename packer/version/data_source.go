@@ -1,6 +1,6 @@
 // Package version is the Packer data source delivery-version, which reads a
-// version from the build data repository. It never allocates one: Packer runs
-// data sources again and again.
+// version from the build data repository. It never allocates one: Packer runs data
+// sources several times.
 package version
 
 import (
@@ -21,10 +21,10 @@ import (
 
 //go:generate go tool -modfile=../../tools/packer-sdc/go.mod packer-sdc mapstructure-to-hcl2 -type Config,Output
 
-// Config is the data source's arguments. Without a version the newest one that
-// is not revoked is read.
+// Config holds the data source's arguments. Without a version it reads the newest one
+// that is not revoked.
 type Config struct {
-	packer.Release `mapstructure:",squash"`
+	packer.VersionRef `mapstructure:",squash"`
 	// Read a revoked version too, instead of failing.
 	AllowRevoked bool `mapstructure:"allow_revoked"`
 }
@@ -60,7 +60,7 @@ func (d *DataSource) OutputSpec() hcldec.ObjectSpec {
 	return new(Output).FlatMapstructure().HCL2Spec()
 }
 
-// Configure implements packersdk.Datasource. It reports all faults at once.
+// Configure implements packersdk.Datasource. It reports all problems at once.
 func (d *DataSource) Configure(raws ...any) error {
 	if err := config.Decode(&d.config, nil, raws...); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (d *DataSource) Configure(raws ...any) error {
 
 // Execute implements packersdk.Datasource.
 func (d *DataSource) Execute() (cty.Value, error) {
-	v, err := d.read(context.Background()) // Packer gives none
+	v, err := d.read(context.Background()) // Packer passes none
 	if err != nil {
 		return cty.NullVal(cty.EmptyObject), d.config.Explain(err)
 	}
@@ -94,7 +94,7 @@ func (d *DataSource) read(ctx context.Context) (builddata.Version, error) {
 		return v, err
 	}
 	if v, err = builddata.Usable(v); err != nil {
-		return v, fmt.Errorf("%w; name another version, leave version out for the newest that is not revoked, or set allow_revoked", err)
+		return v, fmt.Errorf("%w; set another version, remove version to get the newest that is not revoked, or set allow_revoked", err)
 	}
 	return v, nil
 }
@@ -107,7 +107,8 @@ func (d *DataSource) newest(ctx context.Context, store builddata.Versions) (buil
 		return builddata.Version{}, err
 	}
 	if len(found) == 0 {
-		return builddata.Version{}, fmt.Errorf("a version of service %s to bake: %w; allocate one first, with Terraform's delivery_version", d.config.Service, builddata.ErrNotFound)
+		return builddata.Version{}, fmt.Errorf("a version of service %s: %w; allocate one first, with Terraform's delivery_version",
+			d.config.Service, builddata.ErrNotFound)
 	}
 	return found[0], nil
 }

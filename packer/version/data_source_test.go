@@ -60,10 +60,10 @@ func TestDataSource_Execute(t *testing.T) {
 		{"NewestNotRevoked", nil, output("0.2.0", "b", 2, red), ""},
 		{"Newest", map[string]any{"allow_revoked": true}, output("0.3.0", "c", 3, none), ""},
 		{"Named", map[string]any{"version": "0.1.0"}, output("0.1.0", "a", 1, none), ""},
-		{"Revoked", map[string]any{"version": "0.3.0"}, cty.NilVal, "it is sour; name another version"},
+		{"Revoked", map[string]any{"version": "0.3.0"}, cty.NilVal, "it is sour; set another version"},
 		{"RevokedAllowed", map[string]any{"version": "0.3.0", "allow_revoked": true}, output("0.3.0", "c", 3, none), ""},
 		{"Unknown", map[string]any{"version": "0.4.0"}, cty.NilVal, "delivery.db"},
-		{"UnknownService", map[string]any{"service": "raspberry"}, cty.NilVal, "a version of service raspberry to bake: not found"},
+		{"UnknownService", map[string]any{"service": "raspberry"}, cty.NilVal, "a version of service raspberry: not found"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			arguments := map[string]any{"repository": repository, "service": "strawberry"}
@@ -91,7 +91,8 @@ func TestDataSource_Execute(t *testing.T) {
 func TestDataSource_Configure(t *testing.T) {
 	var d version.DataSource
 	err := d.Configure(map[string]any{"repository": "postgres://host"})
-	if err == nil || !strings.Contains(err.Error(), `scheme "postgres" is unknown`) || !strings.Contains(err.Error(), "argument service is missing") {
-		t.Errorf("got %v, want both faults", err)
+	if err == nil || !strings.Contains(err.Error(), `scheme "postgres" is unknown`) ||
+		!strings.Contains(err.Error(), "argument service is missing") {
+		t.Errorf("got %v, want both problems", err)
 	}
 }

@@ -41,17 +41,29 @@ func (d *imageDataSource) Metadata(_ context.Context, req datasource.MetadataReq
 
 func (d *imageDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The AMI that holds a version of a service, in one region, as the Packer post-processor `delivery-stamp` registered it. None, or more than one, is an error.",
+		MarkdownDescription: "Reads the AMI of a version of a service in one region, which the Packer post-processor " +
+			"`delivery-stamp` has registered. It is an error if there is none, or more than one.",
 		Attributes: map[string]schema.Attribute{
-			"service":       schema.StringAttribute{Required: true, MarkdownDescription: "The service."},
-			"version":       schema.StringAttribute{Required: true, MarkdownDescription: "The version's name, such as `17` or `1.4.0`."},
-			"region":        schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "The AWS region. Defaults to the provider's."},
-			"architecture":  schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "The architecture, such as `x86_64` or `arm64`. Needed only where a version has images of several."},
-			"allow_revoked": schema.BoolAttribute{Optional: true, MarkdownDescription: "Accept the image of a revoked version. Defaults to `false`."},
-			"image_id":      schema.StringAttribute{Computed: true, MarkdownDescription: "The id of the AMI."},
-			"digest":        schema.StringAttribute{Computed: true, MarkdownDescription: "Digest of what the image was made from: its source image and its input files."},
-			"run":           schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe run that baked it; null outside of one."},
-			"registered_at": schema.StringAttribute{Computed: true, CustomType: timetypes.RFC3339Type{}, MarkdownDescription: "When it was registered, in UTC (RFC 3339)."},
+			"service": schema.StringAttribute{Required: true, MarkdownDescription: "The service."},
+			"version": schema.StringAttribute{Required: true, MarkdownDescription: "The version's name, such as `17` or `1.4.0`."},
+			"region": schema.StringAttribute{
+				Optional: true, Computed: true, MarkdownDescription: "The AWS region. Defaults to the provider's.",
+			},
+			"architecture": schema.StringAttribute{
+				Optional: true, Computed: true,
+				MarkdownDescription: "The architecture, such as `x86_64` or `arm64`. Only required if the version has images of several.",
+			},
+			"allow_revoked": schema.BoolAttribute{
+				Optional: true, MarkdownDescription: "Accept the image of a revoked version. Defaults to `false`.",
+			},
+			"image_id": schema.StringAttribute{Computed: true, MarkdownDescription: "The id of the AMI."},
+			"digest": schema.StringAttribute{
+				Computed: true, MarkdownDescription: "Digest of what the image was built from: its source image and its input files.",
+			},
+			"run": schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe run that baked it, if any."},
+			"registered_at": schema.StringAttribute{
+				Computed: true, CustomType: timetypes.RFC3339Type{}, MarkdownDescription: "When it was registered, in UTC (RFC 3339).",
+			},
 		},
 	}
 }
@@ -66,7 +78,7 @@ func (d *imageDataSource) Read(ctx context.Context, req datasource.ReadRequest, 
 	if region == "" {
 		var err error
 		if region, err = d.Region(ctx); err != nil {
-			resources.Fail(&resp.Diagnostics, "tell the region of the image", err)
+			resources.Fail(&resp.Diagnostics, "determine the region of the image", err)
 			return
 		}
 	}
@@ -83,10 +95,7 @@ func (d *imageDataSource) Read(ctx context.Context, req datasource.ReadRequest, 
 	m.Architecture = types.StringValue(image.Architecture)
 	m.ImageID = types.StringValue(image.ID)
 	m.Digest = types.StringValue(image.Digest)
-	m.Run = types.StringNull()
-	if image.Run != "" {
-		m.Run = types.StringValue(image.Run)
-	}
+	m.Run = resources.OptionalString(image.Run)
 	m.RegisteredAt = timetypes.NewRFC3339TimeValue(image.RegisteredAt.Truncate(time.Second))
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
@@ -105,7 +114,7 @@ func find(ctx context.Context, s store, m model, region string) (builddata.Image
 	}
 	if !m.AllowRevoked.ValueBool() {
 		if _, err := builddata.Usable(v); err != nil {
-			return builddata.Image{}, fmt.Errorf("%w; set allow_revoked = true to use its image all the same", err)
+			return builddata.Image{}, fmt.Errorf("%w; set allow_revoked = true to use its image anyway", err)
 		}
 	}
 	images, err := s.Images(ctx, builddata.ImageQuery{Service: v.Service, Number: v.Number})
@@ -129,5 +138,7 @@ func find(ctx context.Context, s store, m model, region string) (builddata.Image
 	case len(found) == 0:
 		return builddata.Image{}, fmt.Errorf("%s has no such image in %s; it has %s", what, region, strings.Join(elsewhere, ", "))
 	}
-	return builddata.Image{}, fmt.Errorf("%s has %d such images in %s, so which to use is not clear; it has %s: select by architecture, or bake a new version", what, len(found), region, strings.Join(elsewhere, ", "))
+	return builddata.Image{}, fmt.Errorf("%s has %d such images in %s, and only one can be used; it has %s: "+
+		"select by architecture, or bake a new version",
+		what, len(found), region, strings.Join(elsewhere, ", "))
 }

@@ -47,7 +47,10 @@ func TestAccImage(t *testing.T) {
 		Steps: []resource.TestStep{
 			{Config: data("version = \"1\"\narchitecture = \"arm64\""), ConfigStateChecks: is("ami-2")},
 			{Config: data("version = \"1\"\nregion = \"us-east-1\""), ConfigStateChecks: is("ami-3")},
-			{Config: data(`version = "1"`), ExpectError: regexp.MustCompile(`(?s)version 1 of service web has 2 such images in eu-north-1.*ami-2 in.*ami-1 in`)},
+			{
+				Config:      data(`version = "1"`),
+				ExpectError: regexp.MustCompile(`(?s)version 1 of service web has 2 such images in eu-north-1.*ami-2 in.*ami-1 in`),
+			},
 			{Config: data("version = \"1\"\nregion = \"eu-west-1\""), ExpectError: regexp.MustCompile(`(?s)has no such image in\s+eu-west-1`)},
 			{Config: data(`version = "3"`), ExpectError: regexp.MustCompile(`(?s)version 3 of service web has no image: bake one`)},
 			{Config: data(`version = "4"`), ExpectError: regexp.MustCompile(`(?s)not found in the build\s+data repository`)},

@@ -39,7 +39,7 @@ type tagSpecification struct {
 	Tags         types.Map    `tfsdk:"tags"`
 }
 
-// taggedAtLaunch are the kinds of things a launch template tags.
+// taggedAtLaunch are the types of resources that a launch template tags.
 var taggedAtLaunch = []string{"instance", "volume", "network-interface"}
 
 var _ datasource.DataSourceWithConfigure = (*tagsDataSource)(nil)
@@ -55,25 +55,35 @@ func (d *tagsDataSource) Metadata(_ context.Context, req datasource.MetadataRequ
 
 func (d *tagsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "One set of tags, in the three forms in which AWS resources take them. The provider's `default_tags` are part of it; a key in its `required_tags` without a value is an error. Asks nothing of AWS.",
+		MarkdownDescription: "Returns one set of tags in the three forms that AWS resources accept. It includes the provider's `default_tags`; " +
+			"a key in its `required_tags` without a value is an error. It does not call AWS.",
 		Attributes: map[string]schema.Attribute{
-			"service":     schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `service`: what is built and deployed on its own."},
-			"owner_team":  schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `owner_team`: who answers for the service."},
-			"solution":    schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `solution`: what drives the cost."},
+			"service": schema.StringAttribute{
+				Optional: true, MarkdownDescription: "Tag `service`: the unit that is built and deployed on its own.",
+			},
+			"owner_team":  schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `owner_team`: the team that owns the service."},
+			"solution":    schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `solution`: the solution that the cost belongs to."},
 			"environment": schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `environment`."},
 			"version":     schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `version`."},
 			"tags":        schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "More tags."},
-			"map":         schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The tags as a map, as most resources take them in `tags`."},
+			"map": schema.MapAttribute{
+				Computed: true, ElementType: types.StringType,
+				MarkdownDescription: "The tags as a map, for the argument `tags` of most resources.",
+			},
 			"asg_tags": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "The tags for the `tag` blocks of an Auto Scaling group, in the order of their keys.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"key":                 schema.StringAttribute{Computed: true, MarkdownDescription: "The key."},
-					"value":               schema.StringAttribute{Computed: true, MarkdownDescription: "The value."},
-					"propagate_at_launch": schema.BoolAttribute{Computed: true, MarkdownDescription: "Always `true`: instances carry the tags of their group."},
+					"key":   schema.StringAttribute{Computed: true, MarkdownDescription: "The key."},
+					"value": schema.StringAttribute{Computed: true, MarkdownDescription: "The value."},
+					"propagate_at_launch": schema.BoolAttribute{
+						Computed: true, MarkdownDescription: "Always `true`: instances get the tags of their group.",
+					},
 				}},
 			},
 			"tag_specifications": schema.ListNestedAttribute{
-				Computed: true, MarkdownDescription: "The tags for the `tag_specifications` blocks of a launch template: of instances, volumes and network interfaces, none of which inherit `default_tags` by themselves.",
+				Computed: true,
+				MarkdownDescription: "The tags for the `tag_specifications` blocks of a launch template: " +
+					"for instances, volumes and network interfaces, none of which inherit `default_tags`.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"resource_type": schema.StringAttribute{Computed: true, MarkdownDescription: "`instance`, `volume` or `network-interface`."},
 					"tags":          schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The tags."},
@@ -92,7 +102,8 @@ func (d *tagsDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		return
 	}
 	if d.DefaultTagsUnknown {
-		resources.Fail(&resp.Diagnostics, "make a set of tags", errors.New("the provider's argument default_tags is not known yet: apply what it depends on first, with -target"))
+		resources.Fail(&resp.Diagnostics, "make a set of tags",
+			errors.New("the provider's argument default_tags is not known yet: apply what it depends on first, with -target"))
 		return
 	}
 	set := tagging.Merge(d.DefaultTags, more, tagging.Set{
@@ -107,7 +118,8 @@ func (d *tagsDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 		return
 	}
 	if missing := set.Missing(d.RequiredTags); len(missing) > 0 {
-		resources.Fail(&resp.Diagnostics, "make a set of tags", fmt.Errorf("these required tags have no value: %s; give them here or in the provider's default_tags", strings.Join(missing, ", ")))
+		err := fmt.Errorf("these required tags have no value: %s; set them here or in the provider's default_tags", strings.Join(missing, ", "))
+		resources.Fail(&resp.Diagnostics, "make a set of tags", err)
 		return
 	}
 	m.encode(set)
@@ -118,7 +130,9 @@ func (m *model) encode(set tagging.Set) {
 	m.Map = resources.StringMap(set)
 	m.GroupTags, m.TagSpecifications = nil, nil
 	for _, key := range set.Keys() {
-		m.GroupTags = append(m.GroupTags, groupTag{Key: types.StringValue(key), Value: types.StringValue(set[key]), PropagateAtLaunch: types.BoolValue(true)})
+		m.GroupTags = append(m.GroupTags, groupTag{
+			Key: types.StringValue(key), Value: types.StringValue(set[key]), PropagateAtLaunch: types.BoolValue(true),
+		})
 	}
 	for _, kind := range taggedAtLaunch {
 		m.TagSpecifications = append(m.TagSpecifications, tagSpecification{ResourceType: types.StringValue(kind), Tags: m.Map})

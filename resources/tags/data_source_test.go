@@ -26,7 +26,9 @@ func TestAccTags(t *testing.T) {
 		return statecheck.ExpectKnownValue("data.delivery_tags.web", tfjsonpath.New(path), v)
 	}
 	specification := func(kind string) knownvalue.Check {
-		return knownvalue.ObjectExact(map[string]knownvalue.Check{"resource_type": knownvalue.StringExact(kind), "tags": knownvalue.MapExact(want)})
+		return knownvalue.ObjectExact(map[string]knownvalue.Check{
+			"resource_type": knownvalue.StringExact(kind), "tags": knownvalue.MapExact(want),
+		})
 	}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
@@ -47,7 +49,9 @@ func TestAccTags(t *testing.T) {
 						}),
 					})),
 					is("asg_tags", knownvalue.ListSizeExact(len(want))),
-					is("tag_specifications", knownvalue.ListExact([]knownvalue.Check{specification("instance"), specification("volume"), specification("network-interface")})),
+					is("tag_specifications", knownvalue.ListExact([]knownvalue.Check{
+						specification("instance"), specification("volume"), specification("network-interface"),
+					})),
 				},
 			},
 			{

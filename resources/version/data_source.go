@@ -43,14 +43,19 @@ func (d *versionDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 	attributes["service"] = schema.StringAttribute{
 		Required: true, Validators: []validator.String{serviceValidator{}}, MarkdownDescription: "The service.",
 	}
-	attributes["version"] = schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: describeVersion + " Give either this or `latest`."}
+	attributes["version"] = schema.StringAttribute{
+		Optional: true, Computed: true, MarkdownDescription: describeVersion + " Set either this or `latest`.",
+	}
 	attributes["latest"] = schema.BoolAttribute{
 		Optional: true, Validators: []validator.Bool{boolvalidator.Equals(true)},
-		MarkdownDescription: "Set to `true` for the newest version. Give either this or `version`.",
+		MarkdownDescription: "Set to `true` for the newest version. Set either this or `version`.",
 	}
-	attributes["allow_revoked"] = schema.BoolAttribute{Optional: true, MarkdownDescription: "Accept a revoked version. Defaults to `false`: a revoked version is an error, and `latest` passes over it."}
+	attributes["allow_revoked"] = schema.BoolAttribute{
+		Optional:            true,
+		MarkdownDescription: "Accept a revoked version. Defaults to `false`: a revoked version is an error, and `latest` skips it.",
+	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads a version of a service from the build data repository. Never allocates one.",
+		MarkdownDescription: "Reads a version of a service from the build data repository. It never allocates one.",
 		Attributes:          attributes,
 	}
 }
@@ -87,7 +92,7 @@ func find(ctx context.Context, store builddata.Versions, m dataModel) (builddata
 		}
 		v, err = builddata.Usable(v)
 		if err != nil {
-			err = fmt.Errorf("%w; set allow_revoked = true to read it all the same", err)
+			err = fmt.Errorf("%w; set allow_revoked = true to read it anyway", err)
 		}
 		return v, err
 	}
@@ -101,7 +106,7 @@ func find(ctx context.Context, store builddata.Versions, m dataModel) (builddata
 	return newest[0], nil
 }
 
-// factsAttributes describe facts where they are only read.
+// factsAttributes returns the attributes of facts for data sources.
 func factsAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"service":         schema.StringAttribute{Computed: true, MarkdownDescription: "The service."},

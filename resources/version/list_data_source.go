@@ -34,19 +34,20 @@ func (d *listDataSource) Metadata(_ context.Context, req datasource.MetadataRequ
 
 func (d *listDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Lists the versions of a service, the newest first.",
+		MarkdownDescription: "Lists the versions of a service, newest first.",
 		Attributes: map[string]schema.Attribute{
 			"service": schema.StringAttribute{
-				Required: true, Validators: []validator.String{serviceValidator{}}, MarkdownDescription: "The service. One that has no version yet gives an empty list.",
+				Required: true, Validators: []validator.String{serviceValidator{}},
+				MarkdownDescription: "The service. The list is empty if it has no version yet.",
 			},
 			"source_revision": schema.StringAttribute{Optional: true, MarkdownDescription: "Only versions built from this SCM revision."},
-			"include_revoked": schema.BoolAttribute{Optional: true, MarkdownDescription: "Also the revoked versions. Defaults to `false`."},
+			"include_revoked": schema.BoolAttribute{Optional: true, MarkdownDescription: "Include revoked versions. Defaults to `false`."},
 			"limit": schema.Int64Attribute{
 				Optional: true, Validators: []validator.Int64{int64validator.Between(1, 10_000)},
-				MarkdownDescription: "How many versions at most, 1 to 10000. Defaults to 100.",
+				MarkdownDescription: "The maximum number of versions, 1 to 10000. Defaults to 100.",
 			},
 			"versions": schema.ListNestedAttribute{
-				Computed: true, MarkdownDescription: "The versions, the newest first.",
+				Computed: true, MarkdownDescription: "The versions, newest first.",
 				NestedObject: schema.NestedAttributeObject{Attributes: factsAttributes()},
 			},
 		},

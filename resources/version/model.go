@@ -12,7 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
-// facts are what a version is, as every resource and data source here shows it.
+// facts are the attributes of a version that all resources and data sources here have.
 type facts struct {
 	Service        types.String      `tfsdk:"service"`
 	Version        types.String      `tfsdk:"version"`
@@ -47,15 +47,15 @@ func (f *facts) encode(v builddata.Version) {
 	}
 }
 
-// What the attributes mean, wherever they appear.
+// Descriptions of the attributes.
 const (
 	describeVersion       = "The version's name, as its scheme renders it: `17`, `1.4.0`, `2026.11.3`."
-	describeNumber        = "The version's number: unique and rising within the service, from 1. Gaps occur, repeats never."
-	describeScheme        = "How the number is rendered: `sequence` (17), `semver` (1.4.0) or `calver` (2026.11.3: year, month, count within the month, in UTC)."
+	describeNumber        = "The version's number: unique and rising within the service, from 1. There may be gaps."
+	describeScheme        = "How the number is rendered: `sequence` (17), `semver` (1.4.0) or `calver` (2026.11.3: year, month and count)."
 	describeKey           = "The idempotency key it was allocated with, if any."
 	describeRevision      = "The SCM revision it was built from, if known."
 	describeLabels        = "The labels it was allocated with, if any."
 	describeCreated       = "When it was allocated, in UTC (RFC 3339)."
-	describeRevoked       = "Whether it was revoked, that is, must not be used any more."
+	describeRevoked       = "Whether it was revoked, and so must not be used any more."
 	describeRevokedReason = "Why it was revoked."
 )

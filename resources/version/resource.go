@@ -48,25 +48,37 @@ func (r *versionResource) Metadata(_ context.Context, req resource.MetadataReque
 	resp.TypeName = req.ProviderTypeName + "_version"
 }
 
-// ifHadValue replaces a resource only if the argument had a value before: one
-// that was imported has none, and must not become another version by that.
-const ifHadValue = "A change allocates a new version; giving an imported version its value does not."
+// replaceIfSet describes that a change of an argument replaces the resource only if it
+// had a value before. After an import it has none, and setting it must not allocate
+// another version.
+const replaceIfSet = "A change allocates a new version; setting the value of an imported version does not."
+
+func replaceStringIfSet(
+	_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse,
+) {
+	resp.RequiresReplace = !req.StateValue.IsNull()
+}
+
+func replaceMapIfSet(_ context.Context, req planmodifier.MapRequest, resp *mapplanmodifier.RequiresReplaceIfFuncResponse) {
+	resp.RequiresReplace = !req.StateValue.IsNull()
+}
 
 func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	replace := []planmodifier.String{stringplanmodifier.RequiresReplace()}
 	replaceMap := []planmodifier.Map{mapplanmodifier.RequiresReplace()}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Allocates a version of a service, once, in the build data repository. " +
-			"The number is handed out when the resource is created, never by a plan, and is unique however many ask at the same time.\n\n" +
-			"Any change allocates a new version. Destroying the resource forgets it in Terraform's state only: the version and its history stay in the repository.",
+			"The number is allocated when the resource is created, never by a plan, and is unique under concurrent requests.\n\n" +
+			"Any change allocates a new version. Destroying the resource only removes it from Terraform's state: " +
+			"the version and its history stay in the repository.",
 		Attributes: map[string]schema.Attribute{
 			"id": schema.StringAttribute{
-				Computed: true, MarkdownDescription: "`service/version`, which is also what an import takes.",
+				Computed: true, MarkdownDescription: "`service/version`, which is also the import id.",
 				PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
 			},
 			"service": schema.StringAttribute{
 				Required: true, PlanModifiers: replace, Validators: []validator.String{serviceValidator{}},
-				MarkdownDescription: "What is built: 1 to 64 letters, digits, dots, underscores and hyphens.",
+				MarkdownDescription: "The service: 1 to 64 letters, digits, dots, underscores and hyphens.",
 			},
 			"scheme": schema.StringAttribute{
 				Optional: true, Computed: true, PlanModifiers: replace,
@@ -76,25 +88,26 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 			},
 			"bump": schema.StringAttribute{
 				Optional: true,
-				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
-					resp.RequiresReplace = !req.StateValue.IsNull()
-				}, ifHadValue, ifHadValue)},
-				Validators:          []validator.String{stringvalidator.OneOf(text.Strings(builddata.Bumps)...)},
-				MarkdownDescription: "The part of a `semver` version that rises: `patch` (the default), `minor` or `major`. The first version is 0.0.1, 0.1.0 or 1.0.0.",
+				PlanModifiers: []planmodifier.String{
+					stringplanmodifier.RequiresReplaceIf(replaceStringIfSet, replaceIfSet, replaceIfSet),
+				},
+				Validators: []validator.String{stringvalidator.OneOf(text.Strings(builddata.Bumps)...)},
+				MarkdownDescription: "The part of a `semver` version that rises: `patch` (the default), `minor` or `major`. " +
+					"The first version is 0.0.1, 0.1.0 or 1.0.0.",
 			},
 			"key": schema.StringAttribute{
 				Optional: true, Computed: true,
 				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIfConfigured(), stringplanmodifier.UseStateForUnknown()},
 				Validators:    []validator.String{stringvalidator.LengthBetween(1, 512)},
-				MarkdownDescription: "Idempotency key: the same service and key give the same version, wherever and however often it is asked for. A key belongs to one service, one source revision and one set of labels; asking for anything else with it is an error. " +
-					"Defaults to a digest of all the arguments where there are `keepers`, and to none else: without key and keepers, each creation gets a number of its own.",
+				MarkdownDescription: "Idempotency key: the same service and key always give the same version. " +
+					"A key belongs to one service, one source revision and one set of labels; using it with others is an error. " +
+					"Defaults to a digest of all arguments if there are `keepers`. Without key and keepers, each creation allocates a new number.",
 			},
 			"keepers": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
-				PlanModifiers: []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.MapRequest, resp *mapplanmodifier.RequiresReplaceIfFuncResponse) {
-					resp.RequiresReplace = !req.StateValue.IsNull()
-				}, ifHadValue, ifHadValue)},
-				MarkdownDescription: "Whatever should lead to a new version when it changes. The same revision and keepers give the same version; put the pipe run's id in if a rebuild of the same commit must differ.",
+				PlanModifiers: []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(replaceMapIfSet, replaceIfSet, replaceIfSet)},
+				MarkdownDescription: "Arbitrary values whose change allocates a new version. The same revision and keepers give the same version; " +
+					"add the id of the pipe run if each build of the same commit needs its own version.",
 			},
 			"source_revision": schema.StringAttribute{
 				Optional: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
@@ -102,7 +115,7 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 			},
 			"labels": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
-				MarkdownDescription: "Facts to keep with the version, such as its branch.",
+				MarkdownDescription: "Labels to store with the version, such as its branch.",
 			},
 			"version": schema.StringAttribute{Computed: true, MarkdownDescription: describeVersion},
 			"number":  schema.Int64Attribute{Computed: true, MarkdownDescription: describeNumber},
@@ -122,7 +135,7 @@ func (r *versionResource) ValidateConfig(ctx context.Context, req resource.Valid
 		return
 	}
 	if !m.Bump.IsNull() && m.Scheme.ValueString() != string(builddata.Semver) {
-		resp.Diagnostics.AddAttributeError(path.Root("bump"), "Only a semver version can be bumped", "Set scheme = \"semver\", or leave bump out.")
+		resp.Diagnostics.AddAttributeError(path.Root("bump"), "Only a semver version can be bumped", "Set scheme = \"semver\", or remove bump.")
 	}
 }
 
@@ -173,19 +186,18 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// Update has nothing to do: it takes over a bump or keepers that an import
-// could not know.
+// Update only stores a bump or keepers that were unknown to an import.
 func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	resp.State.Raw = req.Plan.Raw
 }
 
-// Delete forgets the version in the state only; history is not rewritten.
+// Delete only removes the version from the state; its history stays.
 func (r *versionResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
 func (r *versionResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	service, name, ok := strings.Cut(req.ID, "/")
 	if !ok || service == "" || name == "" {
-		resp.Diagnostics.AddError("The import id names no version", fmt.Sprintf("Got %q. Use service/version, for example \"strawberry/17\".", req.ID))
+		resp.Diagnostics.AddError("Invalid import id", fmt.Sprintf("Got %q. Use service/version, for example \"strawberry/17\".", req.ID))
 		return
 	}
 	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("service"), service)...)
@@ -196,12 +208,12 @@ func (m *model) encode(v builddata.Version) {
 	labels := m.Labels
 	m.facts.encode(v)
 	if !labels.IsNull() && len(v.Labels) == 0 {
-		m.Labels = resources.StringMap(v.Labels) // {} is what was asked for
+		m.Labels = resources.StringMap(v.Labels) // {} is in the configuration
 	}
 	m.ID = types.StringValue(v.Service + "/" + v.Name)
 }
 
-// allocation is what the plan asks of the repository.
+// allocation converts the plan to an allocation.
 func (m *model) allocation(ctx context.Context) (builddata.Allocation, error) {
 	a := builddata.Allocation{
 		Service:        m.Service.ValueString(),
@@ -230,19 +242,19 @@ func (m *model) allocation(ctx context.Context) (builddata.Allocation, error) {
 	return a, nil
 }
 
-// defaultKey stands for what is built and what the caller adds to it. It holds
-// the service, so that two services of one repository never share a key.
+// defaultKey is a digest of what is built and the keepers. It includes the service, so
+// that two services of one repository never share a key.
 func defaultKey(a builddata.Allocation, keepers map[string]string) (string, error) {
-	// JSON sorts the keys of a map and separates values unmistakably.
-	made, err := json.Marshal([]any{a.Service, a.SourceRevision, a.Scheme, a.Bump, a.Labels, keepers})
+	// JSON sorts the keys of a map and separates values unambiguously.
+	encoded, err := json.Marshal([]any{a.Service, a.SourceRevision, a.Scheme, a.Bump, a.Labels, keepers})
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(made)
+	sum := sha256.Sum256(encoded)
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// serviceValidator judges the name of a service by the domain's rule.
+// serviceValidator validates the name of a service by the domain's rule.
 type serviceValidator struct{}
 
 func (serviceValidator) Description(context.Context) string { return "a service's name" }
@@ -254,6 +266,6 @@ func (serviceValidator) ValidateString(_ context.Context, req validator.StringRe
 		return
 	}
 	if err := builddata.ValidateService(req.ConfigValue.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "The service's name cannot be used", err.Error())
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid service name", err.Error())
 	}
 }

@@ -73,8 +73,8 @@ func TestAccVersion(t *testing.T) {
 				value(address, "created_at", knownvalue.StringRegexp(regexp.MustCompile(`^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$`))),
 			},
 		},
-		// The bump is a wish, not a fact, so the repository does not know it.
-		// Given again, it does not make the imported version another one.
+		// The repository does not store the bump. Setting it again does not replace
+		// the imported version.
 		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateVerifyIgnore: []string{"bump"}},
 		resource.TestStep{
 			Config:           e.Provider() + version("service = \"web\"\nlabels = {}"),
@@ -91,7 +91,7 @@ func TestAccVersion(t *testing.T) {
 				value(address, "version", knownvalue.StringRegexp(regexp.MustCompile(`^20\d\d\.\d+\.1$`))),
 			},
 		},
-		// Drift: somebody revoked it. That is shown, and no reason for a new one.
+		// Drift: a revocation is shown, and does not allocate a new version.
 		resource.TestStep{
 			PreConfig: func() {
 				newest, err := e.Store.Versions(t.Context(), builddata.VersionQuery{Service: "web", Limit: 1})
@@ -111,17 +111,35 @@ func TestAccVersion(t *testing.T) {
 func TestAccVersion_Keys(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
 	keepers := func(name, run string) string {
-		return fmt.Sprintf("resource \"delivery_version\" %q {\n  service = \"web\"\n  source_revision = \"abc\"\n  keepers = { run = %q }\n}\n", name, run)
+		return fmt.Sprintf(`
+resource "delivery_version" %q {
+  service         = "web"
+  source_revision = "abc"
+  keepers         = { run = %q }
+}
+`, name, run)
 	}
+	number := tfjsonpath.New("number")
 	test(t, e, 3,
-		// The same keepers give the same version, in whichever resource.
+		// The same keepers give the same version, in any resource.
 		resource.TestStep{
-			Config:            e.Provider() + keepers("one", "7") + keepers("two", "7") + keepers("three", "8"),
-			ConfigStateChecks: []statecheck.StateCheck{statecheck.CompareValuePairs("delivery_version.one", tfjsonpath.New("number"), "delivery_version.two", tfjsonpath.New("number"), same{}), statecheck.CompareValuePairs("delivery_version.one", tfjsonpath.New("number"), "delivery_version.three", tfjsonpath.New("number"), different{})},
+			Config: e.Provider() + keepers("one", "7") + keepers("two", "7") + keepers("three", "8"),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.CompareValuePairs("delivery_version.one", number, "delivery_version.two", number, same{}),
+				statecheck.CompareValuePairs("delivery_version.one", number, "delivery_version.three", number, different{}),
+			},
 		},
-		resource.TestStep{Config: e.Provider() + version("service = \"web\"\nkey = \"k\""), ConfigPlanChecks: expect(plancheck.ResourceActionCreate)},
 		resource.TestStep{
-			Config:      e.Provider() + version("service = \"web\"\nkey = \"k\"") + "resource \"delivery_version\" \"api\" {\n  service = \"api\"\n  key = \"k\"\n}\n",
+			Config:           e.Provider() + version("service = \"web\"\nkey = \"k\""),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+		},
+		resource.TestStep{
+			Config: e.Provider() + version("service = \"web\"\nkey = \"k\"") + `
+resource "delivery_version" "api" {
+  service = "api"
+  key     = "k"
+}
+`,
 			ExpectError: regexp.MustCompile(`(?s)key "k" already stands for version \d of service\s+web, but a key belongs to one service`),
 		},
 	)
@@ -145,8 +163,8 @@ func (different) CompareValues(values ...any) error {
 	return nil
 }
 
-// A repository that does not know the version: Terraform is told it is gone.
-func TestAccVersion_AlreadyGone(t *testing.T) {
+// A version that is not in the repository is removed from the state.
+func TestAccVersion_NotInRepository(t *testing.T) {
 	e, other := acctest.NewWithoutAWS(t), filepath.Join(t.TempDir(), "other.db")
 	elsewhere := fmt.Sprintf("provider \"delivery\" { repository = %q }\n", "sqlite://"+other)
 	test(t, e, 1,
@@ -164,34 +182,47 @@ func TestAccVersion_BadInput(t *testing.T) {
 	}
 	repository := func(url string) string { return fmt.Sprintf("provider \"delivery\" { repository = %q }\n", url) }
 	web := version(`service = "web"`)
+	data := func(arguments string) string {
+		return fmt.Sprintf("data \"delivery_version\" \"x\" {\n%s\n}\n", arguments)
+	}
 	for name, tt := range map[string]struct{ config, says string }{
-		"MissingService":     {e.Provider() + version(""), `argument "service" is required`},
-		"EmptyService":       {e.Provider() + version(`service = ""`), "the service is missing"},
-		"BadService":         {e.Provider() + version(`service = "a/b"`), `service "a/b": use 1 to 64 letters`},
-		"UnknownScheme":      {e.Provider() + version("service = \"web\"\nscheme = \"roman\""), `value must be one of`},
-		"BumpWithoutSemver":  {e.Provider() + version("service = \"web\"\nbump = \"major\""), "Only a semver version can be bumped"},
-		"UnknownRepository":  {repository("postgres://host/db") + web, `the scheme "postgres" is unknown`},
-		"CorruptRepository":  {repository("sqlite://"+corrupt) + web, "the file is damaged or no SQLite database"},
-		"UnwritablePath":     {repository("sqlite://"+corrupt+"/delivery.db") + web, "not a directory"},
-		"BadDefaultTags":     {"provider \"delivery\" { default_tags = { \"aws:x\" = \"y\" } }\n" + web, "reserved by AWS"},
-		"UnknownEndpoint":    {"provider \"delivery\" { endpoints = { route53 = \"y\" } }\n" + web, "value must be one of"},
-		"SessionTooLong":     {"provider \"delivery\" { assume_role = { role_arn = \"x\", duration = \"13h\" } }\n" + web, "AWS takes 15m to 12h"},
-		"DataUnknownVersion": {e.Provider() + "data \"delivery_version\" \"x\" {\n  service = \"web\"\n  version = \"99\"\n}\n", "not found in the build data repository"},
-		"DataNoSelector":     {e.Provider() + "data \"delivery_version\" \"x\" {\n  service = \"web\"\n}\n", "Exactly one of these attributes must be configured"},
-		"DataTwoSelectors":   {e.Provider() + "data \"delivery_version\" \"x\" {\n  service = \"web\"\n  version = \"1\"\n  latest = true\n}\n", "Exactly one of these attributes must be configured"},
-		"DataNothingLatest":  {e.Provider() + "data \"delivery_version\" \"x\" {\n  service = \"nothing\"\n  latest = true\n}\n", "service nothing has no version"},
+		"MissingService":    {e.Provider() + version(""), `argument "service" is required`},
+		"EmptyService":      {e.Provider() + version(`service = ""`), "the service is missing"},
+		"BadService":        {e.Provider() + version(`service = "a/b"`), `service "a/b": use 1 to 64 letters`},
+		"UnknownScheme":     {e.Provider() + version("service = \"web\"\nscheme = \"roman\""), `value must be one of`},
+		"BumpWithoutSemver": {e.Provider() + version("service = \"web\"\nbump = \"major\""), "Only a semver version can be bumped"},
+		"UnknownRepository": {repository("postgres://host/db") + web, `the scheme "postgres" is unknown`},
+		"CorruptRepository": {repository("sqlite://"+corrupt) + web, "the file is damaged or no SQLite database"},
+		"UnwritablePath":    {repository("sqlite://"+corrupt+"/delivery.db") + web, "not a directory"},
+		"BadDefaultTags":    {"provider \"delivery\" { default_tags = { \"aws:x\" = \"y\" } }\n" + web, "reserved by AWS"},
+		"UnknownEndpoint":   {"provider \"delivery\" { endpoints = { route53 = \"y\" } }\n" + web, "value must be one of"},
+		"SessionTooLong": {
+			"provider \"delivery\" { assume_role = { role_arn = \"x\", duration = \"13h\" } }\n" + web, "AWS takes 15m to 12h",
+		},
+		"DataUnknownVersion": {e.Provider() + data("service = \"web\"\nversion = \"99\""), "not found in the build data repository"},
+		"DataNoSelector":     {e.Provider() + data(`service = "web"`), "Exactly one of these attributes must be configured"},
+		"DataTwoSelectors": {
+			e.Provider() + data("service = \"web\"\nversion = \"1\"\nlatest = true"), "Exactly one of these attributes must be configured",
+		},
+		"DataNothingLatest": {e.Provider() + data("service = \"nothing\"\nlatest = true"), "service nothing has no version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,
-				Steps:                    []resource.TestStep{{Config: tt.config, ExpectError: regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(tt.says), " ", `\s+`))}},
+				Steps: []resource.TestStep{{
+					Config:      tt.config,
+					ExpectError: regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(tt.says), " ", `\s+`)),
+				}},
 			})
 		})
 	}
 	t.Run("ImportWithoutVersion", func(t *testing.T) {
 		resource.Test(t, resource.TestCase{
 			ProtoV6ProviderFactories: acctest.Factories,
-			Steps:                    []resource.TestStep{{Config: e.Provider() + web, ResourceName: address, ImportState: true, ImportStateId: "web", ExpectError: regexp.MustCompile(`Use\s+service/version`)}},
+			Steps: []resource.TestStep{{
+				Config: e.Provider() + web, ResourceName: address, ImportState: true, ImportStateId: "web",
+				ExpectError: regexp.MustCompile(`Use\s+service/version`),
+			}},
 		})
 	})
 }
@@ -199,7 +230,9 @@ func TestAccVersion_BadInput(t *testing.T) {
 func TestAccVersionData(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
 	for i := range 4 {
-		_, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Sequence, SourceRevision: fmt.Sprint("r", i%2)})
+		_, err := e.Store.Allocate(t.Context(), builddata.Allocation{
+			Service: "web", Scheme: builddata.Sequence, SourceRevision: fmt.Sprint("r", i%2),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,11 +259,15 @@ func TestAccVersionData(t *testing.T) {
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		Steps: []resource.TestStep{
-			{Config: one(`version = "2"`), ConfigStateChecks: []statecheck.StateCheck{is("2"), value("data.delivery_version.web", "source_revision", knownvalue.StringExact("r1"))}},
+			{Config: one(`version = "2"`), ConfigStateChecks: []statecheck.StateCheck{
+				is("2"), value("data.delivery_version.web", "source_revision", knownvalue.StringExact("r1")),
+			}},
 			{Config: one(`latest = true`), ConfigStateChecks: []statecheck.StateCheck{is("3")}},
 			{Config: one("latest = true\nallow_revoked = true"), ConfigStateChecks: []statecheck.StateCheck{is("4")}},
 			{Config: one(`version = "4"`), ExpectError: regexp.MustCompile(`version 4 of service web was revoked at [^ ]+: bad`)},
-			{Config: one("version = \"4\"\nallow_revoked = true"), ConfigStateChecks: []statecheck.StateCheck{is("4"), value("data.delivery_version.web", "revoked", knownvalue.Bool(true))}},
+			{Config: one("version = \"4\"\nallow_revoked = true"), ConfigStateChecks: []statecheck.StateCheck{
+				is("4"), value("data.delivery_version.web", "revoked", knownvalue.Bool(true)),
+			}},
 			{Config: many(""), ConfigStateChecks: []statecheck.StateCheck{list("3", "2", "1")}},
 			{Config: many("include_revoked = true\nlimit = 2"), ConfigStateChecks: []statecheck.StateCheck{list("4", "3")}},
 			{Config: many(`source_revision = "r0"`), ConfigStateChecks: []statecheck.StateCheck{list("3", "1")}},
