@@ -236,7 +236,7 @@ data "delivery-version" "strawberry" {
   service = "strawberry"
 }
 `)
-	if err == nil || !strings.Contains(out, "a version of service strawberry to bake: not found") {
+	if err == nil || !strings.Contains(out, "a version of service strawberry: not found") {
 		t.Errorf("got %v", err)
 	}
 	if got := b.baked(t, home); len(got) > 0 {

@@ -119,7 +119,7 @@ func TestProvisioner_Prepare(t *testing.T) {
 	}
 	for _, says := range []string{
 		`scheme "postgres" is unknown`, "argument service is missing", "argument version is missing", "argument owner_team is missing",
-		"argument solution is missing", `path "release.json": an absolute path`,
+		"argument solution is missing", `path: "release.json" is not a valid path`,
 	} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("the error does not say %q:\n%v", says, err)
