@@ -29,7 +29,7 @@ func findFiles(folder string, patterns []string) ([]string, error) {
 		}
 		visit := func(name string, _ fs.DirEntry) error {
 			info, err := os.Stat(filepath.Join(folder, filepath.FromSlash(name)))
-			if err == nil && info.Mode().IsRegular() { // otherwise it is no report, or was removed meanwhile
+			if err == nil && info.Mode().IsRegular() { // otherwise it is a folder, or was removed meanwhile
 				all = append(all, name)
 			}
 			return nil
