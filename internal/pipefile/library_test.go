@@ -32,7 +32,8 @@ func newRemote(t *testing.T) remote {
 
 func (r remote) git(args ...string) string {
 	r.t.Helper()
-	cmd := exec.CommandContext(r.t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+	settings := []string{"-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"}
+	cmd := exec.CommandContext(r.t.Context(), "git", append(settings, args...)...)
 	cmd.Dir = r.folder
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -81,7 +82,8 @@ func TestLoader_GitLibrary(t *testing.T) {
 
 	_, err := r.task(cache, "#nowhere")
 	var diags pipe.Diagnostics
-	if !errors.As(err, &diags) || diags[0].At != (pipe.Position{Origin: pipe.OriginCheckout, Path: ".delivery.yml", Line: 3, Column: 5}) || !strings.Contains(err.Error(), "nowhere") {
+	at := pipe.Position{Origin: pipe.OriginCheckout, Path: ".delivery.yml", Line: 3, Column: 5}
+	if !errors.As(err, &diags) || diags[0].At != at || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("unknown ref: got %v", err)
 	}
 
@@ -105,7 +107,10 @@ func TestLoader_LibraryDiagnostics(t *testing.T) {
 		"NoFolder": {"nowhere", ".delivery.yml:1:10: the library nowhere: no such file"},
 		"File":     {".delivery.yml", ".delivery.yml:1:10: the library .delivery.yml: it is not a folder"},
 		"Option":   {"'-x://y'", ".delivery.yml:1:10: the library -x://y: it cannot be fetched: a URL or ref"},
-		"Ref":      {"file:///x#--upload-pack=touch", ".delivery.yml:1:10: the library file:///x#--upload-pack=touch: it cannot be fetched: a URL or ref"},
+		"Ref": {
+			"file:///x#--upload-pack=touch",
+			".delivery.yml:1:10: the library file:///x#--upload-pack=touch: it cannot be fetched: a URL or ref",
+		},
 		"Password": {"file://me:secret@/nowhere/at/all", ".delivery.yml:1:10: the library file://***@/nowhere/at/all: it cannot be fetched"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -83,7 +83,10 @@ func TestLoader_ProjectDiagnostics(t *testing.T) {
 .delivery.yml:7:1: duplicate key a, see line 1`},
 		"List":  {"- a\n", "\n.delivery.yml:1:1: is a list; expected lines of key: value, such as pipe: ci"},
 		"Empty": {"", "\n.delivery.yml:1:1: is empty"},
-		"Wrong": {"a: b: c\n", "\n.delivery.yml:1:4: is not valid YAML: unexpected key: check the indentation, and put a text with a colon and a space in quotes"},
+		"Wrong": {
+			"a: b: c\n",
+			"\n.delivery.yml:1:4: is not valid YAML: unexpected key: check the indentation, and put a text with a colon and a space in quotes",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, map[string]string{".delivery.yml": test.content}).Project()

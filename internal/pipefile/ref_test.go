@@ -116,9 +116,12 @@ func TestLoader_RefsThatNeverEnd(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"Wide":  {wide, "too many refs: at most 10000, and 64 within each other"},
-		"Long":  {long, "pipes/l64.yml:1:8: too many refs: at most 10000, and 64 within each other"},
-		"Steps": {map[string]string{"pipes/l0.yml": strings.Repeat("- ref: l1\n", 11), "pipes/l1.yml": strings.Repeat("- a\n", 1000)}, "pipes/l1.yml:1:3: the pipe has more than 10000 steps"},
+		"Wide": {wide, "too many refs: at most 10000, and 64 within each other"},
+		"Long": {long, "pipes/l64.yml:1:8: too many refs: at most 10000, and 64 within each other"},
+		"Steps": {
+			map[string]string{"pipes/l0.yml": strings.Repeat("- ref: l1\n", 11), "pipes/l1.yml": strings.Repeat("- a\n", 1000)},
+			"pipes/l1.yml:1:3: the pipe has more than 10000 steps",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := repository(t, test.files).Pipe(t.Context(), "l0")
@@ -154,7 +157,8 @@ func TestLoader_Missing(t *testing.T) {
 	files := map[string]string{"pipes/strawberry.yml": "- a\n"}
 	_, err := repository(t, files).Pipe(t.Context(), "Strawberry")
 	var missing *pipefile.MissingError
-	if want := `there is no pipe "Strawberry"; searched the checkout (pipes/Strawberry.yml), the built-in pipes; did you mean strawberry?`; !errors.As(err, &missing) || err.Error() != want {
+	want := `there is no pipe "Strawberry"; searched the checkout (pipes/Strawberry.yml), the built-in pipes; did you mean strawberry?`
+	if !errors.As(err, &missing) || err.Error() != want {
 		t.Errorf("got %v; want %s", err, want)
 	}
 
