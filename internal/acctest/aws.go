@@ -28,7 +28,7 @@ func (e *Env) NothingLeft(ctx context.Context) error {
 }
 
 // Forwards describes where the listener routes requests, a line for each rule and
-// the default action: "100 strawberry-test-*=1", "default fixed-response 404".
+// the default action: "100 strawberry-test-*=100", "default fixed-response 404".
 func (e *Env) Forwards(ctx context.Context) (string, error) {
 	rules, err := e.ELB().DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})
 	if err != nil {

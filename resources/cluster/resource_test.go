@@ -134,7 +134,7 @@ func TestAccCluster(t *testing.T) {
 				})),
 			},
 			Check: resource.ComposeTestCheckFunc(
-				forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+				forwards(t, e, "100 strawberry-test-*=100\ndefault fixed-response 404"),
 				tagged(t, e, "acceptance", ""),
 				func(s *terraform.State) error {
 					generation = attribute(s, "generation")
@@ -220,7 +220,7 @@ func TestAccCluster(t *testing.T) {
 			Config:           config(e, larger),
 			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
 			Check: resource.ComposeTestCheckFunc(
-				forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+				forwards(t, e, "100 strawberry-test-*=100\ndefault fixed-response 404"),
 				func(s *terraform.State) error {
 					if got := attribute(s, "generation"); got != generation {
 						return fmt.Errorf("got generation %s, want it unchanged, %s", got, generation)
@@ -312,7 +312,7 @@ func TestAccCluster_DefaultAction(t *testing.T) {
 		resource.TestStep{
 			Config:           config(e, arguments{"listener_rule": "", "target": `{ port = 80, stickiness = "5m", deregistration_delay = "10s" }`}),
 			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
-			Check:            forwards(t, e, "default strawberry-test-*=1"),
+			Check:            forwards(t, e, "default strawberry-test-*=100"),
 		},
 		imported,
 		resource.TestStep{
@@ -328,7 +328,7 @@ func TestAccCluster_FromDefaultActionToRule(t *testing.T) {
 	e := acctest.New(t)
 	test(t, e,
 		resource.TestStep{Config: config(e, arguments{"listener_rule": ""}), Check: resource.ComposeTestCheckFunc(
-			forwards(t, e, "default strawberry-test-*=1"),
+			forwards(t, e, "default strawberry-test-*=100"),
 			func(*terraform.State) error {
 				started, spent := false, false
 				e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
@@ -337,8 +337,8 @@ func TestAccCluster_FromDefaultActionToRule(t *testing.T) {
 						return nil
 					}
 					spent = true
-					if err := forwards(t, e, "default strawberry-test-*=1 strawberry-test-*=0")(nil); err != nil {
-						if err := forwards(t, e, "default strawberry-test-*=0 strawberry-test-*=1")(nil); err != nil {
+					if err := forwards(t, e, "default strawberry-test-*=100 strawberry-test-*=0")(nil); err != nil {
+						if err := forwards(t, e, "default strawberry-test-*=0 strawberry-test-*=100")(nil); err != nil {
 							t.Error(err)
 						}
 					}
@@ -349,10 +349,10 @@ func TestAccCluster_FromDefaultActionToRule(t *testing.T) {
 		)},
 		resource.TestStep{Config: config(e), ExpectError: says("nothing is left that was made for this rollout")},
 		resource.TestStep{
-			PreConfig:        func() { fatal(t, forwards(t, e, "default strawberry-test-*=1")(nil)) },
+			PreConfig:        func() { fatal(t, forwards(t, e, "default strawberry-test-*=100")(nil)) },
 			Config:           config(e),
 			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
-			Check:            forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 503"),
+			Check:            forwards(t, e, "100 strawberry-test-*=100\ndefault fixed-response 503"),
 		},
 	)
 }

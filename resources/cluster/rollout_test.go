@@ -104,7 +104,7 @@ func TestAccCluster_RolledOut(t *testing.T) {
 				value("traffic", knownvalue.Int32Exact(100)),
 			},
 			Check: resource.ComposeTestCheckFunc(
-				forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+				forwards(t, e, "100 strawberry-test-*=100\ndefault fixed-response 404"),
 				only(t, e, v.Name, 4),
 				func(s *terraform.State) error {
 					if attribute(s, "generation") == generation {
@@ -168,7 +168,7 @@ func TestAccCluster_KeepsPrevious(t *testing.T) {
 			ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
 			Check: resource.ComposeTestCheckFunc(
 				resource.TestCheckNoResourceAttr(address, "previous_version"),
-				forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404"),
+				forwards(t, e, "100 strawberry-test-*=100\ndefault fixed-response 404"),
 				only(t, e, "17", 3),
 			),
 		},
@@ -182,7 +182,7 @@ func serves(t *testing.T, e *acctest.Env, serving, kept string) error {
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(got, " "+serving+"=1") || !strings.Contains(got, " "+kept+"=0") {
+	if !strings.Contains(got, " "+serving+"=100") || !strings.Contains(got, " "+kept+"=0") {
 		return fmt.Errorf("the listener does\n%s\nwant all requests to go to %s, and %s to be kept", got, serving, kept)
 	}
 	return nil
@@ -348,7 +348,7 @@ func TestAccCluster_Alarms(t *testing.T) {
 	e := acctest.New(t)
 	watched := arguments{"rollout": `{ drain = "0s", observe_for = "2s", alarms = ["5xx"] }`}
 	strict := arguments{"rollout": `{ drain = "0s", observe_for = "2s", alarms = ["5xx"], missing_data = "alarm" }`}
-	asBefore := func() { fatal(t, forwards(t, e, "100 strawberry-test-*=1\ndefault fixed-response 404")(nil)) }
+	asBefore := func() { fatal(t, forwards(t, e, "100 strawberry-test-*=100\ndefault fixed-response 404")(nil)) }
 	test(t, e,
 		resource.TestStep{Config: config(e)},
 		resource.TestStep{Config: config(e, next, watched), ExpectError: says(`alarm "5xx" does not exist in this account and region. ` +
@@ -437,7 +437,7 @@ func TestAccCluster_RolloutFails(t *testing.T) {
 					},
 					Config:           config(e, next, arguments{"listener_rule": `{ priority = 50, hosts = ["other.example.com"] }`}),
 					ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
-					Check:            forwards(t, e, "50 strawberry-test-*=1\ndefault fixed-response 404"),
+					Check:            forwards(t, e, "50 strawberry-test-*=100\ndefault fixed-response 404"),
 				},
 			)
 		})
