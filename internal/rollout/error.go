@@ -39,8 +39,8 @@ const (
 	RolledBack
 	// Stopped: the rollout can be resumed or rolled back.
 	Stopped
-	// Irreversible: the new version serves, and the removal of the old one is
-	// incomplete.
+	// Irreversible: the rollout can no longer be rolled back, and what it was to
+	// remove is not removed completely.
 	Irreversible
 )
 
