@@ -171,7 +171,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 
 	// Back to the servers that were kept, and forward again.
 	first := serving.Name
-	contains(t, do("undo"), "version 1, from "+rig.BaseImage, "version 2, from", "bring to the live size")
+	contains(t, do("undo"), "version 1, from "+rig.BaseImage, "version 2, from", rollout.ScaleToLive.Title())
 	look("1 serves, 2 kept, succeeded")
 	contains(t, do("undo"), "as "+first)
 	look("2 serves, 1 kept, succeeded")
