@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
@@ -139,7 +140,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	look := func(want string) {
 		t.Helper()
 		code, out, said := delivery(t, "rollout", "status", "strawberry/prod", "--output", "json")
-		var all []status
+		var all []catalog.Cluster
 		if err := json.Unmarshal([]byte(out), &all); err != nil || code != 0 || len(all) != 1 {
 			t.Fatalf("got code %d, %v: %s%s", code, err, out, said)
 		}
@@ -148,7 +149,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 		if s.Previous != nil {
 			got += fmt.Sprintf(", %s kept", s.Previous.Version)
 		}
-		if got += ", " + s.Rollout.Status; got != want {
+		if got += ", " + string(s.Rollout.Status); got != want {
 			t.Fatalf("got %q, want %q: %s", got, want, out)
 		}
 	}
@@ -184,9 +185,9 @@ func TestAccDelivery_Rollout(t *testing.T) {
 
 	interrupted("3")
 	_, out, _ := delivery(t, "rollout", "status")
-	contains(t, out, "strawberry/prod  eu-north-1  version 2 serves  version 2 to 3: interrupted since")
+	contains(t, out, "strawberry/prod  eu-north-1  2        version 2 to 3  interrupted since")
 	_, out, _ = delivery(t, "rollout", "status", "strawberry/prod")
-	contains(t, out, "version 2 to 3: interrupted since", "done     start the servers:", "waiting  send all requests:")
+	contains(t, out, "version 2 to 3: interrupted since", "done     start the servers:", "pending  send all requests:")
 	do("resume")
 	look("3 serves, 2 kept, succeeded")
 	serving = nil
@@ -211,7 +212,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 		}
 	}
 	_, out, _ = delivery(t, "rollout", "status", "strawberry/prod")
-	contains(t, out, "in progress since", "at work    the test")
+	contains(t, out, "in progress since", "run by     the test")
 	do("abort")
 	var failure *rollout.Error
 	if err := <-applied; !errors.As(err, &failure) || failure.Outcome != rollout.RolledBack || !strings.Contains(err.Error(), "abort requested by") {
@@ -227,7 +228,7 @@ func TestAccDelivery_Rollout(t *testing.T) {
 		t.Errorf("a cluster that is gone is listed: %s", out)
 	}
 	_, out, _ = delivery(t, "rollout", "status", "--all")
-	contains(t, out, "strawberry/prod  eu-north-1  nothing serves  removal of version 3: succeeded")
+	contains(t, out, "strawberry/prod  eu-north-1           removal of version 3  succeeded")
 }
 
 func fatal(t *testing.T, err error) {

@@ -49,6 +49,25 @@ func TestRuns_Versions(t *testing.T) {
 	contains(t, out, " of strawberry 0.3.0, pipe app: succeeded")
 }
 
+// A list of stages names the version that is at each.
+func TestStageList(t *testing.T) {
+	c := newApplication(t)
+	_, out, _ := c.delivery(t, "stage", "list")
+	contains(t, out, "No version of strawberry was promoted to a stage.")
+	first := c.run(t, 0)
+	second := c.run(t, 0)
+	_, out, _ = c.delivery(t, "stage", "list")
+	if !regexp.MustCompile(`^STAGE +VERSION +SINCE +RUN\npassed_test +0\.2\.0 +\S+ \S+ +` + second.Run + `\n$`).MatchString(out) || first.Run == second.Run {
+		t.Error(out)
+	}
+	c.delivery(t, "version", "revoke", "0.2.0", "--reason", "slow")
+	_, out, _ = c.delivery(t, "stage", "list", "--output", "json")
+	var stages []catalog.Stage
+	if err := json.Unmarshal([]byte(out), &stages); err != nil || len(stages) != 1 || !stages[0].Revoked || stages[0].Version != "0.2.0" {
+		t.Errorf("got %+v and %v", stages, err)
+	}
+}
+
 // A run that has no version yet is listed without one.
 func TestRuns_NoVersion(t *testing.T) {
 	c := newCheckout(t, "- {name: work, do: mock.dummy}")

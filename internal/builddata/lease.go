@@ -31,8 +31,8 @@ type Leases interface {
 
 // Lease is the exclusive right to change something for a while.
 type Lease struct {
-	// Service is the service that the lease belongs to, Name what it is a lease
-	// of: "cluster strawberry/prod in eu-north-1". Together they identify it.
+	// Service is the service that the lease belongs to, Name a code for what it is
+	// a lease of: "cluster:prod:eu-north-1". Together they identify it.
 	Service string
 	Name    string
 	// Holder says who has it, for people: "ada@ci-7, terraform, process 4711".
@@ -119,8 +119,8 @@ func (l Lease) Release(latest Lease) (released Lease, changed bool) {
 type HeldError struct{ Lease Lease }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("the lease of %s is held by %s since %s, until %s unless it is renewed",
-		e.Lease.Name, e.Lease.Holder, e.Lease.AcquiredAt.Format(time.RFC3339), e.Lease.ExpiresAt.Format(time.RFC3339))
+	return fmt.Sprintf("the lease %s of service %s is held by %s since %s, until %s unless it is renewed",
+		e.Lease.Name, e.Lease.Service, e.Lease.Holder, e.Lease.AcquiredAt.Format(time.RFC3339), e.Lease.ExpiresAt.Format(time.RFC3339))
 }
 
 // Unwrap makes the error match ErrConflict.
@@ -138,9 +138,9 @@ type LostError struct {
 
 func (e *LostError) Error() string {
 	if e.Now.Token == 0 {
-		return fmt.Sprintf("the lease of %s is no longer held by %s", e.Name, e.Holder)
+		return fmt.Sprintf("the lease %s is no longer held by %s", e.Name, e.Holder)
 	}
-	return fmt.Sprintf("the lease of %s is no longer held by %s: %s took it at %s", e.Name, e.Holder, e.Now.Holder, e.Now.AcquiredAt.Format(time.RFC3339))
+	return fmt.Sprintf("the lease %s is no longer held by %s: %s took it at %s", e.Name, e.Holder, e.Now.Holder, e.Now.AcquiredAt.Format(time.RFC3339))
 }
 
 // Unwrap makes the error match ErrConflict.

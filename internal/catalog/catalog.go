@@ -89,12 +89,9 @@ func (c *Catalog) Stages(ctx context.Context, service string) ([]Stage, error) {
 // Runs lists the runs of a service, the newest first, or with an empty service
 // those of all services.
 func (c *Catalog) Runs(ctx context.Context, q builddata.RunQuery) ([]Run, error) {
-	services := []string{q.Service}
-	if q.Service == "" {
-		var err error
-		if services, err = c.Store.Services(ctx); err != nil {
-			return nil, err
-		}
+	services, err := c.servicesOr(ctx, q.Service)
+	if err != nil {
+		return nil, err
 	}
 	var found []builddata.Run
 	for _, service := range services {
@@ -109,7 +106,6 @@ func (c *Catalog) Runs(ctx context.Context, q builddata.RunQuery) ([]Run, error)
 	found = found[:min(len(found), builddata.PageSize(q.Limit))]
 	runs := make([]Run, len(found))
 	for i, r := range found {
-		var err error
 		if runs[i], err = c.named(ctx, r); err != nil {
 			return nil, err
 		}

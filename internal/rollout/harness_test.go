@@ -24,7 +24,7 @@ var (
 
 const (
 	region    = "eu-north-1"
-	leaseName = "cluster web/prod in eu-north-1"
+	leaseName = "cluster:prod:eu-north-1"
 )
 
 // spec is a cluster of 2 to 6 servers behind a rule of a listener.

@@ -35,8 +35,9 @@ func (e *BusyError) ExitCode() int { return exitcode.Busy }
 // Unwrap makes the error match builddata.ErrConflict.
 func (e *BusyError) Unwrap() error { return e.Held }
 
+// leaseName is the name of the lease of a cluster, among those of its service.
 func leaseName(id cluster.ID, region string) string {
-	return fmt.Sprintf("cluster %s in %s", id, region)
+	return fmt.Sprintf("cluster:%s:%s", id.Environment, region)
 }
 
 // heldLease is a lease that this process holds.

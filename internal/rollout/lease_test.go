@@ -158,7 +158,7 @@ func TestLease_NoCallOutlastsIt(t *testing.T) {
 func TestLease_TwoRegions(t *testing.T) {
 	s := begun(t, quick(), spec("1"))
 	if _, err := s.store.Acquire(t.Context(), builddata.LeaseRequest{
-		Service: web.Service, Name: "cluster web/prod in us-east-1", Holder: "another process", TTL: time.Minute,
+		Service: web.Service, Name: "cluster:prod:us-east-1", Holder: "another process", TTL: time.Minute,
 	}); err != nil {
 		t.Fatal(err)
 	}

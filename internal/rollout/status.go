@@ -105,7 +105,7 @@ func Steps(r builddata.Rollout) ([]StepState, error) {
 		seen[k] = len(all)
 		all = append(all, state)
 	}
-	if rollingBack || r.Status != builddata.Started {
+	if rollingBack || !r.Open() {
 		return all, nil
 	}
 	for _, s := range plan.Steps {

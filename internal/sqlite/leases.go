@@ -81,7 +81,7 @@ func (s *Store) Lease(ctx context.Context, service, name string) (l builddata.Le
 		return err
 	})
 	if err == nil && !l.Held() {
-		err = fmt.Errorf("the lease of %s: %w", name, builddata.ErrNotFound)
+		err = fmt.Errorf("the lease %s: %w", name, builddata.ErrNotFound)
 	}
 	return l, err
 }

@@ -84,7 +84,7 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 					Service: "web", Number: 1, Region: "eu-north-1", ID: "ami-1", Architecture: "arm64", Digest: "sha256:1", Run: "r-1", RegisteredAt: midnight,
 				}},
 				Lease: builddata.Lease{
-					Service: "web", Name: "cluster web/prod in eu-north-1", Holder: "ada@ci-7", Token: 1,
+					Service: "web", Name: "cluster:prod:eu-north-1", Holder: "ada@ci-7", Token: 1,
 					AcquiredAt: midnight, ExpiresAt: midnight.Add(time.Minute),
 				},
 				Rollout: builddata.Rollout{
@@ -133,7 +133,7 @@ func readEverything(t *testing.T, s builddata.Store) (e everything) {
 	e.Versions, errs[1] = s.Versions(ctx, builddata.VersionQuery{Service: "web", IncludeRevoked: true})
 	e.Events, errs[2] = s.Events(ctx, builddata.EventQuery{Service: "web", Run: "r-1"})
 	e.Images, errs[3] = s.Images(ctx, builddata.ImageQuery{Service: "web", Number: 1})
-	e.Lease, errs[4] = s.Lease(ctx, "web", "cluster web/prod in eu-north-1")
+	e.Lease, errs[4] = s.Lease(ctx, "web", "cluster:prod:eu-north-1")
 	e.Rollout, errs[5] = s.Rollout(ctx, "web", "o-1")
 	e.Run, errs[6] = s.Run(ctx, "web", "r-1")
 	e.Promotions, errs[7] = s.LatestPromotions(ctx, "web")

@@ -223,7 +223,7 @@ func TestAccCluster_TwoAtOnce(t *testing.T) {
 	}()
 	<-begun
 	out, err := second.Run(t.Context(), "apply", "-auto-approve", "-no-color")
-	if err == nil || !says("is being changed by another process: cluster strawberry/test in eu-north-1 is held by").MatchString(out) {
+	if err == nil || !says("is being changed by another process: the lease cluster:test:eu-north-1 of service strawberry is held by").MatchString(out) {
 		t.Errorf("got %v, want to be told who is first", err)
 	}
 	fatal(t, <-firstErr)

@@ -287,7 +287,7 @@ func (s *Store) Lease(_ context.Context, service, name string) (builddata.Lease,
 	if l := s.of(service).leases[name]; l.Held() {
 		return l, nil
 	}
-	return builddata.Lease{}, fmt.Errorf("the lease of %s: %w", name, builddata.ErrNotFound)
+	return builddata.Lease{}, fmt.Errorf("the lease %s: %w", name, builddata.ErrNotFound)
 }
 
 // Begin implements builddata.Rollouts.

@@ -53,7 +53,7 @@ CREATE TABLE leases (
   expires_at  INTEGER NOT NULL,
   PRIMARY KEY (service, name)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "leases" VALUES('web','cluster web/prod in eu-north-1','ada@ci-7',1,1793491200000000,1793491260000000);
+INSERT INTO "leases" VALUES('web','cluster:prod:eu-north-1','ada@ci-7',1,1793491200000000,1793491260000000);
 CREATE TABLE promotions (
   seq      INTEGER PRIMARY KEY AUTOINCREMENT,
   service  TEXT    NOT NULL,
