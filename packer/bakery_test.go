@@ -14,8 +14,8 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
@@ -99,8 +99,8 @@ func newBakery(t *testing.T) bakery {
 		t.Fatal(err)
 	}
 	b := bakery{packer: packer, dir: t.TempDir(), account: rig.NewAccount(t)}
-	database := filepath.Join(b.dir, "delivery.db")
-	if b.repository, err = sqlite.Open(t.Context(), database, clock.System{}); err != nil {
+	address := repository.File(filepath.Join(b.dir, "delivery.db"))
+	if b.repository, err = repository.Open(t.Context(), address, repository.Config{Clock: clock.System{}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.repository.Close() })
@@ -120,7 +120,7 @@ func newBakery(t *testing.T) bakery {
 	throughProxy.Endpoint = b.proxy.URL
 	b.environ = append(os.Environ(), packerEnviron(dir)...)
 	b.environ = append(b.environ, throughProxy.Environ()...)
-	b.environ = append(b.environ, "DELIVERY_REPOSITORY=sqlite://"+filepath.ToSlash(database), "DELIVERY_RUN=run-7", "PACKER_CACHE_DIR="+b.dir)
+	b.environ = append(b.environ, repository.Variable+"="+address.String(), "DELIVERY_RUN=run-7", "PACKER_CACHE_DIR="+b.dir)
 	return b
 }
 

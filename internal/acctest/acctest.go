@@ -15,8 +15,8 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 	"github.com/pipes-as-code/terraform-provider-delivery/provider"
 )
 
@@ -32,7 +32,7 @@ type Env struct {
 	// Store is the test's own client of the provider's repository.
 	Store builddata.Store
 
-	repository string
+	repository repository.Address
 }
 
 // New creates the environment of a test, which runs in parallel with others. Without
@@ -67,8 +67,8 @@ func NewWithoutAWS(t *testing.T) *Env {
 	rig.Acceptance(t)
 	t.Parallel()
 	useTools(t)
-	e := &Env{repository: filepath.Join(t.TempDir(), "delivery.db")}
-	store, err := sqlite.Open(t.Context(), e.repository, clock.System{})
+	e := &Env{repository: repository.File(filepath.Join(t.TempDir(), "delivery.db"))}
+	store, err := repository.Open(t.Context(), e.repository, repository.Config{Clock: clock.System{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +117,8 @@ var Factories = map[string]func() (tfprotov6.ProviderServer, error){
 	"delivery": providerserver.NewProtocol6WithError(provider.New("test")()),
 }
 
-// Repository is the URL of the test's build data repository.
-func (e *Env) Repository() string { return "sqlite://" + filepath.ToSlash(e.repository) }
+// Repository is the address of the test's build data repository.
+func (e *Env) Repository() string { return e.repository.String() }
 
 // Provider is the configuration of the provider, with more arguments if given.
 func (e *Env) Provider(arguments ...string) string {

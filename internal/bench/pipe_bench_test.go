@@ -14,6 +14,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
@@ -32,7 +33,7 @@ func BenchmarkPipe(b *testing.B) {
 	for _, jobs := range []int{1, 8} {
 		folder := manyTrue(b, jobs)
 		b.Setenv("XDG_STATE_HOME", b.TempDir())
-		b.Setenv("DELIVERY_REPOSITORY", "sqlite://"+filepath.ToSlash(filepath.Join(b.TempDir(), "delivery.db")))
+		b.Setenv(repository.Variable, repository.File(filepath.Join(b.TempDir(), "delivery.db")).String())
 		for _, recorded := range []bool{true, false} {
 			b.Run(fmt.Sprintf("jobs=%d/recorded=%v", jobs, recorded), func(b *testing.B) {
 				var ours, makes, tasks time.Duration

@@ -20,8 +20,8 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/version"
 )
 
@@ -86,8 +86,8 @@ func setUp(ctx context.Context) (s *harness, err error) {
 	if err != nil {
 		return s, err
 	}
-	repository := filepath.Join(s.folder, "delivery.db")
-	if s.store, err = sqlite.Open(ctx, repository, clock.System{}); err != nil {
+	address := repository.File(filepath.Join(s.folder, "delivery.db"))
+	if s.store, err = repository.Open(ctx, address, repository.Config{Clock: clock.System{}}); err != nil {
 		return s, err
 	}
 	s.webhook = httptest.NewServer(http.HandlerFunc(s.note))
@@ -109,7 +109,7 @@ func setUp(ctx context.Context) (s *harness, err error) {
 		"STRAWBERRY_LISTENER="+s.landscape.Listener,
 		"STRAWBERRY_ALARMS="+list(alarm), "STRAWBERRY_OBSERVE_FOR=3s", "STRAWBERRY_DRAIN=2s",
 		"STRAWBERRY_WEBHOOK="+s.webhook.URL+"/delivery",
-		"DELIVERY_REPOSITORY=sqlite://"+filepath.ToSlash(repository),
+		repository.Variable+"="+address.String(),
 		"AWS_REGION="+home,
 		"TF_CLI_CONFIG_FILE="+filepath.Join(s.folder, "terraform.rc"),
 		"TF_IN_AUTOMATION=1",

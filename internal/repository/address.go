@@ -60,6 +60,9 @@ func parse(address, origin string) (Address, error) {
 	return Address{scheme: u.Scheme, location: location}, nil
 }
 
+// File returns the address of a SQLite file, by its absolute path.
+func File(path string) Address { return Address{scheme: sqliteScheme, location: filepath.Clean(path)} }
+
 // Resolve returns the address that the argument holds or, if it is empty, the
 // variable DELIVERY_REPOSITORY, or else that of the default: a SQLite file in
 // the user's data directory.
@@ -71,7 +74,7 @@ func Resolve(argument string) (Address, error) {
 		return parse(address, Variable)
 	}
 	file, err := defaultFile()
-	return Address{scheme: sqliteScheme, location: file}, err
+	return File(file), err
 }
 
 // String returns the address as a URL, which Parse reads; of the zero Address,
