@@ -16,9 +16,13 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// RunVariable is the environment variable by which a pipe passes its run to the
-// programs that it starts.
-const RunVariable = "DELIVERY_RUN"
+// The environment variables by which a pipe passes its run to the programs that
+// it starts. VersionVariable is empty while the run has no version.
+const (
+	RunVariable     = "DELIVERY_RUN"
+	ServiceVariable = "DELIVERY_SERVICE"
+	VersionVariable = "DELIVERY_VERSION"
+)
 
 // unknown is Packer's placeholder for strings that are not known yet: results of data
 // sources during "packer validate", and of builders before they run. Packer validates
@@ -40,8 +44,38 @@ type VersionRef struct {
 	Repository string `mapstructure:"repository"`
 	// The service in the image.
 	Service string `mapstructure:"service" required:"true"`
-	// The name of its version, for example `1.4.0`.
+	// The name of its version, for example `1.4.0`. In a pipe that runs for the
+	// service, it defaults to the version of the run, and no other is accepted.
 	Version string `mapstructure:"version"`
+}
+
+// Complete sets the version to that of the pipe's run, if Packer runs in a run of
+// the service and no version is set.
+func (r *VersionRef) Complete() {
+	if r.inRun() && r.Version == "" {
+		r.Version = os.Getenv(VersionVariable)
+	}
+}
+
+// inRun reports whether Packer runs in a pipe's run of the service.
+func (r VersionRef) inRun() bool {
+	return os.Getenv(RunVariable) != "" && os.Getenv(ServiceVariable) == r.Service
+}
+
+// checkRun refuses another version than that of the pipe's run: two runs at once
+// would register their images as each other's.
+func (r VersionRef) checkRun() error {
+	if !r.inRun() {
+		return nil
+	}
+	switch version := os.Getenv(VersionVariable); {
+	case version == "":
+		return fmt.Errorf("the run of the pipe for service %s has no version yet: add an init.version step before the step that runs Packer", r.Service)
+	case r.Version != version && Known(r.Version):
+		return fmt.Errorf("the template names version %s, and the run of the pipe is for version %s of service %s: "+
+			"leave the argument version out, so that it is that of the run", r.Version, version, r.Service)
+	}
+	return nil
 }
 
 // Check returns the problems of the arguments. It does not look the version up:
@@ -53,6 +87,8 @@ func (r VersionRef) Check() []error {
 	}
 	if r.Service == "" {
 		problems = append(problems, missing("service"))
+	} else if err := r.checkRun(); err != nil {
+		problems = append(problems, err)
 	}
 	return problems
 }

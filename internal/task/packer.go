@@ -91,19 +91,20 @@ func (r *Registry) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, er
 	}
 	result.Outputs = map[string]string{"images": strings.Join(pairs, ",")}
 	result.Message = strings.Join(names, ", ")
-	if warning := r.unregistered(ctx, c, read.images); warning != "" {
-		result.Warnings = append(result.Warnings, warning)
+	if err := r.checkRegistered(ctx, c, read.images); err != nil {
+		return result, err
 	}
 	return result, checkDeclared(c, result.Outputs)
 }
 
-// unregistered names the AMIs that are not in the repository; empty if none.
-func (r *Registry) unregistered(ctx context.Context, c *pipe.Call, built []image) string {
+// checkRegistered fails unless the AMIs are registered as images of the run's
+// version, if it has one.
+func (r *Registry) checkRegistered(ctx context.Context, c *pipe.Call, built []image) error {
 	if c.Run.Version == "" {
-		return ""
+		return nil
 	}
-	unknown := func(err error) string {
-		return fmt.Sprintf("it is unknown whether the AMIs are registered as images of version %s: %v", c.Run.Version, err)
+	unknown := func(err error) error {
+		return fmt.Errorf("the AMIs were built, but whether they are registered as images of version %s is unknown: %w", c.Run.Version, err)
 	}
 	store, err := r.Store(ctx)
 	if err != nil {
@@ -124,9 +125,9 @@ func (r *Registry) unregistered(ctx context.Context, c *pipe.Call, built []image
 		}
 	}
 	if len(missing) == 0 {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("%s not registered as an image of version %s: "+
+	return fmt.Errorf("%s not registered as an image of version %s: "+
 		"the template has no delivery-stamp post-processor, or it stamps another version or uses another repository",
 		strings.Join(missing, ", "), v.Name)
 }

@@ -83,7 +83,8 @@ func (p *Provisioner) Prepare(raws ...any) error {
 		return err
 	}
 	c := &p.config
-	c.Complete()
+	c.VersionRef.Complete()
+	c.Origin.Complete()
 	c.Path = cmp.Or(c.Path, defaultPath)
 	c.ExecuteCommand = cmp.Or(c.ExecuteCommand, defaultCommand)
 	c.RemoteFolder = cmp.Or(c.RemoteFolder, "/tmp")

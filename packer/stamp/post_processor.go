@@ -87,7 +87,8 @@ func (p *PostProcessor) Configure(raws ...any) error {
 	if err != nil {
 		return err
 	}
-	p.config.Complete()
+	p.config.VersionRef.Complete()
+	p.config.Origin.Complete()
 	return p.config.check()
 }
 

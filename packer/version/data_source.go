@@ -21,8 +21,8 @@ import (
 
 //go:generate go tool -modfile=../../tools/packer-sdc/go.mod packer-sdc mapstructure-to-hcl2 -type Config,Output
 
-// Config holds the data source's arguments. Without a version it reads the newest one
-// that is not revoked.
+// Config holds the data source's arguments. Without a version it reads that of the
+// pipe's run, or outside of a run of the service the newest one that is not revoked.
 type Config struct {
 	packer.VersionRef `mapstructure:",squash"`
 	// Read a revoked version too, instead of failing.
@@ -65,6 +65,7 @@ func (d *DataSource) Configure(raws ...any) error {
 	if err := config.Decode(&d.config, nil, raws...); err != nil {
 		return err
 	}
+	d.config.Complete()
 	return errors.Join(d.config.Check()...)
 }
 
