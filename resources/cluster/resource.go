@@ -228,14 +228,34 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 		resp.Diagnostics.AddWarning(headline(failure))
 	}
 	m.begin(inventory.Serving.Name, s)
-	diags = r.refresh(ctx, manager, &m, &resp.State)
-	if diags.HasError() {
-		// It serves. After an error, the next apply would replace it.
-		diags = diag.Diagnostics{diag.NewWarningDiagnostic("The cluster could not be read back",
-			"Cluster "+s.ID.String()+" was created and serves, but reading it failed. The next refresh completes the state.\n\n"+
-				diags[0].Detail())}
+	resp.Diagnostics.Append(r.complete(ctx, manager, &m, req.Plan, &resp.State)...)
+}
+
+// complete writes the state after a success: what was planned, completed by what
+// the repository and AWS say now. It only warns: the cluster serves, and after an
+// error the next apply would replace it.
+func (r *clusterResource) complete(
+	ctx context.Context, manager *rollout.Manager, m *model, plan tfsdk.Plan, state *tfsdk.State,
+) (diags diag.Diagnostics) {
+	begun := *m
+	problems := r.refresh(ctx, manager, m, state)
+	switch {
+	case problems.HasError():
+		diags.AddWarning("The cluster could not be read back",
+			"The change of cluster "+m.identity().String()+" succeeded, but reading it failed. The next refresh completes the state.\n\n"+
+				problems[0].Detail())
+	case state.Raw.IsNull():
+		diags.AddWarning("The cluster was removed meanwhile",
+			"The change of cluster "+m.identity().String()+" succeeded, and something else removed the cluster since. The next plan shows that.")
+		diags.Append(state.Set(ctx, begun)...)
+	case !m.Listener.IsNull() && m.Traffic.ValueInt32() != 100:
+		diags.AddWarning("The requests were redirected meanwhile",
+			fmt.Sprintf("The change of cluster %s succeeded, and something else changed its listener rule since, or AWS does not show the new rule yet: "+
+				"the generation %s gets %d %% of the requests. The next plan shows that, if it is still so.",
+				m.identity(), m.Generation.ValueString(), m.Traffic.ValueInt32()))
 	}
-	resp.Diagnostics.Append(diags...)
+	state.Raw = keepPlanned(plan.Raw, state.Raw)
+	return diags
 }
 
 // begin fills in what is known of a generation before it is read.
@@ -340,6 +360,10 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	// After a failure, too: the state then says how far the change came.
 	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer stop()
+	if err == nil {
+		resp.Diagnostics.Append(r.complete(reading, manager, &m, req.Plan, &resp.State)...)
+		return
+	}
 	resp.Diagnostics.Append(r.refresh(reading, manager, &m, &resp.State)...)
 }
 

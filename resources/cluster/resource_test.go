@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -572,6 +573,53 @@ func TestAccCluster_LastReadFails(t *testing.T) {
 			return nil
 		}, ExpectNonEmptyPlan: false},
 		resource.TestStep{Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionNoop)},
+	)
+}
+
+// underMaintenance has the cluster's rule answer by itself.
+func underMaintenance(t *testing.T, e *acctest.Env) {
+	t.Helper()
+	rules, err := e.ELB().DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: aws.String(e.Listener)})
+	fatal(t, err)
+	_, err = e.ELB().ModifyRule(t.Context(), &elb.ModifyRuleInput{RuleArn: rules.Rules[0].RuleArn, Actions: []elbtypes.Action{{
+		Type: elbtypes.ActionTypeEnumFixedResponse, FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("503")},
+	}}})
+	fatal(t, err)
+}
+
+// Something else changes the rule after a rollout or a creation has succeeded: it
+// stays a success, and the next plan shows the change.
+func TestAccCluster_ChangedAfterSuccess(t *testing.T) {
+	e := acctest.New(t)
+	var once sync.Once
+	// change changes the rule at the first call of an action.
+	change := func(action string) {
+		once = sync.Once{}
+		e.Proxy.Intercept(func(c rig.Call) *rig.Fault {
+			if c.Action == action {
+				once.Do(func() { underMaintenance(t, e) })
+			}
+			return nil
+		})
+	}
+	drift := resource.TestStep{
+		PreConfig: func() { e.Proxy.Intercept(nil) },
+		Config:    config(e), PlanOnly: true, ExpectNonEmptyPlan: true,
+	}
+	test(t, e,
+		// The first read of the attributes is that after the creation.
+		resource.TestStep{PreConfig: func() { change("DescribeTargetGroupAttributes") }, Config: config(e), ExpectNonEmptyPlan: true},
+		drift,
+		resource.TestStep{Config: config(e), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate)},
+		// The last call that changes something in a rollout.
+		resource.TestStep{
+			PreConfig: func() { change("DeleteLaunchTemplate") },
+			Config:    config(e, arguments{"version": `"18"`}), ExpectNonEmptyPlan: true,
+		},
+		resource.TestStep{
+			PreConfig: func() { e.Proxy.Intercept(nil) },
+			Config:    config(e, arguments{"version": `"18"`}), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate),
+		},
 	)
 }
 
