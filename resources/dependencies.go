@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -101,3 +102,14 @@ func OptionalString(s string) types.String {
 	}
 	return types.StringValue(s)
 }
+
+// WarnRevoked warns of a revoked version. It is not an error, because Terraform
+// reads a data source also when it destroys what uses it.
+func WarnRevoked(diags *diag.Diagnostics, v builddata.Version) {
+	if _, err := builddata.Usable(v); err != nil {
+		diags.AddWarning("The version is revoked", fmt.Sprintf("%s.\n\nWhat runs it keeps running, and can be changed and destroyed. "+
+			"delivery_cluster refuses to start new servers of it.", upperFirst(err.Error())))
+	}
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

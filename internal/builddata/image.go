@@ -3,6 +3,7 @@ package builddata
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -61,6 +62,31 @@ func (i Image) Register(existing *Image, now time.Time) (Image, error) {
 	}
 	i.RegisteredAt = existing.RegisteredAt
 	return i, nil
+}
+
+// SelectImage returns the one image of a version in a region and, if that is not
+// empty, with an architecture. The images are all those of the version. It is an
+// error if there is none, or more than one.
+func SelectImage(v Version, images []Image, region, architecture string) (Image, error) {
+	var found []Image
+	var elsewhere []string
+	for _, image := range images {
+		if image.Region == region && (architecture == "" || image.Architecture == architecture) {
+			found = append(found, image)
+		}
+		elsewhere = append(elsewhere, fmt.Sprintf("%s in %s (%s)", image.ID, image.Region, image.Architecture))
+	}
+	what := fmt.Sprintf("version %s of service %s", v.Name, v.Service)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(images) == 0:
+		return Image{}, fmt.Errorf("%s has no image: bake one with Packer and the post-processor delivery-stamp", what)
+	case len(found) == 0:
+		return Image{}, fmt.Errorf("%s has no such image in %s; it has %s", what, region, strings.Join(elsewhere, ", "))
+	}
+	return Image{}, fmt.Errorf("%s has %d such images in %s, and only one can be used; it has %s: select by architecture, or bake a new version",
+		what, len(found), region, strings.Join(elsewhere, ", "))
 }
 
 // ImageQuery selects the images of one version.

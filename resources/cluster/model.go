@@ -24,6 +24,9 @@ type model struct {
 	Version     types.String `tfsdk:"version"`
 	ImageID     types.String `tfsdk:"image_id"`
 
+	AllowRevoked           types.Bool `tfsdk:"allow_revoked"`
+	AllowUnregisteredImage types.Bool `tfsdk:"allow_unregistered_image"`
+
 	InstanceType       types.String   `tfsdk:"instance_type"`
 	SubnetIDs          types.Set      `tfsdk:"subnet_ids"`
 	SecurityGroupIDs   types.Set      `tfsdk:"security_group_ids"`

@@ -132,7 +132,13 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		if before == nil {
 			return
 		}
-		all := before.interrupted() || before.incomplete() || mayNeedNewServers(req.State.Raw, req.Plan.Raw)
+		var image, version types.String
+		resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, path.Root("image_id"), &image)...)
+		resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, path.Root("version"), &version)...)
+		if image.IsUnknown() && version.Equal(before.Version) {
+			set("image_id", before.ImageID)
+		}
+		all := before.interrupted() || before.incomplete() || mayNeedNewServers(req.State.Raw, resp.Plan.Raw)
 		for attribute, unknown := range unknownAfterRollout {
 			if all || slices.Contains([]string{"traffic", "previous_version", "last_rollout"}, attribute) {
 				set(attribute, unknown)
@@ -145,6 +151,11 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	r.completeImage(ctx, &planned, before, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	set("image_id", planned.ImageID)
 	s, settings := r.wanted(ctx, &planned, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
@@ -162,9 +173,14 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	for attribute, value := range planned.rolloutPlan(before, settings, newServers) {
 		set(attribute, value)
 	}
-	if !newServers || resp.Diagnostics.HasError() {
+	if resp.Diagnostics.HasError() {
 		return
 	}
+	if !newServers {
+		r.warnRevoked(ctx, s, &resp.Diagnostics)
+		return
+	}
+	r.checkVersion(ctx, &planned, s, &resp.Diagnostics)
 	cloud, err := r.Cloud(ctx)
 	if err != nil {
 		resources.Fail(&resp.Diagnostics, "reach AWS", err)
@@ -208,8 +224,16 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	r.completeImage(ctx, &m, nil, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
 	s, settings := r.wanted(ctx, &m, &resp.Diagnostics)
 	manager := r.manager(ctx, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	r.checkVersion(ctx, &m, s, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -339,10 +363,20 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	}
 	known, diags := before.known(ctx)
 	resp.Diagnostics.Append(diags...)
+	r.completeImage(ctx, &m, &before, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
 	s, settings := r.wanted(ctx, &m, &resp.Diagnostics)
 	manager := r.manager(ctx, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
+	}
+	if before.incomplete() || !s.SameServers(known.Spec) {
+		r.checkVersion(ctx, &m, s, &resp.Diagnostics)
+		if resp.Diagnostics.HasError() {
+			return
+		}
 	}
 	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
@@ -32,29 +34,51 @@ const address = "delivery_cluster.strawberry"
 // arguments are those of a cluster under test. Those that are empty are left out.
 type arguments map[string]string
 
-// config is a whole configuration with one cluster: a usual one, with changes.
+// ensureVersion allocates versions of strawberry until there is one of that name,
+// which is quoted. Names that are not numbers are left alone.
+func ensureVersion(e *acctest.Env, quoted string) {
+	name, err := strconv.Unquote(quoted)
+	number, notNumber := strconv.Atoi(name)
+	if err != nil || notNumber != nil {
+		return
+	}
+	for {
+		if _, err := e.Store.VersionByNumber(context.Background(), "strawberry", int64(number)); err == nil {
+			return
+		}
+		if _, err := e.Store.Allocate(context.Background(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence}); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// config is a whole configuration with one cluster: a usual one, with changes. Its
+// version exists.
 func config(e *acctest.Env, changes ...arguments) string {
 	all := arguments{
-		"service":            `"strawberry"`,
-		"environment":        `"test"`,
-		"version":            `"17"`,
-		"image_id":           fmt.Sprintf("%q", rig.BaseImage),
-		"instance_type":      `"t3.micro"`,
-		"subnet_ids":         fmt.Sprintf("[%q, %q]", e.Subnets[0], e.Subnets[1]),
-		"security_group_ids": fmt.Sprintf("[%q]", e.SecurityGroup),
-		"min_size":           "2",
-		"max_size":           "4",
-		"listener":           fmt.Sprintf("%q", e.Listener),
-		"listener_rule":      `{ priority = 100, hosts = ["strawberry-test.example.com"] }`,
-		"target":             `{ port = 8080, health_check = { path = "/health" } }`,
-		"tags":               `{ purpose = "acceptance" }`,
-		"rollout":            `{ drain = "0s" }`,
+		"service":     `"strawberry"`,
+		"environment": `"test"`,
+		"version":     `"17"`,
+		"image_id":    fmt.Sprintf("%q", rig.BaseImage),
+		// The same image stands for all versions here.
+		"allow_unregistered_image": "true",
+		"instance_type":            `"t3.micro"`,
+		"subnet_ids":               fmt.Sprintf("[%q, %q]", e.Subnets[0], e.Subnets[1]),
+		"security_group_ids":       fmt.Sprintf("[%q]", e.SecurityGroup),
+		"min_size":                 "2",
+		"max_size":                 "4",
+		"listener":                 fmt.Sprintf("%q", e.Listener),
+		"listener_rule":            `{ priority = 100, hosts = ["strawberry-test.example.com"] }`,
+		"target":                   `{ port = 8080, health_check = { path = "/health" } }`,
+		"tags":                     `{ purpose = "acceptance" }`,
+		"rollout":                  `{ drain = "0s" }`,
 	}
 	for _, change := range changes {
 		for name, value := range change {
 			all[name] = value
 		}
 	}
+	ensureVersion(e, all["version"])
 	text := e.Provider(`  default_tags = { owner_team = "fruit", solution = "shop" }`) + "resource \"delivery_cluster\" \"strawberry\" {\n"
 	for name, value := range all {
 		if value != "" {
@@ -67,7 +91,7 @@ func config(e *acctest.Env, changes ...arguments) string {
 // imported imports the cluster and compares what that finds with the state. How
 // careful a rollout is to be is nowhere in AWS.
 var imported = resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true,
-	ImportStateVerifyIgnore: []string{"rollout"}}
+	ImportStateVerifyIgnore: []string{"rollout", "allow_unregistered_image"}}
 
 // worker has no listener.
 var worker = arguments{"listener": "", "listener_rule": "", "target": ""}

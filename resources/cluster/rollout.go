@@ -82,7 +82,7 @@ func rolloutAttribute() schema.Attribute {
 		MarkdownDescription: "How careful a rollout is.",
 		Attributes: map[string]schema.Attribute{
 			"steps": schema.ListAttribute{
-				Optional: true, ElementType: types.Int32Type, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
+				Optional: true, ElementType: types.Int32Type, Validators: []validator.List{listvalidator.SizeAtLeast(1), resources.NoNull{}},
 				MarkdownDescription: "Percentages of the requests that the new servers get one after the other, such as `[10, 50, 100]`. " +
 					"After each step, they are observed for `observe_for`. By default, they get all requests at once.",
 			},
@@ -93,6 +93,7 @@ func rolloutAttribute() schema.Attribute {
 			"alarms": schema.SetAttribute{
 				Optional: true, ElementType: types.StringType,
 				Validators: []validator.Set{
+					resources.NoNull{},
 					setvalidator.SizeBetween(1, 100), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 255)),
 				},
 				MarkdownDescription: "Names of CloudWatch alarms, including composite alarms. " +

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -24,6 +25,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
 // The values of metadata_http_tokens.
@@ -92,12 +95,24 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			},
 			"version": schema.StringAttribute{
 				Required: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 256)},
-				MarkdownDescription: "The version that the image holds.",
+				MarkdownDescription: "The version that the servers run. It must exist and not be revoked.",
 			},
 			"image_id": schema.StringAttribute{
-				Required: true, Validators: notEmpty,
-				MarkdownDescription: "The AMI, usually from the data source `delivery_image`. " +
-					"An image with a volume that would outlive its server is refused: keep data in resources of its own.",
+				Optional: true, Computed: true, Validators: notEmpty,
+				MarkdownDescription: "The AMI. Defaults to the image of the version in the provider's region; " +
+					"if there are several, of different architectures, choose one with the data source `delivery_image`. " +
+					"An image that is not registered as one of the version is refused, as is one with a volume that would outlive its server: " +
+					"keep data in resources of its own.",
+			},
+			"allow_revoked": schema.BoolAttribute{
+				Optional: true,
+				MarkdownDescription: "Start servers of the version although it is revoked. Defaults to `false`. " +
+					"Servers that run a revoked version keep running, and can be changed in place and destroyed, in any case.",
+			},
+			"allow_unregistered_image": schema.BoolAttribute{
+				Optional: true,
+				MarkdownDescription: "Accept an `image_id` that is not registered as an image of the version. Defaults to `false`. " +
+					"What the servers then run is not on record.",
 			},
 
 			"instance_type": schema.StringAttribute{
@@ -105,11 +120,11 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template`.",
 			},
 			"subnet_ids": schema.SetAttribute{
-				Required: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
+				Required: true, ElementType: types.StringType, Validators: someStrings,
 				MarkdownDescription: "The subnets of the servers, all in the load balancer's VPC.",
 			},
 			"security_group_ids": schema.SetAttribute{
-				Optional: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
+				Optional: true, ElementType: types.StringType, Validators: someStrings,
 				MarkdownDescription: "The security groups of the servers. Defaults to the VPC's default group.",
 			},
 			"iam_instance_profile": schema.StringAttribute{
@@ -183,7 +198,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"rollout": rolloutAttribute(),
 
 			"tags": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType,
+				Optional: true, ElementType: types.StringType, Validators: []validator.Map{resources.NoNull{}},
 				MarkdownDescription: "Tags of everything in the cluster, in addition to the provider's `default_tags` " +
 					"and to `service`, `environment` and `version`.",
 			},
@@ -247,8 +262,12 @@ func computedString(description string) schema.StringAttribute {
 
 var notEmpty = []validator.String{stringvalidator.LengthAtLeast(1)}
 
+// someStrings is a set with at least one string. A null element would come
+// from a variable that is not set.
+var someStrings = []validator.Set{setvalidator.SizeAtLeast(1), resources.NoNull{}}
+
 // conditionValues: AWS accepts patterns of 1 to 128 characters.
-var conditionValues = []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 128))}
+var conditionValues = append(slices.Clone(someStrings), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 128)))
 
 // durationAttribute is an optional duration of whole seconds.
 func durationAttribute(least, most time.Duration, description string) schema.StringAttribute {

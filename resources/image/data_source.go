@@ -3,8 +3,6 @@ package image
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
@@ -21,11 +19,11 @@ type model struct {
 	Version      types.String      `tfsdk:"version"`
 	Region       types.String      `tfsdk:"region"`
 	Architecture types.String      `tfsdk:"architecture"`
-	AllowRevoked types.Bool        `tfsdk:"allow_revoked"`
 	ImageID      types.String      `tfsdk:"image_id"`
 	Digest       types.String      `tfsdk:"digest"`
 	Run          types.String      `tfsdk:"run"`
 	RegisteredAt timetypes.RFC3339 `tfsdk:"registered_at"`
+	Revoked      types.Bool        `tfsdk:"revoked"`
 }
 
 var _ datasource.DataSourceWithConfigure = (*imageDataSource)(nil)
@@ -53,14 +51,16 @@ func (d *imageDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, 
 				Optional: true, Computed: true,
 				MarkdownDescription: "The architecture, such as `x86_64` or `arm64`. Only required if the version has images of several.",
 			},
-			"allow_revoked": schema.BoolAttribute{
-				Optional: true, MarkdownDescription: "Accept the image of a revoked version. Defaults to `false`.",
-			},
 			"image_id": schema.StringAttribute{Computed: true, MarkdownDescription: "The id of the AMI."},
 			"digest": schema.StringAttribute{
 				Computed: true, MarkdownDescription: "Digest of what the image was built from: its source image and its input files.",
 			},
 			"run": schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe run that baked it, if any."},
+			"revoked": schema.BoolAttribute{
+				Computed: true,
+				MarkdownDescription: "Whether the version is revoked. The image of a revoked version is read with a warning, " +
+					"so that what runs it can be changed and destroyed; `delivery_cluster` refuses to start new servers of it.",
+			},
 			"registered_at": schema.StringAttribute{
 				Computed: true, CustomType: timetypes.RFC3339Type{}, MarkdownDescription: "When it was registered, in UTC (RFC 3339).",
 			},
@@ -86,11 +86,13 @@ func (d *imageDataSource) Read(ctx context.Context, req datasource.ReadRequest, 
 	if !ok {
 		return
 	}
-	image, err := find(ctx, store, m, region)
+	v, image, err := find(ctx, store, m, region)
 	if err != nil {
 		resources.Fail(&resp.Diagnostics, "find the image", err)
 		return
 	}
+	resources.WarnRevoked(&resp.Diagnostics, v)
+	m.Revoked = types.BoolValue(v.Revocation != nil)
 	m.Region = types.StringValue(image.Region)
 	m.Architecture = types.StringValue(image.Architecture)
 	m.ImageID = types.StringValue(image.ID)
@@ -106,39 +108,16 @@ type store interface {
 	builddata.Images
 }
 
-// find returns the one image that the model selects.
-func find(ctx context.Context, s store, m model, region string) (builddata.Image, error) {
+// find returns the version and the one image of it that the model selects.
+func find(ctx context.Context, s store, m model, region string) (builddata.Version, builddata.Image, error) {
 	v, err := s.Version(ctx, m.Service.ValueString(), m.Version.ValueString())
 	if err != nil {
-		return builddata.Image{}, err
-	}
-	if !m.AllowRevoked.ValueBool() {
-		if _, err := builddata.Usable(v); err != nil {
-			return builddata.Image{}, fmt.Errorf("%w; set allow_revoked = true to use its image anyway", err)
-		}
+		return v, builddata.Image{}, err
 	}
 	images, err := s.Images(ctx, builddata.ImageQuery{Service: v.Service, Number: v.Number})
 	if err != nil {
-		return builddata.Image{}, err
+		return v, builddata.Image{}, err
 	}
-	var found []builddata.Image
-	var elsewhere []string
-	for _, image := range images {
-		if image.Region == region && (m.Architecture.IsNull() || image.Architecture == m.Architecture.ValueString()) {
-			found = append(found, image)
-		}
-		elsewhere = append(elsewhere, fmt.Sprintf("%s in %s (%s)", image.ID, image.Region, image.Architecture))
-	}
-	what := fmt.Sprintf("version %s of service %s", v.Name, v.Service)
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(images) == 0:
-		return builddata.Image{}, fmt.Errorf("%s has no image: bake one with Packer and the post-processor delivery-stamp", what)
-	case len(found) == 0:
-		return builddata.Image{}, fmt.Errorf("%s has no such image in %s; it has %s", what, region, strings.Join(elsewhere, ", "))
-	}
-	return builddata.Image{}, fmt.Errorf("%s has %d such images in %s, and only one can be used; it has %s: "+
-		"select by architecture, or bake a new version",
-		what, len(found), region, strings.Join(elsewhere, ", "))
+	image, err := builddata.SelectImage(v, images, region, m.Architecture.ValueString())
+	return v, image, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
@@ -65,7 +66,10 @@ func (d *tagsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"solution":    schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `solution`: the solution that the cost belongs to."},
 			"environment": schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `environment`."},
 			"version":     schema.StringAttribute{Optional: true, MarkdownDescription: "Tag `version`."},
-			"tags":        schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "More tags."},
+			"tags": schema.MapAttribute{
+				Optional: true, ElementType: types.StringType, Validators: []validator.Map{resources.NoNull{}},
+				MarkdownDescription: "More tags.",
+			},
 			"map": schema.MapAttribute{
 				Computed: true, ElementType: types.StringType,
 				MarkdownDescription: "The tags as a map, for the argument `tags` of most resources.",

@@ -20,8 +20,7 @@ import (
 
 type dataModel struct {
 	facts
-	Latest       types.Bool `tfsdk:"latest"`
-	AllowRevoked types.Bool `tfsdk:"allow_revoked"`
+	Latest types.Bool `tfsdk:"latest"`
 }
 
 var (
@@ -48,15 +47,12 @@ func (d *versionDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 	}
 	attributes["latest"] = schema.BoolAttribute{
 		Optional: true, Validators: []validator.Bool{boolvalidator.Equals(true)},
-		MarkdownDescription: "Set to `true` for the newest version. Set either this or `version`.",
-	}
-	attributes["allow_revoked"] = schema.BoolAttribute{
-		Optional:            true,
-		MarkdownDescription: "Accept a revoked version. Defaults to `false`: a revoked version is an error, and `latest` skips it.",
+		MarkdownDescription: "Set to `true` for the newest version that is not revoked. Set either this or `version`.",
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads a version of a service from the build data repository. It never allocates one.",
-		Attributes:          attributes,
+		MarkdownDescription: "Reads a version of a service from the build data repository. It never allocates one. " +
+			"A revoked version is read with a warning: what runs it can be changed and destroyed.",
+		Attributes: attributes,
 	}
 }
 
@@ -79,6 +75,7 @@ func (d *versionDataSource) Read(ctx context.Context, req datasource.ReadRequest
 		resources.Fail(&resp.Diagnostics, "read a version", err)
 		return
 	}
+	resources.WarnRevoked(&resp.Diagnostics, v)
 	m.encode(v)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
@@ -86,19 +83,11 @@ func (d *versionDataSource) Read(ctx context.Context, req datasource.ReadRequest
 func find(ctx context.Context, store builddata.Versions, m dataModel) (builddata.Version, error) {
 	service := m.Service.ValueString()
 	if !m.Latest.ValueBool() {
-		v, err := store.Version(ctx, service, m.Version.ValueString())
-		if err != nil || m.AllowRevoked.ValueBool() {
-			return v, err
-		}
-		v, err = builddata.Usable(v)
-		if err != nil {
-			err = fmt.Errorf("%w; set allow_revoked = true to read it anyway", err)
-		}
-		return v, err
+		return store.Version(ctx, service, m.Version.ValueString())
 	}
-	newest, err := store.Versions(ctx, builddata.VersionQuery{Service: service, IncludeRevoked: m.AllowRevoked.ValueBool(), Limit: 1})
+	newest, err := store.Versions(ctx, builddata.VersionQuery{Service: service, Limit: 1})
 	if err == nil && len(newest) == 0 {
-		err = errors.Join(fmt.Errorf("service %s has no version", service), builddata.ErrNotFound)
+		err = errors.Join(fmt.Errorf("service %s has no version that is not revoked", service), builddata.ErrNotFound)
 	}
 	if err != nil {
 		return builddata.Version{}, err

@@ -104,7 +104,7 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 					"Defaults to a digest of all arguments if there are `keepers`. Without key and keepers, each creation allocates a new number.",
 			},
 			"keepers": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType,
+				Optional: true, ElementType: types.StringType, Validators: []validator.Map{resources.NoNull{}},
 				PlanModifiers: []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(replaceMapIfSet, replaceIfSet, replaceIfSet)},
 				MarkdownDescription: "Arbitrary values whose change allocates a new version. The same revision and keepers give the same version; " +
 					"add the id of the pipe run if each build of the same commit needs its own version.",
@@ -114,7 +114,7 @@ func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, re
 				MarkdownDescription: "The SCM revision it is built from, such as a commit hash.",
 			},
 			"labels": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
+				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap, Validators: []validator.Map{resources.NoNull{}},
 				MarkdownDescription: "Labels to store with the version, such as its branch.",
 			},
 			"version": schema.StringAttribute{Computed: true, MarkdownDescription: describeVersion},

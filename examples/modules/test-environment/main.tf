@@ -8,16 +8,10 @@ terraform {
   }
 }
 
-data "delivery_image" "this" {
-  service = var.service
-  version = var.service_version
-}
-
 resource "delivery_cluster" "this" {
   service     = var.service
   environment = var.name
   version     = var.service_version
-  image_id    = data.delivery_image.this.image_id
 
   instance_type      = var.instance_type
   subnet_ids         = var.subnet_ids

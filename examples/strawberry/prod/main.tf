@@ -56,16 +56,10 @@ provider "delivery" {
   default_tags = { owner_team = "fruit", solution = "shop" }
 }
 
-data "delivery_image" "strawberry" {
-  service = "strawberry"
-  version = var.release
-}
-
 resource "delivery_cluster" "strawberry" {
   service     = "strawberry"
   environment = "prod"
   version     = var.release
-  image_id    = data.delivery_image.strawberry.image_id
 
   instance_type      = "t3.micro"
   subnet_ids         = var.subnet_ids

@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/resources"
+)
+
+// completeImage fills in the image if the configuration names none: the one in
+// the state while the version stays, or else the one of the version. Before is
+// nil in a creation. A version that is not known yet leaves the image unknown.
+func (r *clusterResource) completeImage(ctx context.Context, m, before *model, diags *diag.Diagnostics) {
+	switch {
+	case !m.ImageID.IsUnknown() || m.Version.IsUnknown() || m.Service.IsUnknown():
+		return
+	case before != nil && before.Version.Equal(m.Version):
+		m.ImageID = before.ImageID
+		return
+	}
+	v, images, region, ok := r.readVersion(ctx, m.identity(), m.Version.ValueString(), diags)
+	if !ok {
+		return
+	}
+	image, err := builddata.SelectImage(v, images, region, "")
+	if err != nil {
+		diags.AddAttributeError(path.Root("image_id"), "The image of the version could not be chosen", err.Error()+
+			". If there are several, choose one: image_id = data.delivery_image.NAME.image_id.")
+		return
+	}
+	m.ImageID = types.StringValue(image.ID)
+}
+
+// checkVersion refuses to start servers of a version that does not exist or is
+// revoked, or whose image is another one.
+func (r *clusterResource) checkVersion(ctx context.Context, m *model, s cluster.Spec, diags *diag.Diagnostics) {
+	v, images, region, ok := r.readVersion(ctx, s.ID, s.Version, diags)
+	if !ok {
+		return
+	}
+	allow := cluster.Exceptions{Revoked: m.AllowRevoked.ValueBool(), UnregisteredImage: m.AllowUnregisteredImage.ValueBool()}
+	if err := s.CheckVersion(v, images, region, allow); err != nil {
+		diags.AddAttributeError(path.Root("version"), fmt.Sprintf("Cluster %s cannot start servers of version %s", s.ID, s.Version), err.Error())
+		return
+	}
+	if v.Revocation != nil {
+		resources.WarnRevoked(diags, v)
+	}
+}
+
+// warnRevoked warns if the servers, which stay, run a revoked version.
+func (r *clusterResource) warnRevoked(ctx context.Context, s cluster.Spec, diags *diag.Diagnostics) {
+	store, ok := r.OpenStore(ctx, diags)
+	if !ok {
+		return
+	}
+	v, err := store.Version(ctx, s.Service, s.Version)
+	switch {
+	case errors.Is(err, builddata.ErrNotFound):
+	case err != nil:
+		resources.Fail(diags, "read the version of cluster "+s.ID.String(), err)
+	default:
+		resources.WarnRevoked(diags, v)
+	}
+}
+
+// readVersion reads a version and its images, and the provider's region.
+func (r *clusterResource) readVersion(
+	ctx context.Context, id cluster.ID, name string, diags *diag.Diagnostics,
+) (v builddata.Version, images []builddata.Image, region string, ok bool) {
+	store, ok := r.OpenStore(ctx, diags)
+	if !ok {
+		return v, nil, "", false
+	}
+	v, err := store.Version(ctx, id.Service, name)
+	if errors.Is(err, builddata.ErrNotFound) {
+		diags.AddAttributeError(path.Root("version"), "The version does not exist", fmt.Sprintf(
+			"Cluster %s: service %s has no version %s in the build data repository. \"delivery version list --service %s\" lists its versions.",
+			id, id.Service, name, id.Service))
+		return v, nil, "", false
+	}
+	if err == nil {
+		images, err = store.Images(ctx, builddata.ImageQuery{Service: v.Service, Number: v.Number})
+	}
+	if err == nil {
+		region, err = r.Region(ctx)
+	}
+	if err != nil {
+		resources.Fail(diags, "read version "+name+" of "+id.Service, err)
+		return v, nil, "", false
+	}
+	return v, images, region, true
+}
