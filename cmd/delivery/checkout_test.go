@@ -14,15 +14,15 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 )
 
-// checkout is a pushed checkout with a pipe, and a build data repository.
+// checkout is a pushed checkout with a pipe, and its build data repository.
 type checkout struct {
 	folder string
-	// data holds the repository, and state what this machine keeps of runs.
+	// data is the folder of the repository, and state the folder of runs on this machine.
 	data, state string
 }
 
-// newCheckout makes a checkout whose pipe is the text, and leads the command
-// line there.
+// newCheckout creates a checkout with the given pipe, and sets the environment of the
+// command line for it.
 func newCheckout(t *testing.T, pipe string) *checkout {
 	t.Helper()
 	root := t.TempDir()
@@ -77,27 +77,27 @@ func (c *checkout) push(t *testing.T) {
 }
 
 // delivery runs the command line in the checkout.
-func (c *checkout) delivery(t *testing.T, args ...string) (code int, out, said string) {
+func (c *checkout) delivery(t *testing.T, args ...string) (code int, out, stderr string) {
 	t.Helper()
 	t.Chdir(c.folder)
 	return delivery(t, args...)
 }
 
-// run runs a pipe and returns its summary.
+// run runs "delivery run" with arguments, checks its exit code, and returns the summary.
 func (c *checkout) run(t *testing.T, want int, args ...string) pipe.Summary {
 	t.Helper()
-	code, out, said := c.delivery(t, append([]string{"run", "-o", "json"}, args...)...)
+	code, out, stderr := c.delivery(t, append([]string{"run", "-o", "json"}, args...)...)
 	if code != want {
-		t.Fatalf("run %v: got exit code %d, want %d:\n%s", args, code, want, said)
+		t.Fatalf("run %v: got exit code %d, want %d:\n%s", args, code, want, stderr)
 	}
 	var s pipe.Summary
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		t.Fatalf("%v in %q; it said\n%s", err, out, said)
+		t.Fatalf("%v in %q; stderr:\n%s", err, out, stderr)
 	}
 	return s
 }
 
-// store opens the repository.
+// store opens the repository until the end of the test.
 func (c *checkout) store(t *testing.T) builddata.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(c.data, "delivery.db"), clock.System{})
@@ -112,7 +112,7 @@ func (c *checkout) store(t *testing.T) builddata.Store {
 	return s
 }
 
-// events lists what happened in a run: "build succeeded".
+// events lists the events of a run: "build succeeded".
 func (c *checkout) events(t *testing.T, run string) []string {
 	t.Helper()
 	all, err := c.store(t).Events(t.Context(), builddata.EventQuery{Service: "strawberry", Run: run})

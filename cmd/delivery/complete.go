@@ -9,39 +9,40 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
-// candidates are what the shell may complete a word by, after the arguments so
-// far. What cannot be found out has none.
+// candidates returns the words that the shell offers, given the arguments before the
+// word. After an error, it returns none.
 type candidates func(ctx context.Context, args []string) []string
 
-// complete has the shell complete a flag's value.
+// complete makes the shell complete the value of a flag.
 func complete(cmd *cobra.Command, flag string, all candidates) {
 	register(cmd, flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return all(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
 	})
 }
 
-// completeFile has the shell complete a flag's value by the names of files,
-// which it does for no other one.
+// completeFile makes the shell complete the value of a flag with the names of files,
+// which it does for no other flag.
 func completeFile(cmd *cobra.Command, flag string) {
 	register(cmd, flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveDefault
 	})
 }
 
-// completeFolder has the shell complete a flag's value by the names of folders.
+// completeFolder makes the shell complete the value of a flag with the names of folders.
 func completeFolder(cmd *cobra.Command, flag string) {
 	register(cmd, flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	})
 }
 
+// register sets the completion function of a flag.
 func register(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
-		panic(err) // the flag does not exist: a mistake in this program
+		panic(err) // the flag does not exist: a bug in this program
 	}
 }
 
-// completeArgument has the shell complete the only argument.
+// completeArgument makes the shell complete the only argument of a command.
 func completeArgument(cmd *cobra.Command, all candidates) {
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 		if len(args) == 0 {
@@ -51,7 +52,7 @@ func completeArgument(cmd *cobra.Command, all candidates) {
 	}
 }
 
-// oneOf are words that are always the same.
+// oneOf offers fixed words.
 func oneOf[T ~string](words ...T) candidates {
 	return func(context.Context, []string) (all []string) {
 		for _, word := range words {
@@ -61,9 +62,9 @@ func oneOf[T ~string](words ...T) candidates {
 	}
 }
 
-// stepNames are the steps of a pipe; an empty name is the checkout's own.
-func (w *projectFlags) stepNames(ctx context.Context, name string) (names []string) {
-	_, project, err := w.project()
+// stepNames returns the names of the steps of a pipe; an empty name stands for the pipe that .delivery.yml names.
+func (f *projectFlags) stepNames(ctx context.Context, name string) (names []string) {
+	_, project, err := f.project()
 	if err != nil {
 		return nil
 	}
@@ -77,8 +78,9 @@ func (w *projectFlags) stepNames(ctx context.Context, name string) (names []stri
 	return names
 }
 
-func (w *projectFlags) pipeNames(ctx context.Context, _ []string) (names []string) {
-	_, project, err := w.project()
+// pipeNames completes the names of pipes.
+func (f *projectFlags) pipeNames(ctx context.Context, _ []string) (names []string) {
+	_, project, err := f.project()
 	if err != nil {
 		return nil
 	}
@@ -92,14 +94,13 @@ func (w *projectFlags) pipeNames(ctx context.Context, _ []string) (names []strin
 	return names
 }
 
-// versionNames are the latest versions of the service, those included that
-// were revoked.
+// versionNames completes the latest versions of the service, including revoked ones.
 func (s *serviceFlags) versionNames(ctx context.Context, _ []string) (names []string) {
 	service, err := s.name()
 	if err != nil {
 		return nil
 	}
-	s.peek(ctx, func(store builddata.Store) {
+	s.withExisting(ctx, func(store builddata.Store) {
 		all, err := store.Versions(ctx, builddata.VersionQuery{Service: service, IncludeRevoked: true})
 		if err != nil {
 			return
@@ -111,23 +112,23 @@ func (s *serviceFlags) versionNames(ctx context.Context, _ []string) (names []st
 	return names
 }
 
-// runIDs are the latest runs.
+// runIDs completes the ids of the latest runs.
 func (c *common) runIDs(ctx context.Context, _ []string) (ids []string) {
-	c.peek(ctx, func(store builddata.Store) {
+	c.withExisting(ctx, func(store builddata.Store) {
 		all, err := c.catalog(store).Runs(ctx, builddata.RunQuery{})
 		if err != nil {
 			return
 		}
 		for _, r := range all {
-			ids = append(ids, cobra.CompletionWithDesc(r.Run, r.Service+", "+r.Pipe+", "+moment(r.StartedAt)))
+			ids = append(ids, cobra.CompletionWithDesc(r.Run, r.Service+", "+r.Pipe+", "+formatTime(r.StartedAt)))
 		}
 	})
 	return ids
 }
 
-// peek calls f with the repository, if there is one: completing a word must not
+// withExisting calls f with the repository if it exists: completing a word must not
 // create it.
-func (c *common) peek(ctx context.Context, f func(store builddata.Store)) {
+func (c *common) withExisting(ctx context.Context, f func(store builddata.Store)) {
 	config, err := c.app()
 	if err != nil {
 		return

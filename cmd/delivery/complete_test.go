@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What the shell completes, and that it offers files only where one is wanted.
+// The shell completes each word with what is valid there, and offers files only where a
+// file is expected.
 func TestCompletion(t *testing.T) {
 	c := newApplication(t)
 	c.write(t, "pipes/small.yml", "- {name: one, do: mock.dummy}\n- {name: two, do: mock.dummy}")
@@ -28,10 +29,10 @@ func TestCompletion(t *testing.T) {
 		return nil, ""
 	}
 	if words, _ := complete("run", "show", ""); words != nil {
-		t.Errorf("got runs %q of no repository", words)
+		t.Errorf("got runs %q without a repository", words)
 	}
 	if _, err := os.Stat(c.data); err == nil {
-		t.Error("completing has made a repository")
+		t.Error("completing a word created the repository")
 	}
 	s := c.run(t, 0)
 	const files, nothing, folders = "0", "4", "16"

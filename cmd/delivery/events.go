@@ -10,6 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 )
 
+// printEvents prints events as a table.
 func printEvents(out io.Writer, all []catalog.Event) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "No events.")
@@ -17,15 +18,15 @@ func printEvents(out io.Writer, all []catalog.Event) error {
 	}
 	rows := [][]string{{"AT", "TYPE", "STEP", "STATUS", "MESSAGE"}}
 	for _, e := range all {
-		rows = append(rows, []string{moment(e.At), e.Type, e.Step, string(e.Status), e.Message})
+		rows = append(rows, []string{formatTime(e.At), e.Type, e.Step, string(e.Status), e.Message})
 	}
-	return table(out, rows)
+	return printTable(out, rows)
 }
 
 func newEvent(c *common) *cobra.Command {
-	cmd := group(&cobra.Command{
+	cmd := commandGroup(&cobra.Command{
 		Use:                        "event",
-		Short:                      "List what happened to versions",
+		Short:                      "List the events of versions and runs",
 		SuggestionsMinimumDistance: 2,
 	})
 	cmd.AddCommand(newEventList(c))
@@ -38,16 +39,15 @@ func newEventList(c *common) *cobra.Command {
 	var q builddata.EventQuery
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List what happened to a version, or in a run",
-		Long: `List what happened to a version, or in a run, in the order in which it was
-recorded. With --output json, each event has its report, and its id, from which
---after continues.`,
+		Short: "List the events of a version or a run",
+		Long: `List the events of a version or a run in the order in which they were recorded. With
+--output json, each event includes its report, and the id that --after takes.`,
 		Example: `  delivery event list --version 17
   delivery event list --run 01KB3ZJ8T0QW4E5R6T7Y8U9I0P --output json`,
-		Args: exactly(),
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (version == "") == (run == "") {
-				return &usageError{fmt.Errorf("choose one of --version and --run\nSee \"%s --help\"", cmd.CommandPath())}
+				return &usageError{fmt.Errorf("give either --version or --run\nSee \"%s --help\"", cmd.CommandPath())}
 			}
 			ctx := cmd.Context()
 			list := func(store builddata.Store) error {
@@ -61,7 +61,7 @@ recorded. With --output json, each event has its report, and its id, from which
 				return printEvents(s.out, catalog.Events(all))
 			}
 			if run != "" {
-				return s.read(ctx, func(cat *catalog.Catalog) error {
+				return s.withCatalog(ctx, func(cat *catalog.Catalog) error {
 					r, err := cat.FindRun(ctx, s.service, run)
 					if err != nil {
 						return err
@@ -70,7 +70,7 @@ recorded. With --output json, each event has its report, and its id, from which
 					return list(cat.Store)
 				})
 			}
-			return s.with(ctx, func(store builddata.Store, service string) error {
+			return s.withStore(ctx, func(store builddata.Store, service string) error {
 				v, err := store.Version(ctx, service, version)
 				if err != nil {
 					return err
@@ -82,10 +82,10 @@ recorded. With --output json, each event has its report, and its id, from which
 	}
 	s.addTo(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&version, "version", "", "the version")
-	flags.StringVar(&run, "run", "", "id of the run")
-	flags.StringVar(&q.After, "after", "", "continue after the event of this id")
-	flags.IntVar(&q.Limit, "limit", 1000, "how many to list at most")
+	flags.StringVar(&version, "version", "", "list the events of this version")
+	flags.StringVar(&run, "run", "", "list the events of the run with this id")
+	flags.StringVar(&q.After, "after", "", "list only events after the event with this id")
+	flags.IntVar(&q.Limit, "limit", 1000, "maximum number of events to list")
 	complete(cmd, "version", s.versionNames)
 	complete(cmd, "run", c.runIDs)
 	return cmd

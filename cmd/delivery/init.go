@@ -16,11 +16,11 @@ func newInit(c *common) *cobra.Command {
 	var folder, service, pipe string
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a .delivery.yml for this repository",
-		Long: `Write a .delivery.yml for this repository: which pipe it takes, and what the pipe
-needs to know. A file that is there is left as it is.`,
+		Short: "Create a .delivery.yml for this checkout",
+		Long: `Create a .delivery.yml for this checkout. The file names the pipe to run and holds the
+values that its steps need. An existing file is not changed.`,
 		Example: "  delivery init --service strawberry --pipe ci",
-		Args:    exactly(),
+		Args:    exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
 			absolute, err := filepath.Abs(folder)
 			if err != nil {
@@ -30,12 +30,12 @@ needs to know. A file that is there is left as it is.`,
 				service = filepath.Base(absolute)
 			}
 			if err := builddata.ValidateService(service); err != nil {
-				return &usageError{fmt.Errorf("%w; name it with --service", err)}
+				return &usageError{fmt.Errorf("%w; set it with --service", err)}
 			}
 			path := filepath.Join(folder, pipefile.ProjectFile)
 			file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a file of the checkout
 			if errors.Is(err, os.ErrExist) {
-				return fmt.Errorf("%s is there already, and was left as it is; \"delivery pipe show\" shows what it runs", path)
+				return fmt.Errorf("%s already exists and was not changed; \"delivery pipe show\" shows what it runs", path)
 			}
 			if err != nil {
 				return err
@@ -47,13 +47,14 @@ needs to know. A file that is there is left as it is.`,
 			if c.output == asJSON {
 				return c.printJSON(map[string]string{"file": path, "service": service, "pipe": pipe})
 			}
-			_, err = fmt.Fprintf(c.out, "Wrote %s for the service %s with the pipe %s.\nLook at it, then:\n  delivery pipe test    what it runs, without doing anything\n  delivery run          do it\n", path, service, pipe)
+			_, err = fmt.Fprintf(c.out, "Wrote %s for the service %s with the pipe %s.\nCheck the file, then:\n"+
+				"  delivery pipe test    show which steps run, without running them\n  delivery run          run the pipe\n", path, service, pipe)
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&folder, "chdir", "C", ".", "folder of the repository")
+	cmd.Flags().StringVarP(&folder, "chdir", "C", ".", "folder of the checkout")
 	completeFolder(cmd, "chdir")
-	cmd.Flags().StringVar(&service, "service", "", "what is built (default: the folder's name)")
-	cmd.Flags().StringVar(&pipe, "pipe", "ci", "which pipe: ci, cd, cd-parallel, or one of your own")
+	cmd.Flags().StringVar(&service, "service", "", "name of the service (default: the name of the folder)")
+	cmd.Flags().StringVar(&pipe, "pipe", "ci", "pipe to run: ci, cd, cd-parallel, or one of your own")
 	return cmd
 }

@@ -1,4 +1,4 @@
-// Command delivery is the command line: the same on a laptop and on any CI node.
+// Command delivery is the command line program. It works the same on a laptop and on any CI node.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run runs the command and returns its exit code.
+// run executes the command line and returns the exit code.
 func run(ctx context.Context, args []string, std streams) int {
 	cmd := newRoot(std)
 	cmd.SetArgs(args)
@@ -36,15 +36,15 @@ func run(ctx context.Context, args []string, std streams) int {
 	return exitCode(ctx, err)
 }
 
-// hints words the hints in errors by the options of the command line.
+// hints are the texts of the hints in errors, with the options of the command line.
 var hints = map[pipe.Hint]string{
 	pipe.HintVersion:       "Or run the pipe for an existing version, with --version.",
-	pipe.HintAllowUnpushed: "Or run it with --allow-unpushed: it is then marked as untraceable, and its version cannot be promoted.",
+	pipe.HintAllowUnpushed: "Or run it with --allow-unpushed. The run is then marked as untraceable, and its version cannot be promoted.",
 	pipe.HintChoosePipe:    "Or choose a pipe with --pipe.",
-	pipe.HintLeaveOutRunTo: "Leave --run-to out.",
+	pipe.HintLeaveOutRunTo: "Omit --run-to.",
 }
 
-// exitCode is the exit code for an error.
+// exitCode returns the exit code for an error.
 func exitCode(ctx context.Context, err error) int {
 	var failed *failedError
 	var coded interface {
@@ -56,7 +56,7 @@ func exitCode(ctx context.Context, err error) int {
 	case hasCode && coded.ExitCode() == exitcode.Usage:
 		return exitcode.Usage
 	case errors.As(err, &failed) && failed.summary.Status != builddata.Interrupted:
-		return exitcode.Failed // before it was interrupted
+		return exitcode.Failed // it had failed before the interrupt
 	case errors.Is(ctx.Err(), context.Canceled):
 		return exitcode.Interrupted
 	case hasCode:

@@ -16,9 +16,9 @@ import (
 )
 
 func newPipe(c *common) *cobra.Command {
-	cmd := group(&cobra.Command{
+	cmd := commandGroup(&cobra.Command{
 		Use:                        "pipe",
-		Short:                      "List pipes, show what they are made of, test them",
+		Short:                      "List, show and test pipes",
 		SuggestionsMinimumDistance: 2,
 	})
 	cmd.AddCommand(newPipeList(c), newPipeShow(c), newPipeTest(c))
@@ -26,16 +26,16 @@ func newPipe(c *common) *cobra.Command {
 }
 
 func newPipeList(c *common) *cobra.Command {
-	w := newProjectFlags(c)
+	f := newProjectFlags(c)
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the pipes that this checkout can run",
-		Long: `List the pipes that this checkout can run; a * marks the one that .delivery.yml
-names. Files that others include are left out, unless the output is json.`,
+		Long: `List the pipes that this checkout can run. An asterisk marks the pipe that .delivery.yml
+names. Files that exist only to be included in others are listed with --output json only.`,
 		Example: "  delivery pipe list",
-		Args:    exactly(),
+		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, project, err := w.project()
+			_, project, err := f.project()
 			if err != nil {
 				return err
 			}
@@ -43,12 +43,12 @@ names. Files that others include are left out, unless the output is json.`,
 			if err != nil {
 				return err
 			}
-			if w.output == asJSON {
-				return w.printJSON(all)
+			if f.output == asJSON {
+				return f.printJSON(all)
 			}
-			rows := [][]string{{"PIPE", "FROM", "WHAT IT DOES"}}
+			rows := [][]string{{"PIPE", "SOURCE", "DESCRIPTION"}}
 			for _, l := range all {
-				name, what := l.Name, l.Description
+				name, description := l.Name, l.Description
 				switch {
 				case name == project.Pipe:
 					name += " *"
@@ -56,48 +56,49 @@ names. Files that others include are left out, unless the output is json.`,
 					continue // for pipes to include
 				}
 				if len(l.Diagnostics) > 0 {
-					what = "cannot run: " + l.Diagnostics[0].Error()
+					description = "cannot run: " + l.Diagnostics[0].Error()
 				}
-				rows = append(rows, []string{name, l.At.Source(), what})
+				rows = append(rows, []string{name, l.At.Source(), description})
 			}
-			return table(w.out, rows)
+			return printTable(f.out, rows)
 		},
 	}
-	w.addTo(cmd)
+	f.addTo(cmd)
 	return cmd
 }
 
 func newPipeShow(c *common) *cobra.Command {
-	w := newProjectFlags(c)
+	f := newProjectFlags(c)
 	cmd := &cobra.Command{
 		Use:     "show [PIPE]",
-		Short:   "Show the steps of a pipe, with all refs resolved",
+		Short:   "Show the steps of a pipe with all refs resolved",
+		Long:    "Show the steps of a pipe with all refs resolved, and where each step is written.",
 		Example: "  delivery pipe show cd",
 		Args:    atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, project, err := w.project()
+			_, project, err := f.project()
 			if err != nil {
 				return err
 			}
-			p, err := project.Load(cmd.Context(), runner.Request{Pipe: first(args)})
+			p, err := project.Load(cmd.Context(), runner.Request{Pipe: firstOrEmpty(args)})
 			if err != nil {
 				return err
 			}
-			if w.output == asJSON {
-				return w.printJSON(p)
+			if f.output == asJSON {
+				return f.printJSON(p)
 			}
-			_, err = fmt.Fprintf(w.out, "%s, from %s\n", p.Name, p.At.File())
+			_, err = fmt.Fprintf(f.out, "%s, from %s\n", p.Name, p.At.File())
 			for _, section := range pipe.Sections {
 				if steps := p.Section(section); err == nil && len(steps) > 0 {
-					_, err = fmt.Fprintf(w.out, "\n%s\n", section)
-					printSteps(w.out, steps, "  ")
+					_, err = fmt.Fprintf(f.out, "\n%s\n", section)
+					printSteps(f.out, steps, "  ")
 				}
 			}
 			return err
 		},
 	}
-	w.addTo(cmd)
-	completeArgument(cmd, w.pipeNames)
+	f.addTo(cmd)
+	completeArgument(cmd, f.pipeNames)
 	return cmd
 }
 
@@ -120,33 +121,33 @@ func printSteps(out io.Writer, steps []pipe.Step, indent string) {
 }
 
 func newPipeTest(c *common) *cobra.Command {
-	w := newProjectFlags(c)
+	f := newProjectFlags(c)
 	var fail []string
 	var expect string
 	var update bool
 	cmd := &cobra.Command{
 		Use:   "test [PIPE]",
-		Short: "Test which steps of a pipe run, and in which order, by their mocks",
-		Long: `Test which steps of a pipe run, and in which order, by running the mock of every
-task: nothing is built, asked or recorded. The steps are printed as they ran, those
-of parallel branches one branch after the other.
+		Short: "Test which steps of a pipe run, without running them",
+		Long: `Run the mock of every task in a pipe, and print the steps in the order in which they
+run. Nothing is built, queried or recorded. Parallel branches run one after another, so
+the order is always the same.
 
-With --expect, what is printed has to be what the file holds, which makes a unit test
-of a pipe; with --update, the file is written instead.`,
+With --expect, compare the printed steps with a file, and fail if they differ. This makes
+a unit test of the pipe. With --update, write the file instead.`,
 		Example: `  delivery pipe test
   delivery pipe test cd --fail "functional tests"
   delivery pipe test --expect pipes/application.expected`,
 		Args: atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			runs, project, err := w.project()
+			runs, project, err := f.project()
 			if err != nil {
 				return err
 			}
-			summary, err := runs.Run(cmd.Context(), project, runner.Request{Pipe: first(args), Mock: true, Fail: fail})
+			summary, err := runs.Run(cmd.Context(), project, runner.Request{Pipe: firstOrEmpty(args), Mock: true, Fail: fail})
 			if err != nil {
 				return err
 			}
-			got := order(summary)
+			got := stepLines(summary)
 			switch {
 			case update && expect != "":
 				return os.WriteFile(expect, []byte(got), 0o644) //nolint:gosec // a file of the checkout
@@ -155,16 +156,16 @@ of a pipe; with --update, the file is written instead.`,
 				if err != nil {
 					return err
 				}
-				if line, differs := difference(got, string(want)); differs {
-					return fmt.Errorf("the pipe %s does not run as %s says: %s\nIt ran\n%s", summary.Pipe, expect, line, got)
+				if difference := firstDifference(got, string(want)); difference != "" {
+					return fmt.Errorf("the steps of the pipe %s differ from %s: %s\nThe pipe ran\n%s", summary.Pipe, expect, difference, got)
 				}
 			case update:
-				return &usageError{errors.New("--update writes the file of --expect: name one")}
+				return &usageError{errors.New("--update writes the file that --expect names: add --expect")}
 			}
-			if w.output == asJSON {
-				err = w.printJSON(summary)
+			if f.output == asJSON {
+				err = f.printJSON(summary)
 			} else {
-				_, err = fmt.Fprint(w.out, got)
+				_, err = fmt.Fprint(f.out, got)
 			}
 			if err == nil && expect == "" && len(fail) == 0 && summary.Status != builddata.Succeeded {
 				return &failedError{summary: summary}
@@ -172,18 +173,18 @@ of a pipe; with --update, the file is written instead.`,
 			return err
 		},
 	}
-	w.addTo(cmd)
-	completeArgument(cmd, w.pipeNames)
-	cmd.Flags().StringArrayVar(&fail, "fail", nil, "step whose mock fails; may be repeated")
-	cmd.Flags().StringVar(&expect, "expect", "", "file that holds what has to be printed")
-	cmd.Flags().BoolVar(&update, "update", false, "write that file")
-	complete(cmd, "fail", func(ctx context.Context, args []string) []string { return w.stepNames(ctx, first(args)) })
+	f.addTo(cmd)
+	completeArgument(cmd, f.pipeNames)
+	cmd.Flags().StringArrayVar(&fail, "fail", nil, "name of a step whose mock fails; can be repeated")
+	cmd.Flags().StringVar(&expect, "expect", "", "file that holds the expected steps")
+	cmd.Flags().BoolVar(&update, "update", false, "write the file that --expect names")
+	complete(cmd, "fail", func(ctx context.Context, args []string) []string { return f.stepNames(ctx, firstOrEmpty(args)) })
 	completeFile(cmd, "expect")
 	return cmd
 }
 
-// order is what ran, a line for each step.
-func order(s pipe.Summary) string {
+// stepLines lists the steps that ran, one per line, and the status of the run.
+func stepLines(s pipe.Summary) string {
 	var b strings.Builder
 	for _, step := range s.Steps {
 		fmt.Fprintf(&b, "%-5s  %s", step.Section, step.Name)
@@ -196,8 +197,8 @@ func order(s pipe.Summary) string {
 	return b.String()
 }
 
-// difference is the first line in which two texts differ.
-func difference(got, want string) (line string, differs bool) {
+// firstDifference describes the first line in which two texts differ; empty if they are equal.
+func firstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(strings.ReplaceAll(want, "\r\n", "\n"), "\n")
 	for i := range max(len(g), len(w)) {
 		a, b := "nothing", "nothing"
@@ -208,13 +209,14 @@ func difference(got, want string) (line string, differs bool) {
 			b = w[i]
 		}
 		if a != b {
-			return fmt.Sprintf("line %d is %q, expected was %q", i+1, a, b), true
+			return fmt.Sprintf("line %d is %q, expected %q", i+1, a, b)
 		}
 	}
-	return "", false
+	return ""
 }
 
-func first(args []string) string {
+// firstOrEmpty returns the first argument; empty if there is none.
+func firstOrEmpty(args []string) string {
 	if len(args) == 0 {
 		return ""
 	}

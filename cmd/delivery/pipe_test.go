@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// Which steps of the built-in pipes run, and in which order: when all goes
-// well, and when a step of each section fails.
+// The golden files show which steps of the built-in pipes run, and in which order, if all
+// steps succeed and if a step fails.
 func TestBuiltInPipes(t *testing.T) {
 	c := newCheckout(t, "- {do: mock.dummy}")
 	for _, name := range []string{"ci", "cd", "cd-parallel"} {
@@ -33,9 +33,9 @@ func TestBuiltInPipes(t *testing.T) {
 					args = append(args, "--fail", fail)
 					b.WriteString(" --fail " + text.ShellWord(fail))
 				}
-				code, out, said := c.delivery(t, args...)
+				code, out, stderr := c.delivery(t, args...)
 				if code != 0 {
-					t.Fatal(said)
+					t.Fatal(stderr)
 				}
 				b.WriteString("\n" + out + "\n")
 			}
@@ -49,7 +49,7 @@ func TestBuiltInPipes(t *testing.T) {
 	})
 }
 
-// golden compares with a golden file.
+// golden compares a text with the golden file of the test.
 func golden(t *testing.T, got string) {
 	t.Helper()
 	file := filepath.Join(rig.Root(), "cmd", "delivery", "testdata", filepath.FromSlash(t.Name())+".golden")
@@ -70,13 +70,12 @@ func golden(t *testing.T, got string) {
 	}
 }
 
-// articles are the pipes of 2014 and 2015, as they were written; what the text
-// that is left of them has lost, lines that end with a colon and indentation,
-// is restored.
+// articles is the folder of pipes that were published in 2014 and 2015. The lines that
+// end with a colon and the indentation, which their text had lost, are restored.
 const articles = "internal/pipefile/testdata/articles"
 
-// article makes a checkout of an article's pipes, with programs for the tasks
-// that were its author's own, which write down that they ran.
+// article creates a checkout with the pipes of an article. The programs, which stand for
+// the author's own tasks, record that they ran.
 func article(t *testing.T, name string, programs ...string) *checkout {
 	t.Helper()
 	c := newCheckout(t, "- {do: mock.dummy}")
@@ -133,24 +132,24 @@ func TestArticles(t *testing.T) {
 		ran(t, "gradle clean fatJar")
 	})
 	t.Run("2015Small", func(t *testing.T) {
-		own := []string{"delivery-task-setup.Init", "delivery-task-build.Build", "delivery-task-test.Test", "delivery-task-log.ReportBuildStatus"}
-		c := article(t, "2015-small", append(own, "delivery-task-notify.Email")...)
-		_, out, said := c.delivery(t, "pipe", "test")
+		external := []string{"delivery-task-setup.Init", "delivery-task-build.Build", "delivery-task-test.Test", "delivery-task-log.ReportBuildStatus"}
+		c := article(t, "2015-small", append(external, "delivery-task-notify.Email")...)
+		_, out, stderr := c.delivery(t, "pipe", "test")
 		if !strings.Contains(out, "succeeded") {
-			t.Fatal(out, said)
+			t.Fatal(out, stderr)
 		}
 	})
 	t.Run("2015Full", func(t *testing.T) {
 		c := article(t, "2015-full", "delivery-task-setup.Init", "delivery-task-log.ReportBuildStatus")
-		_, out, said := c.delivery(t, "pipe", "test")
-		if said != "" {
-			t.Fatal(said)
+		_, out, stderr := c.delivery(t, "pipe", "test")
+		if stderr != "" {
+			t.Fatal(stderr)
 		}
 		golden(t, out)
 	})
 }
 
-// ran checks what the programs wrote down.
+// ran checks which programs ran.
 func ran(t *testing.T, want ...string) {
 	t.Helper()
 	text, err := os.ReadFile(os.Getenv("RAN"))

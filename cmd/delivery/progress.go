@@ -18,34 +18,34 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// progress tells what a run does while it does it. On a terminal, the steps at
-// work are shown below with the time they take; elsewhere every line is printed
-// once.
+// progress prints what a run does. On a terminal, it also shows the running steps at the bottom, with
+// the time that each has taken; elsewhere it prints every line once.
 type progress struct {
 	out   io.Writer
 	clock clock.Clock
-	// lines says that the steps' output is printed.
+	// lines says whether all output of the steps is printed.
 	lines bool
-	// size is that of the terminal, which may change; nil is none.
+	// size returns the size of the terminal, which may change; nil without a terminal.
 	size func() (width, height int)
 
 	mu      sync.Mutex
-	atWork  []*work
+	running []*runningStep
 	section pipe.Section
+	// drawn is how many lines of the terminal show running steps.
 	drawn   int
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-// work is a step that is at work.
-type work struct {
+// runningStep is a step that is running, with the latest line of its output.
+type runningStep struct {
 	name  string
 	start time.Time
 	line  string
 }
 
-// frame is how often the terminal is drawn.
-const frame = 200 * time.Millisecond
+// drawInterval is how often the running steps are drawn.
+const drawInterval = 200 * time.Millisecond
 
 func newProgress(c *common, verbose bool) *progress {
 	p := &progress{out: c.err, clock: c.clock, size: terminal(c.err), stopped: make(chan struct{})}
@@ -54,7 +54,7 @@ func newProgress(c *common, verbose bool) *progress {
 	p.stop = stop
 	go func() {
 		defer close(p.stopped)
-		for p.size != nil && p.clock.Sleep(ctx, frame) == nil {
+		for p.size != nil && p.clock.Sleep(ctx, drawInterval) == nil {
 			p.mu.Lock()
 			p.draw()
 			p.mu.Unlock()
@@ -63,8 +63,8 @@ func newProgress(c *common, verbose bool) *progress {
 	return p
 }
 
-// terminal returns what tells the size of the terminal that out is; nil if it
-// is none, or one that knows nothing but lines.
+// terminal returns a function that returns the size of the terminal out; nil if out is not a terminal, or
+// one that cannot move its cursor.
 func terminal(out io.Writer) func() (width, height int) {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
@@ -79,16 +79,17 @@ func terminal(out io.Writer) func() (width, height int) {
 	}
 }
 
-// close ends the drawing.
+// close stops drawing and removes the running steps from the terminal.
 func (p *progress) close() {
 	p.stop()
 	<-p.stopped
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.atWork = nil
+	p.running = nil
 	p.erase()
 }
 
+// warn prints a warning.
 func (p *progress) warn(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,8 +104,8 @@ func (p *progress) announce(text string) {
 	p.draw()
 }
 
-// reached is the section in which the run is, empty if none has begun.
-func (p *progress) reached() pipe.Section {
+// currentSection returns the section that is running; empty before the first step.
+func (p *progress) currentSection() pipe.Section {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.section
@@ -115,7 +116,7 @@ func (p *progress) StepBegan(s pipe.StepSummary) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.section = s.Section
-	p.atWork = append(p.atWork, &work{name: s.Name, start: p.clock.Now()})
+	p.running = append(p.running, &runningStep{name: s.Name, start: p.clock.Now()})
 	if p.size == nil {
 		p.print("%s  %s …", p.now(), s.Name)
 	}
@@ -130,9 +131,9 @@ func (p *progress) StepPrinted(step, line string) {
 		p.print("%s  %s | %s", p.now(), step, line)
 		return
 	}
-	for _, w := range p.atWork {
-		if w.name == step && strings.TrimSpace(line) != "" {
-			w.line = strings.TrimSpace(line)
+	for _, r := range p.running {
+		if r.name == step && strings.TrimSpace(line) != "" {
+			r.line = strings.TrimSpace(line)
 		}
 	}
 }
@@ -142,55 +143,56 @@ func (p *progress) StepEnded(s pipe.StepSummary) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.section = s.Section
-	p.atWork = slices.DeleteFunc(p.atWork, func(w *work) bool { return w.name == s.Name })
-	text := fmt.Sprintf("%s  %s %s", p.now(), s.Name, s.Status)
+	p.running = slices.DeleteFunc(p.running, func(r *runningStep) bool { return r.name == s.Name })
+	line := fmt.Sprintf("%s  %s %s", p.now(), s.Name, s.Status)
 	if s.Status != pipe.Skipped {
-		text += " in " + inWords(s.Elapsed)
+		line += " in " + text.Duration(s.Elapsed)
 	}
 	if s.Attempts > 1 {
-		text += fmt.Sprintf(", at attempt %d", s.Attempts)
+		line += fmt.Sprintf(", on attempt %d", s.Attempts)
 	}
 	if s.Message != "" {
-		text += ": " + strings.ReplaceAll(s.Message, "\n", " ")
+		line += ": " + text.Line(s.Message)
 	}
-	p.print("%s%s", p.mark(s.Status), text)
+	p.print("%s%s", p.symbol(s.Status), line)
 	for _, warning := range s.Warnings {
 		p.print("%s  %s: warning: %s", p.now(), s.Name, warning)
 	}
 	p.draw()
 }
 
-// mark is what a finished step begins with on a terminal.
-func (p *progress) mark(status builddata.Status) string {
+// symbol returns what the line of a finished step begins with on a terminal.
+func (p *progress) symbol(status builddata.Status) string {
 	switch {
 	case p.size == nil:
 		return ""
 	case status == pipe.Skipped:
 		return "- "
 	case status == builddata.Succeeded:
-		return p.coloured(32, "✓ ")
+		return p.color(32, "✓ ")
 	}
-	return p.coloured(31, "✗ ")
+	return p.color(31, "✗ ")
 }
 
-// coloured colours a text, unless nobody wants that; see https://no-color.org.
-func (p *progress) coloured(colour int, text string) string {
+// color colors a text, unless the user has set NO_COLOR; see https://no-color.org.
+func (p *progress) color(code int, text string) string {
 	if os.Getenv("NO_COLOR") != "" {
 		return text
 	}
-	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", colour, text)
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", code, text)
 }
 
+// now returns the time for the beginning of a line.
 func (p *progress) now() string { return p.clock.Now().UTC().Format("15:04:05") }
 
-// print prints a line above the steps at work.
+// print prints a line above the running steps.
 func (p *progress) print(format string, args ...any) {
 	p.erase()
 	_, _ = fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// erase removes the steps at work from the terminal, with what it has shown of
-// a Ctrl-C in the line below.
+// erase removes the running steps from the terminal, and the ^C that the terminal
+// prints below them.
 func (p *progress) erase() {
 	if p.drawn > 0 {
 		_, _ = fmt.Fprintf(p.out, "\r\x1b[%dA\x1b[J", p.drawn)
@@ -198,32 +200,32 @@ func (p *progress) erase() {
 	}
 }
 
-// draw shows the steps at work, as many as there is room for: what has left the
-// screen cannot be erased.
+// draw shows as many of the running steps as fit on the screen: a line that has
+// left the screen cannot be erased.
 func (p *progress) draw() {
 	if p.size == nil {
 		return
 	}
 	p.erase()
 	width, height := p.size()
-	shown := p.atWork
+	shown := p.running
 	if room := max(1, height-2); len(shown) > room {
 		shown = shown[:room]
 	}
-	for _, w := range shown {
-		text := fmt.Sprintf("  %s %s", w.name, inWords(max(0, p.clock.Now().Sub(w.start))))
-		if w.line != "" {
-			text += "  " + w.line
+	for _, step := range shown {
+		line := fmt.Sprintf("  %s %s", step.name, text.Duration(max(0, p.clock.Now().Sub(step.start))))
+		if step.line != "" {
+			line += "  " + step.line
 		}
-		p.row(width, text)
+		p.drawLine(width, line)
 	}
-	if more := len(p.atWork) - len(shown); more > 0 {
-		p.row(width, fmt.Sprintf("  … and %d more at work", more))
+	if more := len(p.running) - len(shown); more > 0 {
+		p.drawLine(width, fmt.Sprintf("  … and %d more running", more))
 	}
 }
 
-// row draws a line that fits.
-func (p *progress) row(width int, line string) {
+// drawLine draws a line, shortened to the width of the terminal.
+func (p *progress) drawLine(width int, line string) {
 	_, _ = fmt.Fprintln(p.out, truncate(text.NoControl(line), width))
 	p.drawn++
 }

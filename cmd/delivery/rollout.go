@@ -17,7 +17,7 @@ import (
 type clusterAction func(m *rollout.Manager, ctx context.Context, id cluster.ID) (rollout.Inventory, error)
 
 func newRollout(c *common) *cobra.Command {
-	cmd := group(&cobra.Command{
+	cmd := commandGroup(&cobra.Command{
 		Use:   "rollout",
 		Short: "Show the rollouts of clusters, finish them or roll them back",
 		Long: `Show the rollouts of clusters, finish them or roll them back.
@@ -60,7 +60,7 @@ is rolled back from here. Without a rollout, nothing is done.`,
 		},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: verb.name + " SERVICE/ENVIRONMENT", Short: verb.short, Long: verb.long, Example: verb.example, Args: exactly("SERVICE/ENVIRONMENT"),
+			Use: verb.name + " SERVICE/ENVIRONMENT", Short: verb.short, Long: verb.long, Example: verb.example, Args: exactArgs("SERVICE/ENVIRONMENT"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return c.changeCluster(cmd.Context(), args[0], verb.do)
 			},
@@ -75,7 +75,7 @@ func (c *common) changeCluster(ctx context.Context, name string, do clusterActio
 	if err != nil {
 		return &usageError{err}
 	}
-	return c.read(ctx, func(cat *catalog.Catalog) error {
+	return c.withCatalog(ctx, func(cat *catalog.Catalog) error {
 		regions, err := c.regions(ctx, cat, id)
 		if err != nil {
 			return err

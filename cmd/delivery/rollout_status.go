@@ -24,7 +24,7 @@ repository knows, one per line. Asks nothing of AWS.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if len(args) == 0 {
-				return c.read(ctx, func(cat *catalog.Catalog) error {
+				return c.withCatalog(ctx, func(cat *catalog.Catalog) error {
 					clusters, err := cat.Clusters(ctx, catalog.ClusterFilter{Region: c.region, IncludeGone: gone})
 					if err != nil {
 						return err
@@ -36,7 +36,7 @@ repository knows, one per line. Asks nothing of AWS.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			return c.read(ctx, func(cat *catalog.Catalog) error {
+			return c.withCatalog(ctx, func(cat *catalog.Catalog) error {
 				regions, err := c.regions(ctx, cat, id)
 				if err != nil {
 					return err
@@ -66,7 +66,7 @@ func (c *common) listClusters(clusters []catalog.Cluster) error {
 		}
 		rows = append(rows, []string{known.Cluster, known.Region, version, movement(known.Rollout), rolloutState(known.Rollout)})
 	}
-	return table(c.out, rows)
+	return printTable(c.out, rows)
 }
 
 // printCluster prints the status of a cluster in each region.

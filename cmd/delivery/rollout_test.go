@@ -24,11 +24,11 @@ import (
 )
 
 // delivery runs the command line.
-func delivery(t *testing.T, args ...string) (code int, out, said string) {
+func delivery(t *testing.T, args ...string) (code int, out, stderr string) {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code = run(t.Context(), args, streams{&stdout, &stderr})
-	return code, stdout.String(), stderr.String()
+	var outBuffer, errBuffer bytes.Buffer
+	code = run(t.Context(), args, streams{&outBuffer, &errBuffer})
+	return code, outBuffer.String(), errBuffer.String()
 }
 
 // contains fails the test unless s contains each of the parts.
@@ -59,11 +59,11 @@ func TestDelivery_BadInput(t *testing.T) {
 		"UnknownRepository": {"rollout status --repository ftp://x", exitcode.Usage, `the scheme "ftp" is unknown`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, out, said := delivery(t, strings.Fields(c.args)...)
+			code, out, stderr := delivery(t, strings.Fields(c.args)...)
 			if code != c.code || out != "" {
 				t.Errorf("got code %d and %q, want code %d and nothing", code, out, c.code)
 			}
-			contains(t, said, c.want)
+			contains(t, stderr, c.want)
 		})
 	}
 	t.Run("NothingKnown", func(t *testing.T) {
@@ -82,8 +82,8 @@ func TestDelivery_BadInput(t *testing.T) {
 	})
 }
 
-// A cluster is rolled out by the package that the provider uses, and then
-// looked at, finished and taken back by the command line.
+// The package that the provider uses rolls a cluster out. The command line then shows, resumes and
+// rolls back its rollouts.
 func TestAccDelivery_Rollout(t *testing.T) {
 	account := rig.NewAccount(t)
 	landscape, err := rig.Prepare(t.Context(), account, "eu-north-1")
@@ -115,14 +115,14 @@ func TestAccDelivery_Rollout(t *testing.T) {
 		}
 	}
 	settings := rollout.Settings{HealthyWithin: time.Minute, KeepPrevious: true, OnFailure: rollout.Undo, Protected: rollout.Wait}
-	// serving is what the state of Terraform would hold.
+	// serving is the generation in the state of Terraform.
 	var serving *rollout.GenerationRecord
 	apply := func(version string) error {
 		estate, err := m.Apply(t.Context(), spec(version), settings, serving)
 		serving = estate.Serving
 		return err
 	}
-	// interrupted begins a rollout that is interrupted once its servers are started.
+	// interrupted begins a rollout and interrupts it after its servers have started.
 	interrupted := func(version string) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -139,10 +139,10 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	}
 	look := func(want string) {
 		t.Helper()
-		code, out, said := delivery(t, "rollout", "status", "strawberry/prod", "--output", "json")
+		code, out, stderr := delivery(t, "rollout", "status", "strawberry/prod", "--output", "json")
 		var all []catalog.Cluster
 		if err := json.Unmarshal([]byte(out), &all); err != nil || code != 0 || len(all) != 1 {
-			t.Fatalf("got code %d, %v: %s%s", code, err, out, said)
+			t.Fatalf("got code %d, %v: %s%s", code, err, out, stderr)
 		}
 		s := all[0]
 		got := fmt.Sprintf("%s serves", s.Serving.Version)
@@ -153,32 +153,32 @@ func TestAccDelivery_Rollout(t *testing.T) {
 			t.Fatalf("got %q, want %q: %s", got, want, out)
 		}
 	}
-	// do runs a command that has to succeed.
+	// do runs a command, which must succeed.
 	do := func(verb string) (out string) {
 		t.Helper()
-		code, out, said := delivery(t, "rollout", verb, "strawberry/prod")
+		code, out, stderr := delivery(t, "rollout", verb, "strawberry/prod")
 		if code != 0 {
-			t.Fatalf("%s: got code %d: %s%s", verb, code, out, said)
+			t.Fatalf("%s: got code %d: %s%s", verb, code, out, stderr)
 		}
 		return out
 	}
 
 	fatal(t, apply("1"))
-	if code, _, said := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(said, "version 1 is its first") {
-		t.Errorf("got code %d and %q, want to be told that there is nothing before", code, said)
+	if code, _, stderr := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(stderr, "version 1 is its first") {
+		t.Errorf("got code %d and %q, want to be told that there is nothing before", code, stderr)
 	}
 	fatal(t, apply("2"))
 	look("2 serves, 1 kept, succeeded")
 
-	// Back to the servers that were kept, and forward again.
+	// Roll back to the kept servers, and forward again.
 	first := serving.Name
 	contains(t, do("undo"), "version 1, from "+rig.BaseImage, "version 2, from", rollout.ScaleToLive.Title())
 	look("1 serves, 2 kept, succeeded")
 	contains(t, do("undo"), "as "+first)
 	look("2 serves, 1 kept, succeeded")
 
-	if code, _, said := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(said, "no rollout of this cluster is in progress") {
-		t.Errorf("got code %d and %q", code, said)
+	if code, _, stderr := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(stderr, "no rollout of this cluster is in progress") {
+		t.Errorf("got code %d and %q", code, stderr)
 	}
 	do("abort")
 	look("2 serves, 1 kept, succeeded")
@@ -202,11 +202,11 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	do("abort")
 	look("3 serves, 2 kept, failed")
 
-	// Somebody is at work on it.
+	// Another process is running the rollout.
 	settings.ObserveFor = 10 * time.Minute
 	applied := make(chan error, 1)
 	go func() { applied <- apply("5") }()
-	for { // until it is under way
+	for { // until the rollout is in progress
 		if p, err := rollout.ReadStatus(t.Context(), m.Store, spec("5").ID, m.Region); err == nil && p.Open != nil && p.Serving.Spec.Version == "5" {
 			break
 		}

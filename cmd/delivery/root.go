@@ -22,7 +22,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/version"
 )
 
-// streams are where results go, and where everything else does.
+// streams are the outputs of a command: out takes its result, err everything else.
 type streams struct{ out, err io.Writer }
 
 // usageError says that the command line is invalid.
@@ -31,10 +31,10 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// ExitCode is that of the command line.
+// ExitCode returns the exit code of the command line for this error.
 func (e *usageError) ExitCode() int { return exitcode.Usage }
 
-// common is what every command takes.
+// common holds the flags that every command has, and what all commands depend on.
 type common struct {
 	streams
 	repository string
@@ -53,7 +53,7 @@ const (
 
 func newRoot(std streams) *cobra.Command {
 	c := &common{streams: std, clock: clock.System{}, entropy: rand.Reader}
-	root := group(&cobra.Command{
+	root := commandGroup(&cobra.Command{
 		Use:   "delivery",
 		Short: "Continuous delivery on AWS: pipes, versions, clusters and their rollouts",
 		Example: `  delivery init --service strawberry
@@ -66,17 +66,21 @@ func newRoot(std streams) *cobra.Command {
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if !slices.Contains([]string{asText, asJSON}, c.output) {
-				return &usageError{fmt.Errorf("--output %q: use %s or %s", c.output, asText, asJSON)}
+				return &usageError{fmt.Errorf("invalid value %q for --output: use %s or %s", c.output, asText, asJSON)}
 			}
 			return nil
 		},
 		SuggestionsMinimumDistance: 2,
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.repository, "repository", "", "build data repository, as sqlite:///path/file.db (default $"+repository.Variable+", or a file in your data directory)")
-	flags.StringVar(&c.region, "region", "", "AWS region, also of what a run starts (default: the environment's; of a cluster, where the repository knows it)")
-	flags.StringVar(&c.profile, "profile", "", "profile of the shared AWS configuration, also of what a run starts (default: the environment's); for a cluster it has to lead to its account")
-	flags.StringVarP(&c.output, "output", "o", asText, "text or json")
+	flags.StringVar(&c.repository, "repository", "",
+		"address of the build data repository, such as sqlite:///path/file.db (default $"+repository.Variable+", or a file in your data directory)")
+	flags.StringVar(&c.region, "region", "",
+		"AWS region, also for programs that a run starts (default: from the environment; for a cluster, the region that the repository knows)")
+	flags.StringVar(&c.profile, "profile", "",
+		"profile in the shared AWS configuration, also for programs that a run starts (default: from the environment); "+
+			"for a cluster, it must give access to the cluster's account")
+	flags.StringVarP(&c.output, "output", "o", asText, "output format: text or json")
 	complete(root, "output", oneOf(asText, asJSON))
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetOut(std.out)
@@ -88,7 +92,7 @@ func newRoot(std streams) *cobra.Command {
 	return root
 }
 
-// app is what the flags say.
+// app returns the configuration that the flags describe.
 func (c *common) app() (app.Config, error) {
 	address, err := repository.Resolve(c.repository)
 	if err != nil {
@@ -99,7 +103,7 @@ func (c *common) app() (app.Config, error) {
 	}, nil
 }
 
-// open opens the repository; the caller closes it.
+// open opens the repository. The caller closes it.
 func (c *common) open(ctx context.Context) (builddata.Store, error) {
 	config, err := c.app()
 	if err != nil {
@@ -108,13 +112,13 @@ func (c *common) open(ctx context.Context) (builddata.Store, error) {
 	return config.Open(ctx)
 }
 
-// catalog answers questions about what the repository holds.
+// catalog returns the read side of a repository.
 func (c *common) catalog(store builddata.Store) *catalog.Catalog {
 	return &catalog.Catalog{Store: store, Clock: c.clock}
 }
 
-// read calls f with the catalog of the repository.
-func (c *common) read(ctx context.Context, f func(cat *catalog.Catalog) error) (err error) {
+// withCatalog calls f with the catalog of the repository.
+func (c *common) withCatalog(ctx context.Context, f func(cat *catalog.Catalog) error) (err error) {
 	store, err := c.open(ctx)
 	if err != nil {
 		return err
@@ -127,20 +131,21 @@ func (c *common) cloud(ctx context.Context, region string) (*awscloud.Cloud, err
 	return awscloud.Open(ctx, awscloud.Config{Region: region, Profile: c.profile, Clock: c.clock})
 }
 
-// progress tells what is being done, beside the result.
+// progress prints what the command is doing to stderr.
 func (c *common) progress(_ context.Context, format string, args ...any) {
 	_, _ = fmt.Fprintf(c.err, "%s  %s\n", c.clock.Now().UTC().Format("15:04:05"), fmt.Sprintf(format, args...))
 }
 
-// printJSON prints a result for machines.
+// printJSON prints a result as JSON.
 func (c *common) printJSON(v any) error {
 	encoder := json.NewEncoder(c.out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }
 
-// group has a command that only holds others refuse what is none of them.
-func group(cmd *cobra.Command) *cobra.Command {
+// commandGroup makes a command print its help when it is called without a subcommand, and
+// return an error for an unknown one.
+func commandGroup(cmd *cobra.Command) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -155,28 +160,28 @@ func group(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// exactly is cobra.ExactArgs with an error that says what is expected.
-func exactly(what ...string) cobra.PositionalArgs {
+// exactArgs is cobra.ExactArgs with an error that names the expected arguments.
+func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != len(what) {
-			return unexpected(cmd, args, what...)
+		if len(args) != len(names) {
+			return argumentsError(cmd, args, names...)
 		}
 		return nil
 	}
 }
 
-// atMostOne takes one argument or none.
-func atMostOne(what string) cobra.PositionalArgs {
+// atMostOne accepts one argument or none.
+func atMostOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return unexpected(cmd, args, "one "+what+" or none")
+			return argumentsError(cmd, args, "one "+name+" or none")
 		}
 		return nil
 	}
 }
 
-// unexpected says which arguments a command takes, and which it got.
-func unexpected(cmd *cobra.Command, args []string, takes ...string) error {
+// argumentsError says which arguments a command takes, and which it got.
+func argumentsError(cmd *cobra.Command, args []string, takes ...string) error {
 	got := "none"
 	if len(args) > 0 {
 		got = fmt.Sprintf("%q", strings.Join(args, " "))
@@ -184,15 +189,16 @@ func unexpected(cmd *cobra.Command, args []string, takes ...string) error {
 	if len(takes) == 0 {
 		takes = []string{"no arguments"}
 	}
-	return &usageError{fmt.Errorf("%q takes %s, and got %s\nSee \"%s --help\"", cmd.CommandPath(), strings.Join(takes, " "), got, cmd.CommandPath())}
+	return &usageError{fmt.Errorf("%q takes %s, and got %s\nSee \"%s --help\"",
+		cmd.CommandPath(), strings.Join(takes, " "), got, cmd.CommandPath())}
 }
 
-// notEmpty refuses flags that were given without a value, as by a variable that
-// is not set: it would count as left out, which means something else.
-func notEmpty(cmd *cobra.Command, flags ...string) error {
+// rejectEmpty returns an error for a flag with an empty value, as from a variable that is not
+// set. Otherwise an empty value would have the meaning of an omitted flag.
+func rejectEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		if f := cmd.Flags().Lookup(name); f.Changed && strings.TrimSpace(f.Value.String()) == "" {
-			return &usageError{fmt.Errorf("--%s is empty: give it a value, or leave it out; is a variable not set?", name)}
+			return &usageError{fmt.Errorf("--%s is empty: give it a value, or omit it (is a variable not set?)", name)}
 		}
 	}
 	return nil

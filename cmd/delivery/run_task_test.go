@@ -11,9 +11,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// parts is a pipe of which steps are run one by one. The file that it is about
-// is the text FILE.
-const parts = `
+// partsPipe is a pipe whose steps are run one by one. FILE stands for the name of a file.
+const partsPipe = `
 first:
   - {name: version, do: init.version}
 main:
@@ -26,13 +25,13 @@ last:
 
 func newParts(t *testing.T) *checkout {
 	t.Helper()
-	c := newCheckout(t, strings.ReplaceAll(parts, "FILE", "app.jar"))
-	c.write(t, "pipes/other.yml", strings.ReplaceAll(parts, "FILE", "other.jar"))
+	c := newCheckout(t, strings.ReplaceAll(partsPipe, "FILE", "app.jar"))
+	c.write(t, "pipes/other.yml", strings.ReplaceAll(partsPipe, "FILE", "other.jar"))
 	c.push(t)
 	return c
 }
 
-// printed is what the only step of a run printed.
+// printed returns the output of the only step of a run.
 func printed(t *testing.T, s pipe.Summary) string {
 	t.Helper()
 	if len(s.Steps) != 1 {
@@ -45,7 +44,8 @@ func printed(t *testing.T, s pipe.Summary) string {
 	return string(log)
 }
 
-// A single step takes the context of a run of its pipe that got to its values.
+// A single step takes its context from the latest earlier run of its pipe, or from the run that the
+// flags name.
 func TestRunTask_Context(t *testing.T) {
 	c := newParts(t)
 	c.run(t, 0)
@@ -72,41 +72,41 @@ func TestRunTask_Context(t *testing.T) {
 	}
 }
 
-// Where no run was of all steps, one that ended at a step has to do.
+// If no earlier run had all steps, a run that ended at a step is used.
 func TestRunTask_ContextOfPart(t *testing.T) {
 	c := newParts(t)
 	c.run(t, 0, "--pipe", "other")
-	code, _, said := c.delivery(t, "run", "--run-task", "check", "--version", "1")
+	code, _, stderr := c.delivery(t, "run", "--run-task", "check", "--version", "1")
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, `there is no earlier run of the pipe app for strawberry 1 whose context the step "check" could take`)
+	contains(t, stderr, `there is no earlier run of the pipe app for strawberry 1 whose context the step "check" could take`)
 	c.run(t, 0, "--run-to", "build", "--version", "1")
 	if got := printed(t, c.run(t, 0, "--run-task", "check", "--version", "1")); !strings.Contains(got, "checking app.jar") {
 		t.Errorf("got %q", got)
 	}
 }
 
-// What --of names has to fit.
-func TestRunTask_OfAnother(t *testing.T) {
+// The run that --of names must be of the same version and service.
+func TestRunTask_OfOther(t *testing.T) {
 	c := newParts(t)
 	one := c.run(t, 0)
 	c.run(t, 0)
-	code, _, said := c.delivery(t, "run", "--run-task", "check", "--of", one.Run, "--version", "2")
+	code, _, stderr := c.delivery(t, "run", "--run-task", "check", "--of", one.Run, "--version", "2")
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "run "+one.Run+" is of another version than 2")
+	contains(t, stderr, "run "+one.Run+" is of another version than 2")
 	c.write(t, ".delivery.yml", "pipe: app\nservice: raspberry\n")
 	c.push(t)
-	code, _, said = c.delivery(t, "run", "--run-task", "check", "--of", one.Run)
+	code, _, stderr = c.delivery(t, "run", "--run-task", "check", "--of", one.Run)
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "run "+one.Run+" of raspberry: not found in the build data repository: \"delivery run show "+one.Run+"\" shows which service it belongs to")
+	contains(t, stderr, "run "+one.Run+" of raspberry: not found in the build data repository: \"delivery run show "+one.Run+"\" shows which service it belongs to")
 }
 
-// A step of last knows how the earlier run ended.
+// A step of last gets the status of the earlier run.
 func TestRunTask_StatusOfEarlier(t *testing.T) {
 	c := newParts(t)
 	broken := filepath.Join(c.folder, "..", "broken")
@@ -119,8 +119,8 @@ func TestRunTask_StatusOfEarlier(t *testing.T) {
 	}
 }
 
-// A single step that is skipped has not done what was asked for.
-func TestRunTask_LeftOut(t *testing.T) {
+// A single step that is skipped makes the run fail.
+func TestRunTask_Skipped(t *testing.T) {
 	c := newParts(t)
 	c.run(t, 0)
 	for name, args := range map[string][]string{"Run": {"--run-task", "tell"}, "Mock": {"--run-task", "tell", "--mock"}} {
@@ -128,17 +128,17 @@ func TestRunTask_LeftOut(t *testing.T) {
 			if s := c.run(t, exitcode.Failed, args...); s.Status != builddata.Failed {
 				t.Errorf("got status %s, want %s", s.Status, builddata.Failed)
 			}
-			code, out, said := c.delivery(t, append([]string{"run"}, args...)...)
+			code, out, stderr := c.delivery(t, append([]string{"run"}, args...)...)
 			if code != exitcode.Failed || out != "" {
 				t.Errorf("got exit code %d and %q", code, out)
 			}
-			contains(t, said, `Error: nothing was done: the step "tell" is the only one, and was skipped: its when is false`)
+			contains(t, stderr, `Error: nothing was done: the step "tell" is the only one, and was skipped: its when is false`)
 		})
 	}
 }
 
-// The mock of one step has what the mocks of those before it set, secrets
-// included, and nobody sees them run.
+// The mock of a single step has the outputs of the mocks of the steps before it, including
+// secrets. Those mocks are not shown.
 func TestRunTask_Mock(t *testing.T) {
 	c := newCheckout(t, `
 - {name: version, do: init.version}
@@ -148,17 +148,17 @@ func TestRunTask_Mock(t *testing.T) {
       - {name: paint, do: build.command, command: "paint ${{ file }} of ${{ version }} ${{ colour }} for ${{ NEXUS }}"}
     - {name: other, do: mock.dummy, message: "${{ number }}"}
 `)
-	code, out, said := c.delivery(t, "run", "--mock", "--run-task", "paint")
+	code, out, stderr := c.delivery(t, "run", "--mock", "--run-task", "paint")
 	if code != 0 {
-		t.Fatalf("got exit code %d: %s%s", code, out, said)
+		t.Fatalf("got exit code %d: %s%s", code, out, stderr)
 	}
-	contains(t, said, "paint mock-file of 0-mock red for ***")
-	if strings.Contains(said, "build") {
-		t.Errorf("the steps before it are shown:\n%s", said)
+	contains(t, stderr, "paint mock-file of 0-mock red for ***")
+	if strings.Contains(stderr, "build") {
+		t.Errorf("the earlier steps are shown:\n%s", stderr)
 	}
 }
 
-// A promotion that is run alone says what it requires, or that it is nothing.
+// A promotion that is run alone needs the argument requires, which can be an empty list.
 func TestRunTask_Promote(t *testing.T) {
 	c := newCheckout(t, `
 first: [{name: version, do: init.version}]
@@ -174,16 +174,16 @@ main:
 		code int
 		want []string
 	}{
-		"NothingSaid":     {"unguarded", exitcode.Usage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" needs the argument requires to be run alone`, "write an empty list if nothing is required"}},
+		"RequiresMissing": {"unguarded", exitcode.Usage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" needs the argument requires to be run alone`, "write an empty list if nothing is required"}},
 		"NotMet":          {"guarded", exitcode.Failed, []string{"cannot be promoted to passed_test"}},
 		"NothingRequired": {"free", 0, []string{"is at seen"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, _, said := c.delivery(t, "run", "--run-task", tt.step, "--version", "1")
+			code, _, stderr := c.delivery(t, "run", "--run-task", tt.step, "--version", "1")
 			if code != tt.code {
 				t.Errorf("got exit code %d, want %d", code, tt.code)
 			}
-			contains(t, said, tt.want...)
+			contains(t, stderr, tt.want...)
 		})
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-const application = `
+const applicationPipe = `
 first:
   - {name: version, do: init.version, scheme: semver, bump: minor}
 main:
@@ -34,7 +34,7 @@ last:
 
 func newApplication(t *testing.T) *checkout {
 	t.Helper()
-	c := newCheckout(t, application)
+	c := newCheckout(t, applicationPipe)
 	c.write(t, "functional.sh", "#!/bin/sh\necho testing $1 of $DELIVERY_SERVICE in $DELIVERY_RUN\n")
 	c.push(t)
 	return c
@@ -63,21 +63,21 @@ func TestRun(t *testing.T) {
 	contains(t, string(log), "tidying after succeeded in "+r.Context["environment"])
 }
 
-// A step that fails is told with the end of its output, and the command that it
-// prints runs just that step again: same version, same values.
-func TestRun_FailsAndOneStepAgain(t *testing.T) {
+// The summary of a failed run shows the end of the failed step's output, and a command that runs
+// just that step again, with the same version and values.
+func TestRun_FailsAndReruns(t *testing.T) {
 	c := newApplication(t)
 	c.write(t, "functional.sh", "#!/bin/sh\necho looking at $1\necho 'expected 2, got 3' >&2\nexit 7\n")
 	c.push(t)
-	code, out, said := c.delivery(t, "run")
+	code, out, stderr := c.delivery(t, "run")
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, `functional tests | looking at strawberry-0.1.0.jar`, `functional tests failed`, `tidy | tidying after failed in run-`, `Error: the pipe app failed at "functional tests"`)
+	contains(t, stderr, `functional tests | looking at strawberry-0.1.0.jar`, `functional tests failed`, `tidy | tidying after failed in run-`, `Error: the pipe app failed at "functional tests"`)
 	contains(t, out, `app of strawberry 0.1.0 failed at "functional tests" after`, "exit code 7", "The end of its output:", "  expected 2, got 3\n", "functional-tests")
-	again := regexp.MustCompile(`Run just that step again:\n  delivery (.*)\n`).FindStringSubmatch(out)
-	if again == nil || again[1] != "run --run-task 'functional tests' --version 0.1.0" {
-		t.Fatalf("got %q in\n%s", again, out)
+	rerun := regexp.MustCompile(`Run just that step again:\n  delivery (.*)\n`).FindStringSubmatch(out)
+	if rerun == nil || rerun[1] != "run --run-task 'functional tests' --version 0.1.0" {
+		t.Fatalf("got %q in\n%s", rerun, out)
 	}
 	c.write(t, "functional.sh", "#!/bin/sh\necho looking at $1\n")
 	c.push(t)
@@ -100,7 +100,7 @@ func TestRun_Parts(t *testing.T) {
 	if diff := cmp.Diff(c.events(t, s.Run), []string{"version started", "version succeeded", "build started", "build succeeded", "tidy started", "tidy succeeded"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
-	// The whole pipe for a version that exists allocates none.
+	// A run of the whole pipe for an existing version allocates no other one.
 	if s := c.run(t, 0, "--version", "0.1.0"); s.Version != "0.1.0" || s.Number != 1 {
 		t.Errorf("got %+v", s)
 	}
@@ -113,8 +113,8 @@ func TestRun_Parts(t *testing.T) {
 	}
 }
 
-// What cannot run says why, with the place where it is written, and nothing
-// has run.
+// A run that cannot begin says why, and at which position of which file. No step runs, and
+// the repository is not opened.
 func TestRun_BadInput(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pipe string
@@ -122,45 +122,45 @@ func TestRun_BadInput(t *testing.T) {
 		code int
 		want []string
 	}{
-		"UnknownTask":    {"- {name: a, do: build.comand, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`, "did you mean build.command?"}},
-		"NoArgument":     {"- {name: a, do: release.promote}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"}},
-		"WrongArgument":  {"- {name: a, do: build.command, comand: x, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"}},
-		"WrongKind":      {"- {name: a, do: mock.dummy, sleep: soon}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "expected a duration such as 90s"}},
-		"UnknownValue":   {"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"}},
-		"LaterValue":     {"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", `is set by the step "b", which comes later`}},
-		"NoVersion":      {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitcode.Usage, []string{"init.version"}},
-		"SameName":       {"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"}},
-		"Cycle":          {"- ref: app", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
-		"NoSuchRef":      {"- ref: biuld", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "did you mean build?"}},
-		"UnknownKey":     {"mian:\n  - {do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:1:1: ", "main"}},
-		"NotYAML":        {"main: [", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
-		"NoSteps":        {"main: []", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
-		"NoSuchPipe":     {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitcode.Usage, []string{"cdd", "cd"}},
-		"NoSuchStep":     {"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitcode.Usage, []string{`has no step "biuld"; did you mean build?`}},
-		"ToLast":         {"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitcode.Usage, []string{"which always runs"}},
-		"ToAndTask":      {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitcode.Usage, []string{"choose one"}},
-		"OfWithoutTask":  {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitcode.Usage, []string{"--run-task"}},
-		"BadSet":         {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
-		"OwnValue":       {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitcode.Usage, []string{"the value version cannot be set: only the run itself sets it"}},
-		"NoSuchVersion":  {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitcode.Failed, []string{"not found", "delivery version list"}},
-		"NoEarlierRun":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitcode.Failed, []string{"there is no earlier run of the pipe app for strawberry"}},
-		"NoSuchRun":      {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitcode.Failed, []string{"read run none of strawberry: not found"}},
-		"TooManyWords":   {"- {name: a, do: mock.dummy}", []string{"again"}, exitcode.Usage, []string{`"delivery run" takes no arguments, and got "again"`}},
-		"EmptyVersion":   {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitcode.Usage, []string{"--version is empty: give it a value, or leave it out"}},
-		"EmptyTask":      {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitcode.Usage, []string{"--run-task is empty"}},
-		"EmptyTo":        {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitcode.Usage, []string{"--run-to is empty"}},
-		"EmptyOf":        {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitcode.Usage, []string{"--of is empty"}},
-		"EmptyPipe":      {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitcode.Usage, []string{"--pipe is empty"}},
-		"CommandMissing": {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitcode.Failed, []string{"frobnicate: command not found: install it"}},
-		"ShellMissing":   {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitcode.Failed, []string{"exit code 127: command not found"}},
+		"UnknownTask":      {"- {name: a, do: build.comand, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`, "did you mean build.command?"}},
+		"NoArgument":       {"- {name: a, do: release.promote}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"}},
+		"WrongArgument":    {"- {name: a, do: build.command, comand: x, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"}},
+		"WrongKind":        {"- {name: a, do: mock.dummy, sleep: soon}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "expected a duration such as 90s"}},
+		"UnknownValue":     {"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"}},
+		"LaterValue":       {"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", `is set by the step "b", which comes later`}},
+		"NoVersion":        {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitcode.Usage, []string{"init.version"}},
+		"SameName":         {"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"}},
+		"Cycle":            {"- ref: app", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSuchRef":        {"- ref: biuld", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "did you mean build?"}},
+		"UnknownKey":       {"mian:\n  - {do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:1:1: ", "main"}},
+		"NotYAML":          {"main: [", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSteps":          {"main: []", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSuchPipe":       {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitcode.Usage, []string{"cdd", "cd"}},
+		"NoSuchStep":       {"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitcode.Usage, []string{`has no step "biuld"; did you mean build?`}},
+		"ToLast":           {"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitcode.Usage, []string{"which always runs"}},
+		"ToAndTask":        {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitcode.Usage, []string{"cannot be used together"}},
+		"OfWithoutTask":    {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitcode.Usage, []string{"--run-task"}},
+		"BadSet":           {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
+		"OwnValue":         {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitcode.Usage, []string{"the value version cannot be set: only the run itself sets it"}},
+		"NoSuchVersion":    {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitcode.Failed, []string{"not found", "delivery version list"}},
+		"NoEarlierRun":     {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitcode.Failed, []string{"there is no earlier run of the pipe app for strawberry"}},
+		"NoSuchRun":        {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitcode.Failed, []string{"read run none of strawberry: not found"}},
+		"TooManyArguments": {"- {name: a, do: mock.dummy}", []string{"again"}, exitcode.Usage, []string{`"delivery run" takes no arguments, and got "again"`}},
+		"EmptyVersion":     {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitcode.Usage, []string{"--version is empty: give it a value, or omit it"}},
+		"EmptyTask":        {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitcode.Usage, []string{"--run-task is empty"}},
+		"EmptyTo":          {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitcode.Usage, []string{"--run-to is empty"}},
+		"EmptyOf":          {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitcode.Usage, []string{"--of is empty"}},
+		"EmptyPipe":        {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitcode.Usage, []string{"--pipe is empty"}},
+		"CommandMissing":   {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitcode.Failed, []string{"frobnicate: command not found: install it"}},
+		"ShellMissing":     {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitcode.Failed, []string{"exit code 127: command not found"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t, tt.pipe)
-			code, _, said := c.delivery(t, append([]string{"run"}, tt.args...)...)
+			code, _, stderr := c.delivery(t, append([]string{"run"}, tt.args...)...)
 			if code != tt.code {
 				t.Errorf("got exit code %d, want %d", code, tt.code)
 			}
-			contains(t, said, tt.want...)
+			contains(t, stderr, tt.want...)
 			if _, err := os.Stat(filepath.Join(c.data, "delivery.db")); err == nil && code == exitcode.Usage {
 				t.Error("the repository was opened")
 			}
@@ -173,33 +173,34 @@ func TestRun_NoProject(t *testing.T) {
 	if err := os.Remove(filepath.Join(c.folder, ".delivery.yml")); err != nil {
 		t.Fatal(err)
 	}
-	code, _, said := c.delivery(t, "run")
+	code, _, stderr := c.delivery(t, "run")
 	if code != exitcode.Usage {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "there is no .delivery.yml", "delivery init")
-	if code, out, said := c.delivery(t, "init", "--service", "strawberry"); code != 0 {
-		t.Fatalf("got %d: %s%s", code, out, said)
+	contains(t, stderr, "there is no .delivery.yml", "delivery init")
+	if code, out, stderr := c.delivery(t, "init", "--service", "strawberry"); code != 0 {
+		t.Fatalf("got %d: %s%s", code, out, stderr)
 	}
-	code, out, said := c.delivery(t, "pipe", "test")
+	code, out, stderr := c.delivery(t, "pipe", "test")
 	if code != 0 {
-		t.Fatal(said)
+		t.Fatal(stderr)
 	}
 	contains(t, out, "first  version\n", "main   build\nmain   unit tests\n")
-	if code, _, said := c.delivery(t, "init"); code != exitcode.Failed {
-		t.Errorf("got exit code %d: %s", code, said)
+	if code, _, stderr := c.delivery(t, "init"); code != exitcode.Failed {
+		t.Errorf("got exit code %d: %s", code, stderr)
 	}
 }
 
-// A checkout that is not pushed is refused; allowed, its version is not promoted.
+// A run from a checkout that is not pushed is refused. With --allow-unpushed it runs, but its version
+// cannot be promoted.
 func TestRun_Unpushed(t *testing.T) {
 	c := newApplication(t)
 	c.write(t, "notes.txt", "unfinished")
-	code, _, said := c.delivery(t, "run")
+	code, _, stderr := c.delivery(t, "run")
 	if code != exitcode.Untraceable {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "it differs from its revision", "notes.txt", "git stash --include-untracked", "--allow-unpushed")
+	contains(t, stderr, "it differs from its revision", "notes.txt", "git stash --include-untracked", "--allow-unpushed")
 	s := c.run(t, exitcode.Failed, "--allow-unpushed")
 	failed := s.Failed()
 	if s.Untraceable == "" || failed == nil || failed.Name != "promote" || !strings.Contains(failed.Message, "notes.txt") {
@@ -209,8 +210,7 @@ func TestRun_Unpushed(t *testing.T) {
 	contains(t, out, "Untraceable  it differs from its revision")
 }
 
-// No secret is anywhere but where it came from: not in what is printed, not in
-// the logs, not in the repository.
+// Secrets are neither in the output, nor in the logs, nor in the repository.
 func TestRun_Secrets(t *testing.T) {
 	c := newCheckout(t, `
 - {name: version, do: init.version}
@@ -230,13 +230,13 @@ func TestRun_Secrets(t *testing.T) {
 	for name, value := range secrets {
 		t.Setenv(name, value)
 	}
-	code, out, said := c.delivery(t, "run")
+	code, out, stderr := c.delivery(t, "run")
 	if code != exitcode.Failed {
-		t.Fatalf("got exit code %d: %s", code, said)
+		t.Fatalf("got exit code %d: %s", code, stderr)
 	}
 	_, shown, _ := c.delivery(t, "run", "show", regexp.MustCompile(`logs/(\w+)/`).FindStringSubmatch(out)[1], "-o", "json")
-	contains(t, said, "the password is ***, the token ***, the code ***", "in two ***")
-	texts := map[string]string{"stdout": out, "stderr": said, "runs": shown}
+	contains(t, stderr, "the password is ***, the token ***, the code ***", "in two ***")
+	texts := map[string]string{"stdout": out, "stderr": stderr, "runs": shown}
 	for _, folder := range []string{c.data, c.state} {
 		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -258,24 +258,24 @@ func TestRun_Secrets(t *testing.T) {
 		}
 	}
 	if len(texts) < 6 {
-		t.Errorf("looked at %d texts only", len(texts))
+		t.Errorf("checked only %d texts", len(texts))
 	}
 }
 
-// Steps that print much, or junk, or nothing that is text.
+// Steps may print a lot, very long lines, or binary data.
 func TestRun_Output(t *testing.T) {
 	c := newCheckout(t, `
 - {name: much, do: build.command, command: "yes 0123456789012345678901234567890123456789 | head -c 100000000 >&2; echo; echo done"}
 - {name: one line, do: build.command, command: "head -c 10000000 /dev/zero | tr '\\0' x"}
 - {name: junk, do: build.command, command: "head -c 1000000 /dev/urandom; printf '\\033[31mred\\033[0m \\033]0;title\\007 \\r\\nafter'; exit 1"}
 `)
-	code, out, said := c.delivery(t, "run")
+	code, out, stderr := c.delivery(t, "run")
 	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d", code)
 	}
-	contains(t, said, "much | done", "much succeeded", "one line succeeded", "junk | after")
+	contains(t, stderr, "much | done", "much succeeded", "one line succeeded", "junk | after")
 	contains(t, out, "  after\n")
-	for what, text := range map[string]string{"stdout": out, "stderr": said} {
+	for what, text := range map[string]string{"stdout": out, "stderr": stderr} {
 		if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }); i >= 0 {
 			t.Errorf("%s contains the control character %q", what, text[i])
 		}
@@ -289,7 +289,7 @@ func TestRun_Output(t *testing.T) {
 	}
 }
 
-// A disk that has no room for logs fails no step.
+// A step does not fail because the disk has no space for its log.
 func TestRun_DiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("the system has no /dev/full")
@@ -307,8 +307,8 @@ func TestRun_DiskFull(t *testing.T) {
 	}
 }
 
-// The repository is out of reach: the run goes on for a version that exists,
-// and what happened arrives later, once.
+// While the repository cannot be reached, a run for an existing version continues, and its records are
+// sent later, once.
 func TestRun_Outage(t *testing.T) {
 	c := newCheckout(t, "- {name: version, do: init.version}\n- {name: build, do: build.command, command: echo $DELIVERY_VERSION}")
 	if s := c.run(t, 0); s.Version != "1" {
@@ -321,19 +321,19 @@ func TestRun_Outage(t *testing.T) {
 	if err := os.WriteFile(c.data, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, _, said := c.delivery(t, "run")
+	code, _, stderr := c.delivery(t, "run")
 	if code != exitcode.Unavailable {
 		t.Errorf("got exit code %d, want %d", code, exitcode.Unavailable)
 	}
-	contains(t, said, "Nothing has run.", "--version")
-	code, out, said := c.delivery(t, "run", "--version", "1")
+	contains(t, stderr, "Nothing has run.", "--version")
+	code, out, stderr := c.delivery(t, "run", "--version", "1")
 	if code != 0 {
-		t.Fatalf("got exit code %d: %s", code, said)
+		t.Fatalf("got exit code %d: %s", code, stderr)
 	}
-	contains(t, said, "what happens is kept on this machine and sent later", "build | 1", "records of the run are not in the build data repository yet")
+	contains(t, stderr, "what happens is kept on this machine and sent later", "build | 1", "records of the run are not in the build data repository yet")
 	run := regexp.MustCompile(`\(run (\w+)\)`).FindStringSubmatch(out)[1]
-	if code, _, said := c.delivery(t, "sync"); code != exitcode.Unavailable {
-		t.Errorf("got exit code %d: %s", code, said)
+	if code, _, stderr := c.delivery(t, "sync"); code != exitcode.Unavailable {
+		t.Errorf("got exit code %d: %s", code, stderr)
 	}
 	if err := os.Remove(c.data); err != nil {
 		t.Fatal(err)
@@ -344,7 +344,7 @@ func TestRun_Outage(t *testing.T) {
 	_, out, _ = c.delivery(t, "sync")
 	contains(t, out, "strawberry 1, run "+run+" (app, succeeded):", "are now in the repository")
 	_, out, _ = c.delivery(t, "sync")
-	contains(t, out, "Nothing is left to send.")
+	contains(t, out, "Nothing to send.")
 	if diff := cmp.Diff(c.events(t, run), []string{"version started", "version succeeded", "build started", "build succeeded"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
@@ -365,39 +365,39 @@ func TestPipe(t *testing.T) {
 		t.Errorf("got %q, want %q", out, want)
 	}
 	expected := filepath.Join(t.TempDir(), "app.expected")
-	if code, _, said := c.delivery(t, "pipe", "test", "--expect", expected, "--update"); code != 0 {
-		t.Fatal(said)
+	if code, _, stderr := c.delivery(t, "pipe", "test", "--expect", expected, "--update"); code != 0 {
+		t.Fatal(stderr)
 	}
-	if code, _, said := c.delivery(t, "pipe", "test", "--expect", expected); code != 0 {
-		t.Error(said)
+	if code, _, stderr := c.delivery(t, "pipe", "test", "--expect", expected); code != 0 {
+		t.Error(stderr)
 	}
-	code, _, said := c.delivery(t, "pipe", "test", "--expect", expected, "--fail", "build")
+	code, _, stderr := c.delivery(t, "pipe", "test", "--expect", expected, "--fail", "build")
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, `line 2 is "main   build: failed", expected was "main   build"`)
+	contains(t, stderr, `line 2 is "main   build: failed", expected "main   build"`)
 }
 
 func TestVersion(t *testing.T) {
 	c := newCheckout(t, "- {do: mock.dummy}")
 	for _, want := range []string{"1\n", "1\n"} {
-		if _, out, said := c.delivery(t, "version", "next", "--key", "job-1"); out != want {
-			t.Errorf("got %q, want %q: %s", out, want, said)
+		if _, out, stderr := c.delivery(t, "version", "next", "--key", "job-1"); out != want {
+			t.Errorf("got %q, want %q: %s", out, want, stderr)
 		}
 	}
 	_, out, _ := c.delivery(t, "version", "next", "--service", "raspberry", "--scheme", "semver", "--bump", "major", "-o", "json")
 	contains(t, out, `"version": "1.0.0"`, `"service": "raspberry"`)
-	code, _, said := c.delivery(t, "version", "next", "--scheme", "roman")
+	code, _, stderr := c.delivery(t, "version", "next", "--scheme", "roman")
 	if code != exitcode.Usage {
-		t.Errorf("got exit code %d: %s", code, said)
+		t.Errorf("got exit code %d: %s", code, stderr)
 	}
-	code, _, said = c.delivery(t, "version", "next", "--bump", "minor")
+	code, _, stderr = c.delivery(t, "version", "next", "--bump", "minor")
 	if code != exitcode.Usage {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "--bump is for versions of scheme semver, and this is sequence", "add --scheme semver")
-	if code, _, said := c.delivery(t, "version", "revoke", "1"); code != exitcode.Usage {
-		t.Errorf("got exit code %d: %s", code, said)
+	contains(t, stderr, "--bump applies to the scheme semver, not sequence", "add --scheme semver")
+	if code, _, stderr := c.delivery(t, "version", "revoke", "1"); code != exitcode.Usage {
+		t.Errorf("got exit code %d: %s", code, stderr)
 	}
 	_, out, _ = c.delivery(t, "version", "revoke", "1", "--reason", "loses orders")
 	contains(t, out, "Revoked at", "loses orders")
@@ -405,8 +405,8 @@ func TestVersion(t *testing.T) {
 	contains(t, out, "The repository knows no versions of strawberry")
 	_, out, _ = c.delivery(t, "version", "list", "--revoked")
 	contains(t, out, "revoked: loses orders")
-	if _, out, said := c.delivery(t, "version", "next", "--revision", "abc"); out != "2\n" {
-		t.Errorf("got %q: %s", out, said)
+	if _, out, stderr := c.delivery(t, "version", "next", "--revision", "abc"); out != "2\n" {
+		t.Errorf("got %q: %s", out, stderr)
 	}
 	for _, test := range []struct{ args, want string }{
 		{"--revision abc", "2\n"}, {"--revision def", ""}, {"--before 2", "1\n"}, {"--limit 1", "2\n"},
@@ -425,12 +425,12 @@ func TestVersion(t *testing.T) {
 		}
 	}
 	_, out, _ = c.delivery(t, "version", "list", "--revision", "ab")
-	contains(t, out, "no versions of strawberry at revision ab: give the whole revision")
-	code, _, said = c.delivery(t, "run", "--version", "1")
+	contains(t, out, "no versions of strawberry at revision ab; use the full revision")
+	code, _, stderr = c.delivery(t, "run", "--version", "1")
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, said, "was revoked")
+	contains(t, stderr, "was revoked")
 	_, out, _ = c.delivery(t, "event", "list", "--version", "1")
 	contains(t, out, "No events.")
 	if code, _, _ := c.delivery(t, "event", "list"); code != exitcode.Usage {

@@ -15,14 +15,14 @@ func newRunList(c *common) *cobra.Command {
 	var q builddata.RunQuery
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the runs of pipes, the newest first",
-		Long: `List the runs of pipes, the newest first. A run in progress that has given no sign
-of life for two minutes is lost: its machine died.`,
+		Short: "List runs, newest first",
+		Long: `List the runs of pipes, newest first. A run in progress that has given no sign of life for
+two minutes is listed as lost: its machine has died.`,
 		Example: `  delivery run list
   delivery run list --service strawberry --open`,
-		Args: exactly(),
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.read(cmd.Context(), func(cat *catalog.Catalog) error {
+			return c.withCatalog(cmd.Context(), func(cat *catalog.Catalog) error {
 				if q.Before != "" && q.Service == "" {
 					r, err := cat.FindRun(cmd.Context(), "", q.Before)
 					if err != nil {
@@ -39,10 +39,10 @@ of life for two minutes is lost: its machine died.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&q.Service, "service", "", "only those of this service (default: all services)")
-	flags.BoolVar(&q.Open, "open", false, "only those that have not ended, lost ones included")
-	flags.StringVar(&q.Before, "before", "", "continue after the run of this id, with the runs of its service")
-	flags.IntVar(&q.Limit, "limit", 20, "how many to list at most")
+	flags.StringVar(&q.Service, "service", "", "list only runs of this service (default: all services)")
+	flags.BoolVar(&q.Open, "open", false, "list only runs that have not ended, including lost ones")
+	flags.StringVar(&q.Before, "before", "", "list only runs of the same service that are older than the run with this id")
+	flags.IntVar(&q.Limit, "limit", 20, "maximum number of runs to list")
 	complete(cmd, "service", c.serviceNames)
 	complete(cmd, "before", c.runIDs)
 	return cmd
@@ -53,18 +53,20 @@ func (c *common) printRuns(runs []catalog.Run) error {
 		return c.printJSON(runs)
 	}
 	if len(runs) == 0 {
-		_, err := fmt.Fprintln(c.out, "The repository has no such runs.")
+		_, err := fmt.Fprintln(c.out, "No runs found.")
 		return err
 	}
 	rows := [][]string{{"RUN", "SERVICE", "VERSION", "PIPE", "STARTED", "STATUS", ""}}
 	for _, r := range runs {
-		rows = append(rows, []string{r.Run, r.Service, r.Version, r.Pipe + part(r), moment(r.StartedAt), string(r.Status), r.Message})
+		rows = append(rows, []string{
+			r.Run, r.Service, r.Version, r.Pipe + runScope(r), formatTime(r.StartedAt), string(r.Status), r.Message,
+		})
 	}
-	return table(c.out, rows)
+	return printTable(c.out, rows)
 }
 
-// part says which part of its pipe a run was to run; empty if all of it.
-func part(r catalog.Run) string {
+// runScope describes which part of its pipe a run was for; empty if all of it.
+func runScope(r catalog.Run) string {
 	switch {
 	case r.RunTo != "":
 		return ", run-to " + r.RunTo
@@ -77,14 +79,13 @@ func part(r catalog.Run) string {
 func newRunShow(c *common) *cobra.Command {
 	var service string
 	cmd := &cobra.Command{
-		Use:   "show RUN",
-		Short: "Show a run with everything that happened in it",
-		Long: `Show a run with everything that happened in it. With --output json, the run is
-shown with its whole pipe as it ran.`,
+		Use:     "show RUN",
+		Short:   "Show a run and its events",
+		Long:    "Show a run and its events. With --output json, include the pipe as it ran.",
 		Example: `  delivery run show 01KB3ZJ8T0QW4E5R6T7Y8U9I0P`,
-		Args:    exactly("RUN"),
+		Args:    exactArgs("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.read(cmd.Context(), func(cat *catalog.Catalog) error {
+			return c.withCatalog(cmd.Context(), func(cat *catalog.Catalog) error {
 				r, err := cat.Run(cmd.Context(), service, args[0])
 				if err != nil {
 					return err
@@ -96,31 +97,31 @@ shown with its whole pipe as it ran.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&service, "service", "", "the service of the run (default: look in all services)")
+	cmd.Flags().StringVar(&service, "service", "", "service of the run (default: search all services)")
 	complete(cmd, "service", c.serviceNames)
 	completeArgument(cmd, c.runIDs)
 	return cmd
 }
 
 func (c *common) printRun(r catalog.Run) error {
-	text := fmt.Sprintf("Run %s of %s, pipe %s%s: %s\n", r.Run, strings.TrimSpace(r.Service+" "+r.Version), r.Pipe, part(r), r.Status)
+	header := fmt.Sprintf("Run %s of %s, pipe %s%s: %s\n", r.Run, strings.TrimSpace(r.Service+" "+r.Version), r.Pipe, runScope(r), r.Status)
 	for _, line := range [][2]string{
-		{"Message", r.Message}, {"Revision", r.Revision}, {"Untraceable", r.Untraceable}, {"By", r.Holder}, {"Started", moment(r.StartedAt)},
+		{"Message", r.Message}, {"Revision", r.Revision}, {"Untraceable", r.Untraceable}, {"Run by", r.Holder}, {"Started", formatTime(r.StartedAt)},
 	} {
 		if line[1] != "" {
-			text += fmt.Sprintf("%-12s %s\n", line[0], line[1])
+			header += fmt.Sprintf("%-12s %s\n", line[0], line[1])
 		}
 	}
-	if _, err := fmt.Fprintln(c.out, text); err != nil {
+	if _, err := fmt.Fprintln(c.out, header); err != nil {
 		return err
 	}
 	return printEvents(c.out, r.Events)
 }
 
-// serviceNames are the services in the repository.
+// serviceNames completes the names of services.
 func (c *common) serviceNames(ctx context.Context, _ []string) (names []string) {
-	c.peek(ctx, func(store builddata.Store) {
-		names, _ = store.Services(ctx) // what cannot be found out has no candidates
+	c.withExisting(ctx, func(store builddata.Store) {
+		names, _ = store.Services(ctx) // after an error, there are no candidates
 	})
 	return names
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 )
 
-// A list of runs names their versions, as version show does; of one that was
-// revoked, too.
+// A list of runs names their versions, including revoked ones.
 func TestRuns_Versions(t *testing.T) {
 	c := newApplication(t)
 	for range 3 {
@@ -76,18 +75,18 @@ func TestRuns_NoVersion(t *testing.T) {
 	contains(t, out, "Run "+s.Run+" of strawberry, pipe app: succeeded")
 }
 
-// What the examples say can be typed: ids are whole.
+// The examples of the help texts have complete ids.
 func TestExamples_IDs(t *testing.T) {
-	var look func(cmd *cobra.Command)
-	look = func(cmd *cobra.Command) {
-		for _, whole := range regexp.MustCompile(`\b01[0-9A-Z]+`).FindAllString(cmd.Example, -1) {
-			if want := len(id.New(time.Unix(0, 0))); len(whole) != want {
-				t.Errorf("%s: %q has %d characters, want %d", cmd.CommandPath(), whole, len(whole), want)
+	var check func(cmd *cobra.Command)
+	check = func(cmd *cobra.Command) {
+		for _, example := range regexp.MustCompile(`\b01[0-9A-Z]+`).FindAllString(cmd.Example, -1) {
+			if want := len(id.New(time.Unix(0, 0))); len(example) != want {
+				t.Errorf("%s: %q has %d characters, want %d", cmd.CommandPath(), example, len(example), want)
 			}
 		}
 		for _, sub := range cmd.Commands() {
-			look(sub)
+			check(sub)
 		}
 	}
-	look(newRoot(streams{}))
+	check(newRoot(streams{}))
 }

@@ -22,13 +22,14 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// program is a run of the command line as a process of its own.
+// program is the command line as a separate process.
 type program struct {
-	cmd   *exec.Cmd
-	told  io.ReadCloser
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	stderr io.ReadCloser
+	// lines reads stderr; read holds what it has read.
 	lines *bufio.Scanner
-	out   bytes.Buffer
-	all   strings.Builder
+	read  strings.Builder
 }
 
 // build builds the command line.
@@ -41,15 +42,16 @@ func build(t *testing.T) string {
 	return path
 }
 
+// start starts the command line at path in the checkout.
 func (c *checkout) start(t *testing.T, path string, args ...string) *program {
 	t.Helper()
 	p := &program{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)}
-	p.cmd.Dir, p.cmd.Stdout = c.folder, &p.out
-	told, err := p.cmd.StderrPipe()
+	p.cmd.Dir, p.cmd.Stdout = c.folder, &p.stdout
+	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.told, p.lines = told, bufio.NewScanner(told)
+	p.stderr, p.lines = stderr, bufio.NewScanner(stderr)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,23 +59,23 @@ func (c *checkout) start(t *testing.T, path string, args ...string) *program {
 	return p
 }
 
-// until reads until a line holds a text.
-func (p *program) until(t *testing.T, text string) {
+// waitFor reads stderr until a line contains the text.
+func (p *program) waitFor(t *testing.T, text string) {
 	t.Helper()
 	for p.lines.Scan() {
-		p.all.WriteString(p.lines.Text() + "\n")
+		p.read.WriteString(p.lines.Text() + "\n")
 		if strings.Contains(p.lines.Text(), text) {
 			return
 		}
 	}
-	t.Fatalf("it never said %q:\n%s", text, &p.all)
+	t.Fatalf("stderr has no line with %q:\n%s", text, &p.read)
 }
 
-// wait reads the rest and returns the exit code.
+// wait reads the rest of stderr and returns the exit code.
 func (p *program) wait(t *testing.T) int {
 	t.Helper()
 	for p.lines.Scan() {
-		p.all.WriteString(p.lines.Text() + "\n")
+		p.read.WriteString(p.lines.Text() + "\n")
 	}
 	err := p.cmd.Wait()
 	var exit *exec.ExitError
@@ -90,7 +92,8 @@ func (p *program) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-const stubborn = `
+// ignoringPipe has a step that ignores SIGINT and SIGTERM.
+const ignoringPipe = `
 main:
   - name: work
     do: build.command
@@ -99,7 +102,8 @@ main:
   - {name: never, do: mock.dummy}
 `
 
-const patient = `
+// waitingPipe has a step that runs for ten minutes, with a child process.
+const waitingPipe = `
 first:
   - {name: version, do: init.version}
 main:
@@ -111,8 +115,8 @@ last:
   - {name: tidy, do: build.command, command: "echo tidying after ${{ status }}"}
 `
 
-// gone checks that nobody of the group is left that the step wrote down.
-func (c *checkout) gone(t *testing.T) {
+// checkGroupEnded checks that no process is left of the process group that the step wrote to the file pid.
+func (c *checkout) checkGroupEnded(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.folder, "..", "pid"))
 	if err != nil {
@@ -138,16 +142,16 @@ func TestRun_Interrupted(t *testing.T) {
 	path := build(t)
 	for name, signal := range map[string]os.Signal{"CtrlC": os.Interrupt, "Terminate": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
-			c := newCheckout(t, patient)
+			c := newCheckout(t, waitingPipe)
 			p := c.start(t, path, "run")
-			p.until(t, "work | working")
+			p.waitFor(t, "work | working")
 			p.signal(t, signal)
 			if code := p.wait(t); code != exitcode.Interrupted {
-				t.Errorf("got exit code %d:\n%s", code, &p.all)
+				t.Errorf("got exit code %d:\n%s", code, &p.read)
 			}
-			contains(t, p.all.String(), "Stopping; the section last still runs. A second Ctrl-C stops that, too.", "work interrupted", "tidy | tidying after interrupted")
-			contains(t, p.out.String(), `app of strawberry 1 was interrupted at "work"`, "delivery run --run-task work --version 1")
-			c.gone(t)
+			contains(t, p.read.String(), "Stopping; the section last still runs. A second Ctrl-C stops it as well.", "work interrupted", "tidy | tidying after interrupted")
+			contains(t, p.stdout.String(), `app of strawberry 1 was interrupted at "work"`, "delivery run --run-task work --version 1")
+			c.checkGroupEnded(t)
 			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
 			if err != nil || len(runs) != 1 || runs[0].Status != builddata.Interrupted {
 				t.Errorf("got %+v and %v", runs, err)
@@ -156,25 +160,24 @@ func TestRun_Interrupted(t *testing.T) {
 	}
 }
 
-// A second Ctrl-C ends the section last as well, and the steps that it did not
-// come to are told.
+// A second Ctrl-C interrupts the section last as well. The steps that did not run are
+// listed.
 func TestRun_InterruptedTwice(t *testing.T) {
-	c := newCheckout(t, strings.Replace(patient, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1)+"  - {name: tell, do: mock.dummy}\n")
+	c := newCheckout(t, strings.Replace(waitingPipe, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1)+"  - {name: tell, do: mock.dummy}\n")
 	p := c.start(t, build(t), "run")
-	p.until(t, "work | working")
+	p.waitFor(t, "work | working")
 	p.signal(t, os.Interrupt)
-	p.until(t, "tidy | tidying")
+	p.waitFor(t, "tidy | tidying")
 	p.signal(t, os.Interrupt)
-	p.until(t, "Stopping at once.")
+	p.waitFor(t, "Stopping at once.")
 	if code := p.wait(t); code != exitcode.Interrupted {
-		t.Errorf("got exit code %d:\n%s", code, &p.all)
+		t.Errorf("got exit code %d:\n%s", code, &p.read)
 	}
-	contains(t, p.all.String(), "tidy interrupted in ", ": the section last was interrupted, too\n", "tell skipped: the section last was interrupted, too")
-	contains(t, p.out.String(), `"tidy" was interrupted as well: the section last was interrupted, too`, `"tell" was not run: the section last was interrupted, too`)
+	contains(t, p.read.String(), "tidy interrupted in ", ": the section last was interrupted as well\n", "tell skipped: the section last was interrupted as well")
+	contains(t, p.stdout.String(), `"tidy" was interrupted as well: the section last was interrupted as well`, `"tell" did not run: the section last was interrupted as well`)
 }
 
-// One Ctrl-C while the section last is at work interrupts nothing, and the run
-// ends as it would have.
+// The first Ctrl-C while the section last is running has no effect on the run.
 func TestRun_InterruptedInLast(t *testing.T) {
 	path := build(t)
 	for name, tt := range map[string]struct {
@@ -188,14 +191,14 @@ main: [{name: work, do: build.command, command: "`+tt.command+`"}]
 last: [{name: tidy, do: build.command, command: "echo tidying; while ! test -e ../go; do sleep 0.02; done"}]
 `)
 			p := c.start(t, path, "run", "-o", "json")
-			p.until(t, "tidy | tidying")
+			p.waitFor(t, "tidy | tidying")
 			p.signal(t, os.Interrupt)
-			p.until(t, "The section last continues to its end; a second Ctrl-C stops it.")
+			p.waitFor(t, "The section last continues. A second Ctrl-C stops it.")
 			if err := os.WriteFile(filepath.Join(c.folder, "..", "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if code := p.wait(t); code != tt.code {
-				t.Errorf("got exit code %d, want %d:\n%s", code, tt.code, &p.all)
+				t.Errorf("got exit code %d, want %d:\n%s", code, tt.code, &p.read)
 			}
 			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
 			if err != nil || len(runs) != 1 || runs[0].Status != tt.status {
@@ -205,25 +208,25 @@ last: [{name: tidy, do: build.command, command: "echo tidying; while ! test -e .
 	}
 }
 
-// A step of last that runs alone is interrupted like any other.
+// A step of last that is run alone is interrupted by the first Ctrl-C.
 func TestRun_InterruptedAlone(t *testing.T) {
 	path := build(t)
-	c := newCheckout(t, strings.Replace(patient, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working", 1))
+	c := newCheckout(t, strings.Replace(waitingPipe, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working", 1))
 	c.run(t, 0)
-	c.write(t, "pipes/app.yml", strings.Replace(patient, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1))
+	c.write(t, "pipes/app.yml", strings.Replace(waitingPipe, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1))
 	c.push(t)
 	p := c.start(t, path, "run", "--run-task", "tidy")
-	p.until(t, "tidy | tidying")
+	p.waitFor(t, "tidy | tidying")
 	p.signal(t, os.Interrupt)
-	p.until(t, "Stopping.")
+	p.waitFor(t, "Stopping.")
 	if code := p.wait(t); code != exitcode.Interrupted {
-		t.Errorf("got exit code %d:\n%s", code, &p.all)
+		t.Errorf("got exit code %d:\n%s", code, &p.read)
 	}
 }
 
-// A step that ignores every signal but the last is made to end.
-func TestRun_Stubborn(t *testing.T) {
-	c := newCheckout(t, stubborn)
+// A step that ignores SIGINT and SIGTERM is killed.
+func TestRun_IgnoringSignals(t *testing.T) {
+	c := newCheckout(t, ignoringPipe)
 	s := c.run(t, exitcode.Failed)
 	step := s.Failed()
 	if step == nil || !strings.Contains(step.Message, "timed out after 50ms") || len(step.Warnings) != 1 || !strings.Contains(step.Warnings[0], "was killed") {
@@ -237,31 +240,31 @@ func TestRun_LeavesChildrenBehind(t *testing.T) {
 	if w := s.Steps[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "left processes running") {
 		t.Errorf("got %q", w)
 	}
-	c.gone(t)
+	c.checkGroupEnded(t)
 }
 
 func TestRun_TwoInOneCheckout(t *testing.T) {
-	c := newCheckout(t, patient)
+	c := newCheckout(t, waitingPipe)
 	p := c.start(t, build(t), "run")
-	p.until(t, "work | working")
-	code, _, said := c.delivery(t, "run")
+	p.waitFor(t, "work | working")
+	code, _, stderr := c.delivery(t, "run")
 	if code != exitcode.Busy {
 		t.Errorf("got exit code %d, want %d", code, exitcode.Busy)
 	}
-	contains(t, said, "delivery, process", "is in progress in "+c.folder)
-	if code, _, said := c.delivery(t, "run", "--mock"); code != 0 {
-		t.Errorf("a mock touches nothing, and was refused: %s", said)
+	contains(t, stderr, "delivery, process", "is in progress in "+c.folder)
+	if code, _, stderr := c.delivery(t, "run", "--mock"); code != 0 {
+		t.Errorf("a mock run was refused, though it changes nothing: %s", stderr)
 	}
 	p.signal(t, os.Interrupt)
 	p.wait(t)
 }
 
-// Nobody listens any more: the run comes to its end all the same.
-func TestRun_NobodyListens(t *testing.T) {
-	c := newCheckout(t, strings.Replace(patient, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working; sleep 0.5; echo more; echo and more >&2", 1))
+// A run continues to its end after the reader of its stderr has closed it.
+func TestRun_StderrClosed(t *testing.T) {
+	c := newCheckout(t, strings.Replace(waitingPipe, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working; sleep 0.5; echo more; echo and more >&2", 1))
 	p := c.start(t, build(t), "run")
-	p.until(t, "work | working")
-	if err := p.told.Close(); err != nil {
+	p.waitFor(t, "work | working")
+	if err := p.stderr.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil {
@@ -273,33 +276,33 @@ func TestRun_NobodyListens(t *testing.T) {
 	}
 }
 
-// The runner is killed: the next run says so, the run is shown as lost, and a
-// step of it can be run with its values.
+// After a runner was killed, the next run reports it, the run is shown as lost, and one of
+// its steps can be run with its values.
 func TestRun_Killed(t *testing.T) {
-	c := newCheckout(t, patient)
+	c := newCheckout(t, waitingPipe)
 	p := c.start(t, build(t), "run")
-	p.until(t, "work | working")
+	p.waitFor(t, "work | working")
 	p.signal(t, os.Kill)
 	p.wait(t)
 	text, err := os.ReadFile(filepath.Join(c.folder, "..", "pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Nobody can end them when their runner has been killed.
+	// A killed runner cannot end the processes of its step.
 	_ = syscall.Kill(-atoi(strings.TrimSpace(string(text))), syscall.SIGKILL)
 	if left := c.scratch(t); len(left) != 1 {
-		t.Errorf("got the folders %v of runs, want the dead one's", left)
+		t.Errorf("got the scratch folders %v, want the one of the killed run", left)
 	}
-	code, _, said := c.delivery(t, "run", "--run-to", "version")
+	code, _, stderr := c.delivery(t, "run", "--run-to", "version")
 	if code != 0 {
-		t.Fatal(said)
+		t.Fatal(stderr)
 	}
 	if left := c.scratch(t); len(left) != 0 {
 		t.Errorf("%v are left", left)
 	}
-	lost := regexp.MustCompile(`strawberry 1, run (\w+) \(app, begun at .* by .*, delivery, process \d+\) is lost: the runner died at work`).FindStringSubmatch(said)
+	lost := regexp.MustCompile(`strawberry 1, run (\w+) \(app, begun at .* by .*, delivery, process \d+\) is lost: the runner died at work`).FindStringSubmatch(stderr)
 	if lost == nil {
-		t.Fatalf("it said %s", said)
+		t.Fatalf("stderr does not report the lost run:\n%s", stderr)
 	}
 	if diff := cmp.Diff(c.events(t, lost[1]), []string{"version started", "version succeeded", "work started", "work lost"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
@@ -313,7 +316,7 @@ func TestRun_Killed(t *testing.T) {
 	}
 }
 
-// scratch lists the folders that runs have for files that nobody else may read.
+// scratch lists the scratch folders of runs.
 func (c *checkout) scratch(t *testing.T) []string {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(c.state, "delivery", "scratch", "*"))

@@ -9,7 +9,7 @@ import (
 )
 
 func newStage(c *common) *cobra.Command {
-	cmd := group(&cobra.Command{
+	cmd := commandGroup(&cobra.Command{
 		Use:                        "stage",
 		Short:                      "List the stages of services",
 		SuggestionsMinimumDistance: 2,
@@ -25,9 +25,9 @@ func newStageList(c *common) *cobra.Command {
 		Short: "List the stages of a service, with the version that is at each",
 		Example: `  delivery stage list
   delivery stage list --service strawberry --output json`,
-		Args: exactly(),
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+			return s.withStore(cmd.Context(), func(store builddata.Store, service string) error {
 				stages, err := s.catalog(store).Stages(cmd.Context(), service)
 				if err != nil {
 					return err
@@ -45,9 +45,9 @@ func newStageList(c *common) *cobra.Command {
 					if stage.Revoked {
 						note = "revoked"
 					}
-					rows = append(rows, []string{stage.Stage, stage.Version, moment(stage.Since), stage.Run, note})
+					rows = append(rows, []string{stage.Stage, stage.Version, formatTime(stage.Since), stage.Run, note})
 				}
-				return table(s.out, rows)
+				return printTable(s.out, rows)
 			})
 		},
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -14,31 +13,31 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// printSummary says how a run ended, and of one that failed, what to look at
-// and how to run just the failed step again. Warnings have been shown.
-func (w *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req runner.Request) {
+// printSummary prints how a run ended. For a failed run, it prints the end of the failed step's output and
+// the command that runs just that step again. Warnings have already been printed.
+func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req runner.Request) {
 	what := s.Service
 	if s.Version != "" {
 		what += " " + s.Version
 	}
-	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format, args...) }
+	p := func(format string, args ...any) { _, _ = fmt.Fprintf(f.out, format, args...) }
 	failed := s.Failed()
 	if failed == nil {
-		p("%s of %s %s in %s", s.Pipe, what, ended(s.Status), inWords(s.Elapsed))
+		p("%s of %s %s in %s", s.Pipe, what, outcome(s.Status), text.Duration(s.Elapsed))
 		if !req.Mock {
 			p(" (run %s)", s.Run)
 		}
 		p("\n")
 		return
 	}
-	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, ended(s.Status), failed.Name, inWords(s.Elapsed), failed.Message)
+	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, outcome(s.Status), failed.Name, text.Duration(s.Elapsed), failed.Message)
 	for _, step := range s.Steps {
 		switch {
 		case step.Name == failed.Name:
 		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
-			p("%q %s as well: %s\n", step.Name, ended(step.Status), step.Message)
+			p("%q %s as well: %s\n", step.Name, outcome(step.Status), step.Message)
 		case step.Reason == pipe.ReasonAbandoned:
-			p("%q was not run: %s\n", step.Name, step.Message)
+			p("%q did not run: %s\n", step.Name, step.Message)
 		}
 	}
 	if failed.Tail != "" {
@@ -48,12 +47,12 @@ func (w *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 		}
 	}
 	if failed.Log != "" {
-		p("\nAll of it: %s\n", failed.Log)
+		p("\nComplete output: %s\n", failed.Log)
 	}
 	if req.Mock {
 		return
 	}
-	command, secrets := w.rerunCommand(project, s, failed.Name, req)
+	command, secrets := f.rerunCommand(project, s, failed.Name, req)
 	p("\nRun just that step again")
 	if len(secrets) > 0 {
 		p(", with --set for %s as before", strings.Join(secrets, ", "))
@@ -61,9 +60,11 @@ func (w *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 	p(":\n  %s\n", command)
 }
 
-// rerunCommand is the command that runs a step of a run again, with the flags of
-// the run, and the names of the values that it leaves out, because they are secrets.
-func (w *projectFlags) rerunCommand(project *runner.Project, s pipe.Summary, step string, req runner.Request) (command string, secrets []string) {
+// rerunCommand returns the command that runs a step of a run again, with the flags of
+// the run. It omits values that are secrets, and returns their names.
+func (f *projectFlags) rerunCommand(
+	project *runner.Project, s pipe.Summary, step string, req runner.Request,
+) (command string, secrets []string) {
 	words := []string{"delivery", "run", "--run-task", step}
 	switch {
 	case req.Of != "":
@@ -73,12 +74,12 @@ func (w *projectFlags) rerunCommand(project *runner.Project, s pipe.Summary, ste
 	default:
 		words = append(words, "--of", s.Run)
 	}
-	folder := w.folder
+	folder := f.folder
 	if folder == "." {
 		folder = ""
 	}
 	for _, flag := range [][2]string{
-		{"--pipe", req.Pipe}, {"-C", folder}, {"--repository", w.repository}, {"--profile", w.profile}, {"--region", w.region},
+		{"--pipe", req.Pipe}, {"-C", folder}, {"--repository", f.repository}, {"--profile", f.profile}, {"--region", f.region},
 	} {
 		if flag[1] != "" {
 			words = append(words, flag[0], flag[1])
@@ -102,21 +103,10 @@ func (w *projectFlags) rerunCommand(project *runner.Project, s pipe.Summary, ste
 	return strings.Join(words, " "), secrets
 }
 
-// ended is how something ended, as a part of a sentence.
-func ended(status builddata.Status) string {
+// outcome words the status of a run or a step that has ended, for a sentence.
+func outcome(status builddata.Status) string {
 	if status == builddata.Interrupted {
 		return "was interrupted"
 	}
 	return string(status)
-}
-
-// inWords is a duration as people write it.
-func inWords(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.0fs", d.Seconds())
-	}
-	return d.Round(time.Second).String()
 }

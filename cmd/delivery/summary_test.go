@@ -9,23 +9,23 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// The command that runs a failed step again has the flags of the run, but for
+// The command that runs a failed step again has the flags of the run, except for
 // secrets.
-func TestRun_AgainAsBefore(t *testing.T) {
+func TestRun_RerunCommand(t *testing.T) {
 	c := newCheckout(t, `
 - {name: version, do: init.version}
 - {name: "it's broken", do: build.command, command: "echo ${{ greeting }} $DELIVERY_REPOSITORY; false"}
 `)
 	t.Setenv("API_TOKEN", "tok-0123456789")
 	elsewhere := c.repository() + "2"
-	given := []string{"-C", c.folder, "--repository", elsewhere, "--region", "eu-north-1", "--profile", "acme", "--set", "greeting=hello you", "--set", "a.b=1"}
+	flags := []string{"-C", c.folder, "--repository", elsewhere, "--region", "eu-north-1", "--profile", "acme", "--set", "greeting=hello you", "--set", "a.b=1"}
 	secret := []string{"--set", "code=abc", "--set", "header=Bearer tok-0123456789"}
 	again := regexp.MustCompile(`Run just that step again, with --set for code, header as before:\n  (.*)\n`)
 	for name, args := range map[string][]string{"All": nil, "To": {"--run-to", "it's broken"}} {
 		t.Run(name, func(t *testing.T) {
-			code, out, said := c.delivery(t, append(append(append([]string{"run"}, args...), given...), secret...)...)
+			code, out, stderr := c.delivery(t, append(append(append([]string{"run"}, args...), flags...), secret...)...)
 			if code != exitcode.Failed {
-				t.Fatalf("got exit code %d: %s", code, said)
+				t.Fatalf("got exit code %d: %s", code, stderr)
 			}
 			m := again.FindStringSubmatch(out)
 			if m == nil {
@@ -41,20 +41,20 @@ func TestRun_AgainAsBefore(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", m[1], want)
 			}
 			if strings.Contains(out, os.Getenv("API_TOKEN")) {
-				t.Errorf("it holds a secret:\n%s", out)
+				t.Errorf("the output holds a secret:\n%s", out)
 			}
 		})
 	}
 }
 
-// A warning is told once, where it comes up.
+// A warning is printed once, when it occurs.
 func TestRun_WarnsOnce(t *testing.T) {
 	c := newCheckout(t, "- {name: work, do: build.command, command: \"sleep 600 & echo done\"}")
-	code, out, said := c.delivery(t, "run")
+	code, out, stderr := c.delivery(t, "run")
 	if code != 0 {
-		t.Fatal(said)
+		t.Fatal(stderr)
 	}
-	if n := strings.Count(out+said, "left processes running"); n != 1 || strings.Contains(out, "arning") {
-		t.Errorf("got the warning %d times:\n%s%s", n, said, out)
+	if n := strings.Count(out+stderr, "left processes running"); n != 1 || strings.Contains(out, "arning") {
+		t.Errorf("got the warning %d times:\n%s%s", n, stderr, out)
 	}
 }

@@ -11,12 +11,14 @@ import (
 func newSync(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "sync",
-		Short: "Send to the repository what runs on this machine could not",
-		Long: `Send to the build data repository what runs on this machine could not, because it
-could not be reached, or because they died. Everything arrives once, in order. Each
-run does so by itself when it begins; this is for when no run follows.`,
+		Short: "Send the remaining records of earlier runs to the build data repository",
+		Long: `Send the records that earlier runs on this machine could not send, because the build data
+repository could not be reached or because the run died. Every record is stored once, and
+in order.
+
+Each run does this when it begins. Use this command when no other run follows.`,
 		Example: "  delivery sync",
-		Args:    exactly(),
+		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := c.app()
 			if err != nil {
@@ -44,7 +46,7 @@ run does so by itself when it begins; this is for when no run follows.`,
 				}
 			}
 			if len(reports) == 0 && err == nil {
-				_, err = fmt.Fprintln(c.out, "Nothing is left to send.")
+				_, err = fmt.Fprintln(c.out, "Nothing to send.")
 			}
 			return err
 		},

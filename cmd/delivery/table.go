@@ -11,16 +11,16 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// table prints rows in columns, the first row as their titles. Each row is one
-// line, whatever is in its cells.
-func table(out io.Writer, rows [][]string) error {
+// printTable prints rows in columns. The first row holds the titles. Each row takes one
+// line: line breaks and tabs in a cell become spaces.
+func printTable(out io.Writer, rows [][]string) error {
 	var widths []int
 	for _, row := range rows {
 		for i := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			// The width of a tab depends on where it stands.
+			// The width of a tab would depend on its column.
 			row[i] = text.NoControl(row[i])
 			widths[i] = max(widths[i], displaywidth.String(row[i]))
 		}
@@ -37,8 +37,5 @@ func table(out io.Writer, rows [][]string) error {
 	return nil
 }
 
-// moment is a time in a list.
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
-
-// brief is a revision in a list.
-func brief(revision string) string { return revision[:min(len(revision), 12)] }
+// formatTime formats a time for a list, in UTC.
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }

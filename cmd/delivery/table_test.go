@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// A row is a line, and its columns stand below their titles.
-func TestTable(t *testing.T) {
+// Each row takes one line, and its cells are aligned with the titles.
+func TestPrintTable(t *testing.T) {
 	var out strings.Builder
-	if err := table(&out, [][]string{
+	if err := printTable(&out, [][]string{
 		{"PIPE", "STATUS", ""},
 		{"建造", "failed", "line one\nline two\ttab\r"},
 		{"ci", "succeeded", ""},

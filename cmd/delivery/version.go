@@ -11,9 +11,10 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// serviceFlags are the flags of commands about a service.
+// serviceFlags are the flags of commands for a service.
 type serviceFlags struct {
 	projectFlags
 	service string
@@ -25,23 +26,23 @@ func newServiceFlags(c *common) *serviceFlags {
 
 func (s *serviceFlags) addTo(cmd *cobra.Command) {
 	s.projectFlags.addTo(cmd)
-	cmd.Flags().StringVar(&s.service, "service", "", "the service (default: that of .delivery.yml)")
+	cmd.Flags().StringVar(&s.service, "service", "", "name of the service (default: from .delivery.yml)")
 }
 
-// name is the service that is meant.
+// name returns the name of the service: from --service, or else from .delivery.yml.
 func (s *serviceFlags) name() (string, error) {
 	if s.service != "" {
 		return s.service, nil
 	}
 	_, project, err := s.project()
 	if err != nil {
-		return "", fmt.Errorf("%w\nOr name the service with --service", err)
+		return "", fmt.Errorf("%w\nOr set the service with --service", err)
 	}
 	return project.Service, nil
 }
 
-// with calls f with the repository and the service.
-func (s *serviceFlags) with(ctx context.Context, f func(store builddata.Store, service string) error) (err error) {
+// withStore calls f with the repository and the name of the service.
+func (s *serviceFlags) withStore(ctx context.Context, f func(store builddata.Store, service string) error) (err error) {
 	service, err := s.name()
 	if err != nil {
 		return err
@@ -55,9 +56,9 @@ func (s *serviceFlags) with(ctx context.Context, f func(store builddata.Store, s
 }
 
 func newVersion(c *common) *cobra.Command {
-	cmd := group(&cobra.Command{
+	cmd := commandGroup(&cobra.Command{
 		Use:                        "version",
-		Short:                      "Allocate versions, look at them, revoke them",
+		Short:                      "Allocate, list, show and revoke versions",
 		SuggestionsMinimumDistance: 2,
 	})
 	cmd.AddCommand(newVersionNext(c), newVersionList(c), newVersionShow(c), newVersionRevoke(c))
@@ -72,18 +73,18 @@ func newVersionNext(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "next",
 		Short: "Allocate the next version of a service",
-		Long: `Allocate the next version of a service, and print it. The number is never handed
-out again. With a key, asking again gives the same version.`,
+		Long: `Allocate the next version of a service and print its name. A number is never allocated
+twice. With --key, the same command returns the same version again.`,
 		Example: `  delivery version next
   delivery version next --service strawberry --scheme semver --bump minor --key "$CI_JOB_ID"`,
-		Args: exactly(),
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if a.Scheme, err = builddata.ParseScheme(scheme); err == nil && a.Scheme == builddata.Semver {
 				a.Bump, err = builddata.ParseBump(bump)
 			}
 			if err == nil && a.Scheme != builddata.Semver && cmd.Flags().Changed("bump") {
-				err = fmt.Errorf("--bump is for versions of scheme %s, and this is %s: add --scheme %s, or leave --bump out", builddata.Semver, a.Scheme, builddata.Semver)
+				err = fmt.Errorf("--bump applies to the scheme %s, not %s: add --scheme %s, or omit --bump", builddata.Semver, a.Scheme, builddata.Semver)
 			}
 			if err != nil {
 				return &usageError{err}
@@ -93,7 +94,7 @@ out again. With a key, asking again gives the same version.`,
 				return err
 			}
 			a.Labels = values
-			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+			return s.withStore(cmd.Context(), func(store builddata.Store, service string) error {
 				a.Service = service
 				v, err := store.Allocate(cmd.Context(), a)
 				if err != nil {
@@ -113,11 +114,11 @@ out again. With a key, asking again gives the same version.`,
 	}
 	s.addTo(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&scheme, "scheme", string(builddata.Sequence), "sequence, semver or calver")
-	flags.StringVar(&bump, "bump", string(builddata.Patch), "the part that a semver version rises by: major, minor or patch")
-	flags.StringVar(&a.Key, "key", "", "what the version stands for: the same key gives the same version")
-	flags.StringVar(&a.SourceRevision, "revision", "", "the SCM revision that is built")
-	flags.StringArrayVar(&labels, "set", nil, "name=value to keep with the version; may be repeated")
+	flags.StringVar(&scheme, "scheme", string(builddata.Sequence), "scheme of the version: sequence, semver or calver")
+	flags.StringVar(&bump, "bump", string(builddata.Patch), "part of a semver version to raise: major, minor or patch")
+	flags.StringVar(&a.Key, "key", "", "idempotency key: the same key returns the same version")
+	flags.StringVar(&a.SourceRevision, "revision", "", "SCM revision that is built")
+	flags.StringArrayVar(&labels, "set", nil, "name=value label to store with the version; can be repeated")
 	complete(cmd, "scheme", oneOf(builddata.Schemes...))
 	complete(cmd, "bump", oneOf(builddata.Bumps...))
 	return cmd
@@ -128,11 +129,11 @@ func newVersionList(c *common) *cobra.Command {
 	q := builddata.VersionQuery{}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List the versions of a service, the newest first",
+		Short:   "List the versions of a service, newest first",
 		Example: "  delivery version list --service strawberry --limit 10",
-		Args:    exactly(),
+		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+			return s.withStore(cmd.Context(), func(store builddata.Store, service string) error {
 				q.Service = service
 				views, err := s.catalog(store).Versions(cmd.Context(), q)
 				if err != nil {
@@ -142,11 +143,11 @@ func newVersionList(c *common) *cobra.Command {
 					return s.printJSON(views)
 				}
 				if len(views) == 0 {
-					text := "The repository knows no versions of " + service
+					which := service
 					if q.SourceRevision != "" {
-						text += fmt.Sprintf(" at revision %s: give the whole revision, as \"--output json\" shows it", q.SourceRevision)
+						which += fmt.Sprintf(" at revision %s; use the full revision, as \"--output json\" shows it", q.SourceRevision)
 					}
-					_, err := fmt.Fprintf(s.out, "%s.\n", text)
+					_, err := fmt.Fprintf(s.out, "The repository knows no versions of %s.\n", which)
 					return err
 				}
 				rows := [][]string{{"VERSION", "CREATED", "REVISION", "STAGES", ""}}
@@ -155,17 +156,19 @@ func newVersionList(c *common) *cobra.Command {
 					if v.RevokedAt != nil {
 						note = "revoked: " + v.RevokedReason
 					}
-					rows = append(rows, []string{v.Version, moment(v.CreatedAt), brief(v.SourceRevision), strings.Join(v.Stages, ", "), note})
+					rows = append(rows, []string{
+						v.Version, formatTime(v.CreatedAt), text.Revision(v.SourceRevision), strings.Join(v.Stages, ", "), note,
+					})
 				}
-				return table(s.out, rows)
+				return printTable(s.out, rows)
 			})
 		},
 	}
 	s.addTo(cmd)
-	cmd.Flags().IntVar(&q.Limit, "limit", 20, "how many to list at most")
-	cmd.Flags().Int64Var(&q.Before, "before", 0, "continue behind the version of this number")
-	cmd.Flags().StringVar(&q.SourceRevision, "revision", "", "only those of this SCM revision, which has to be whole")
-	cmd.Flags().BoolVar(&q.IncludeRevoked, "revoked", false, "list those that were revoked, too")
+	cmd.Flags().IntVar(&q.Limit, "limit", 20, "maximum number of versions to list")
+	cmd.Flags().Int64Var(&q.Before, "before", 0, "list only versions with a lower number than this")
+	cmd.Flags().StringVar(&q.SourceRevision, "revision", "", "list only versions of this SCM revision, which must not be abbreviated")
+	cmd.Flags().BoolVar(&q.IncludeRevoked, "revoked", false, "include revoked versions")
 	return cmd
 }
 
@@ -173,12 +176,12 @@ func newVersionShow(c *common) *cobra.Command {
 	s := newServiceFlags(c)
 	cmd := &cobra.Command{
 		Use:     "show VERSION",
-		Short:   "Show a version and what happened to it",
+		Short:   "Show a version and its events",
 		Example: "  delivery version show 17",
-		Args:    exactly("VERSION"),
+		Args:    exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return s.with(ctx, func(store builddata.Store, service string) error {
+			return s.withStore(ctx, func(store builddata.Store, service string) error {
 				history, err := s.catalog(store).History(ctx, service, args[0])
 				if err != nil {
 					return err
@@ -198,18 +201,19 @@ func newVersionShow(c *common) *cobra.Command {
 	return cmd
 }
 
+// printVersion prints a version and its stages.
 func printVersion(out io.Writer, v catalog.Version) error {
-	text := fmt.Sprintf("%s %s, number %d, allocated at %s", v.Service, v.Version, v.Number, moment(v.CreatedAt))
+	description := fmt.Sprintf("%s %s, number %d, allocated at %s", v.Service, v.Version, v.Number, formatTime(v.CreatedAt))
 	if v.SourceRevision != "" {
-		text += " for revision " + v.SourceRevision
+		description += " for revision " + v.SourceRevision
 	}
 	if len(v.Stages) > 0 {
-		text += "\nPromoted to " + strings.Join(v.Stages, ", ")
+		description += "\nPromoted to " + strings.Join(v.Stages, ", ")
 	}
 	if v.RevokedAt != nil {
-		text += fmt.Sprintf("\nRevoked at %s: %s", moment(*v.RevokedAt), v.RevokedReason)
+		description += fmt.Sprintf("\nRevoked at %s: %s", formatTime(*v.RevokedAt), v.RevokedReason)
 	}
-	_, err := fmt.Fprintln(out, text)
+	_, err := fmt.Fprintln(out, description)
 	return err
 }
 
@@ -218,16 +222,16 @@ func newVersionRevoke(c *common) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "revoke VERSION",
-		Short: "Say that a version must not be used any more",
-		Long: `Say that a version must not be used any more: no image of it is offered, and no
-cluster takes it. What runs goes on running. The history stays.`,
+		Short: "Revoke a version, so that it is no longer used",
+		Long: `Revoke a version. Its images are no longer offered, and no cluster can be moved to it.
+Running servers and the history of the version do not change.`,
 		Example: "  delivery version revoke 17 --reason \"loses orders\"",
-		Args:    exactly("VERSION"),
+		Args:    exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
-				return &usageError{errors.New("--reason is missing: say why, for whoever wants to use the version")}
+				return &usageError{errors.New("--reason is missing: say why the version must not be used")}
 			}
-			return s.with(cmd.Context(), func(store builddata.Store, service string) error {
+			return s.withStore(cmd.Context(), func(store builddata.Store, service string) error {
 				v, err := store.Revoke(cmd.Context(), service, args[0], reason)
 				if err != nil {
 					return err
@@ -245,6 +249,6 @@ cluster takes it. What runs goes on running. The history stays.`,
 	}
 	s.addTo(cmd)
 	completeArgument(cmd, s.versionNames)
-	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	cmd.Flags().StringVar(&reason, "reason", "", "why the version must not be used")
 	return cmd
 }

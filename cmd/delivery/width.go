@@ -2,7 +2,7 @@ package main
 
 import "github.com/clipperhouse/displaywidth"
 
-// truncate shortens a text to fewer columns of a terminal than there are.
+// truncate shortens a text so that it takes fewer than the given columns of a terminal.
 func truncate(text string, columns int) string {
 	return displaywidth.TruncateString(text, columns-1, "…")
 }
