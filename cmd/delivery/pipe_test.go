@@ -132,7 +132,8 @@ func TestArticles(t *testing.T) {
 		ran(t, "gradle clean fatJar")
 	})
 	t.Run("2015Small", func(t *testing.T) {
-		external := []string{"delivery-task-setup.Init", "delivery-task-build.Build", "delivery-task-test.Test", "delivery-task-log.ReportBuildStatus"}
+		external := []string{"delivery-task-setup.Init", "delivery-task-build.Build", "delivery-task-test.Test",
+			"delivery-task-log.ReportBuildStatus"}
 		c := article(t, "2015-small", append(external, "delivery-task-notify.Email")...)
 		_, out, stderr := c.delivery(t, "pipe", "test")
 		if !strings.Contains(out, "succeeded") {

@@ -37,7 +37,8 @@ func TestProgress(t *testing.T) {
 			p.StepPrinted("c", "a\ttab\tand "+strings.Repeat("広い", 20))
 			advance(time.Minute)
 			p.warn("the disk is full")
-			end(pipe.StepSummary{Name: "a", Status: builddata.Failed, Attempts: 2, Elapsed: time.Minute, Message: "exit code 1", Warnings: []string{"it left children behind"}})
+			end(pipe.StepSummary{Name: "a", Status: builddata.Failed, Attempts: 2, Elapsed: time.Minute, Message: "exit code 1",
+				Warnings: []string{"it left children behind"}})
 			end(pipe.StepSummary{Name: "tidy", Status: pipe.Skipped, Message: "left out by its when"})
 			golden(t, strings.NewReplacer("\x1b", "␛", "\r", "␍").Replace(out.String()))
 		})

@@ -74,7 +74,8 @@ func newRoot(std streams) *cobra.Command {
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.repository, "repository", "",
-		"address of the build data repository, such as sqlite:///path/file.db (default $"+repository.Variable+", or a file in your data directory)")
+		"address of the build data repository, such as sqlite:///path/file.db "+
+			"(default $"+repository.Variable+", or a file in your data directory)")
 	flags.StringVar(&c.region, "region", "",
 		"AWS region, also for programs that a run starts (default: from the environment; for a cluster, the region that the repository knows)")
 	flags.StringVar(&c.profile, "profile", "",

@@ -103,7 +103,8 @@ func TestRunTask_OfOther(t *testing.T) {
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, stderr, "run "+one.Run+" of raspberry: not found in the build data repository: \"delivery run show "+one.Run+"\" shows which service it belongs to")
+	contains(t, stderr, "run "+one.Run+" of raspberry: not found in the build data repository: "+
+		"\"delivery run show "+one.Run+"\" shows which service it belongs to")
 }
 
 // A step of last gets the status of the earlier run.
@@ -174,7 +175,10 @@ main:
 		code int
 		want []string
 	}{
-		"RequiresMissing": {"unguarded", exitcode.Usage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" needs the argument requires to be run alone`, "write an empty list if nothing is required"}},
+		"RequiresMissing": {
+			"unguarded", exitcode.Usage, []string{"pipes/app.yml:5:5: ", `the step "unguarded" needs the argument requires to be run alone`,
+				"write an empty list if nothing is required"},
+		},
 		"NotMet":          {"guarded", exitcode.Failed, []string{"cannot be promoted to passed_test"}},
 		"NothingRequired": {"free", 0, []string{"is at seen"}},
 	} {

@@ -53,7 +53,8 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Status != builddata.Succeeded || r.Context["service"] != "strawberry" || len(r.Events) != 12 || !strings.Contains(string(r.Definition), "./functional.sh") {
+	if r.Status != builddata.Succeeded || r.Context["service"] != "strawberry" || len(r.Events) != 12 ||
+		!strings.Contains(string(r.Definition), "./functional.sh") {
 		t.Errorf("got %+v", r)
 	}
 	log, err := os.ReadFile(filepath.Join(c.state, "delivery", "logs", s.Run, "tidy.log"))
@@ -73,8 +74,10 @@ func TestRun_FailsAndReruns(t *testing.T) {
 	if code != exitcode.Failed {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, stderr, `functional tests | looking at strawberry-0.1.0.jar`, `functional tests failed`, `tidy | tidying after failed in run-`, `Error: the pipe app failed at "functional tests"`)
-	contains(t, out, `app of strawberry 0.1.0 failed at "functional tests" after`, "exit code 7", "The end of its output:", "  expected 2, got 3\n", "functional-tests")
+	contains(t, stderr, `functional tests | looking at strawberry-0.1.0.jar`, `functional tests failed`, `tidy | tidying after failed in run-`,
+		`Error: the pipe app failed at "functional tests"`)
+	contains(t, out, `app of strawberry 0.1.0 failed at "functional tests" after`, "exit code 7", "The end of its output:",
+		"  expected 2, got 3\n", "functional-tests")
 	rerun := regexp.MustCompile(`Run just that step again:\n  delivery (.*)\n`).FindStringSubmatch(out)
 	if rerun == nil || rerun[1] != "run --run-task 'functional tests' --version 0.1.0" {
 		t.Fatalf("got %q in\n%s", rerun, out)
@@ -97,7 +100,8 @@ func TestRun_FailsAndReruns(t *testing.T) {
 func TestRun_Parts(t *testing.T) {
 	c := newApplication(t)
 	s := c.run(t, 0, "--run-to", "build")
-	if diff := cmp.Diff(c.events(t, s.Run), []string{"version started", "version succeeded", "build started", "build succeeded", "tidy started", "tidy succeeded"}); diff != "" {
+	if diff := cmp.Diff(c.events(t, s.Run), []string{"version started", "version succeeded", "build started", "build succeeded",
+		"tidy started", "tidy succeeded"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
 	// A run of the whole pipe for an existing version allocates no other one.
@@ -122,37 +126,82 @@ func TestRun_BadInput(t *testing.T) {
 		code int
 		want []string
 	}{
-		"UnknownTask":      {"- {name: a, do: build.comand, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`, "did you mean build.command?"}},
-		"NoArgument":       {"- {name: a, do: release.promote}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"}},
-		"WrongArgument":    {"- {name: a, do: build.command, comand: x, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"}},
-		"WrongKind":        {"- {name: a, do: mock.dummy, sleep: soon}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "expected a duration such as 90s"}},
-		"UnknownValue":     {"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"}},
-		"LaterValue":       {"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", `is set by the step "b", which comes later`}},
-		"NoVersion":        {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitcode.Usage, []string{"init.version"}},
-		"SameName":         {"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"}},
-		"Cycle":            {"- ref: app", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
-		"NoSuchRef":        {"- ref: biuld", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "did you mean build?"}},
-		"UnknownKey":       {"mian:\n  - {do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:1:1: ", "main"}},
-		"NotYAML":          {"main: [", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
-		"NoSteps":          {"main: []", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
-		"NoSuchPipe":       {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitcode.Usage, []string{"cdd", "cd"}},
-		"NoSuchStep":       {"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitcode.Usage, []string{`has no step "biuld"; did you mean build?`}},
-		"ToLast":           {"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitcode.Usage, []string{"which always runs"}},
-		"ToAndTask":        {"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitcode.Usage, []string{"cannot be used together"}},
-		"OfWithoutTask":    {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitcode.Usage, []string{"--run-task"}},
-		"BadSet":           {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
-		"OwnValue":         {"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitcode.Usage, []string{"the value version cannot be set: only the run itself sets it"}},
-		"NoSuchVersion":    {"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitcode.Failed, []string{"not found", "delivery version list"}},
-		"NoEarlierRun":     {"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitcode.Failed, []string{"there is no earlier run of the pipe app for strawberry"}},
-		"NoSuchRun":        {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitcode.Failed, []string{"read run none of strawberry: not found"}},
-		"TooManyArguments": {"- {name: a, do: mock.dummy}", []string{"again"}, exitcode.Usage, []string{`"delivery run" takes no arguments, and got "again"`}},
-		"EmptyVersion":     {"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitcode.Usage, []string{"--version is empty: give it a value, or omit it"}},
-		"EmptyTask":        {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitcode.Usage, []string{"--run-task is empty"}},
-		"EmptyTo":          {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitcode.Usage, []string{"--run-to is empty"}},
-		"EmptyOf":          {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitcode.Usage, []string{"--of is empty"}},
-		"EmptyPipe":        {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitcode.Usage, []string{"--pipe is empty"}},
-		"CommandMissing":   {"- {name: a, do: build.command, command: frobnicate --all}", nil, exitcode.Failed, []string{"frobnicate: command not found: install it"}},
-		"ShellMissing":     {"- {name: a, do: build.command, command: frobnicate && true}", nil, exitcode.Failed, []string{"exit code 127: command not found"}},
+		"UnknownTask": {
+			"- {name: a, do: build.comand, command: x}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", `there is no task "build.comand"`,
+				"did you mean build.command?"},
+		},
+		"NoArgument": {
+			"- {name: a, do: release.promote}", nil, exitcode.Usage, []string{"pipes/app.yml:1:3: ", "needs the argument stage"},
+		},
+		"WrongArgument": {
+			"- {name: a, do: build.command, comand: x, command: x}", nil, exitcode.Usage,
+			[]string{"pipes/app.yml:1:", "takes no argument comand; did you mean command?"},
+		},
+		"WrongKind": {
+			"- {name: a, do: mock.dummy, sleep: soon}", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "expected a duration such as 90s"},
+		},
+		"UnknownValue": {
+			"- {name: a, do: build.command, command: \"echo ${{ fiel }}\"}", nil, exitcode.Usage,
+			[]string{"pipes/app.yml:1:", "nothing sets ${{ fiel }}"},
+		},
+		"LaterValue": {
+			"- {name: a, do: build.command, command: \"echo ${{ b }}\"}\n- {name: b, do: build.command, command: x, outputs: [b]}", nil,
+			exitcode.Usage, []string{"pipes/app.yml:1:", `is set by the step "b", which comes later`},
+		},
+		"NoVersion": {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitcode.Usage, []string{"init.version"}},
+		"SameName": {
+			"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitcode.Usage,
+			[]string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"},
+		},
+		"Cycle":      {"- ref: app", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSuchRef":  {"- ref: biuld", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "did you mean build?"}},
+		"UnknownKey": {"mian:\n  - {do: mock.dummy}", nil, exitcode.Usage, []string{"pipes/app.yml:1:1: ", "main"}},
+		"NotYAML":    {"main: [", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSteps":    {"main: []", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
+		"NoSuchPipe": {"- {do: mock.dummy}", []string{"--pipe", "cdd"}, exitcode.Usage, []string{"cdd", "cd"}},
+		"NoSuchStep": {
+			"- {name: build, do: mock.dummy}", []string{"--run-to", "biuld"}, exitcode.Usage, []string{`has no step "biuld"; did you mean build?`},
+		},
+		"ToLast": {
+			"main: [{do: mock.dummy}]\nlast: [{name: tidy, do: mock.dummy}]", []string{"--run-to", "tidy"}, exitcode.Usage,
+			[]string{"which always runs"},
+		},
+		"ToAndTask": {
+			"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitcode.Usage, []string{"cannot be used together"},
+		},
+		"OfWithoutTask": {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitcode.Usage, []string{"--run-task"}},
+		"BadSet":        {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
+		"OwnValue": {
+			"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitcode.Usage,
+			[]string{"the value version cannot be set: only the run itself sets it"},
+		},
+		"NoSuchVersion": {
+			"- {name: a, do: mock.dummy}", []string{"--version", "9"}, exitcode.Failed, []string{"not found", "delivery version list"},
+		},
+		"NoEarlierRun": {
+			"- {name: a, do: mock.dummy}", []string{"--run-task", "a"}, exitcode.Failed,
+			[]string{"there is no earlier run of the pipe app for strawberry"},
+		},
+		"NoSuchRun": {
+			"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", "none"}, exitcode.Failed,
+			[]string{"read run none of strawberry: not found"},
+		},
+		"TooManyArguments": {
+			"- {name: a, do: mock.dummy}", []string{"again"}, exitcode.Usage, []string{`"delivery run" takes no arguments, and got "again"`},
+		},
+		"EmptyVersion": {
+			"- {name: a, do: mock.dummy}", []string{"--version", ""}, exitcode.Usage, []string{"--version is empty: give it a value, or omit it"},
+		},
+		"EmptyTask": {"- {name: a, do: mock.dummy}", []string{"--run-task= "}, exitcode.Usage, []string{"--run-task is empty"}},
+		"EmptyTo":   {"- {name: a, do: mock.dummy}", []string{"--run-to", ""}, exitcode.Usage, []string{"--run-to is empty"}},
+		"EmptyOf":   {"- {name: a, do: mock.dummy}", []string{"--run-task", "a", "--of", ""}, exitcode.Usage, []string{"--of is empty"}},
+		"EmptyPipe": {"- {name: a, do: mock.dummy}", []string{"--pipe", ""}, exitcode.Usage, []string{"--pipe is empty"}},
+		"CommandMissing": {
+			"- {name: a, do: build.command, command: frobnicate --all}", nil, exitcode.Failed, []string{"frobnicate: command not found: install it"},
+		},
+		"ShellMissing": {
+			"- {name: a, do: build.command, command: frobnicate && true}", nil, exitcode.Failed, []string{"exit code 127: command not found"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t, tt.pipe)
@@ -330,7 +379,8 @@ func TestRun_Outage(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("got exit code %d: %s", code, stderr)
 	}
-	contains(t, stderr, "what happens is kept on this machine and sent later", "build | 1", "records of the run are not in the build data repository yet")
+	contains(t, stderr, "what happens is kept on this machine and sent later", "build | 1",
+		"records of the run are not in the build data repository yet")
 	run := regexp.MustCompile(`\(run (\w+)\)`).FindStringSubmatch(out)[1]
 	if code, _, stderr := c.delivery(t, "sync"); code != exitcode.Unavailable {
 		t.Errorf("got exit code %d: %s", code, stderr)

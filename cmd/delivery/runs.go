@@ -106,7 +106,8 @@ func newRunShow(c *common) *cobra.Command {
 func (c *common) printRun(r catalog.Run) error {
 	header := fmt.Sprintf("Run %s of %s, pipe %s%s: %s\n", r.Run, strings.TrimSpace(r.Service+" "+r.Version), r.Pipe, runScope(r), r.Status)
 	for _, line := range [][2]string{
-		{"Message", r.Message}, {"Revision", r.Revision}, {"Untraceable", r.Untraceable}, {"Run by", r.Holder}, {"Started", formatTime(r.StartedAt)},
+		{"Message", r.Message}, {"Revision", r.Revision}, {"Untraceable", r.Untraceable}, {"Run by", r.Holder},
+		{"Started", formatTime(r.StartedAt)},
 	} {
 		if line[1] != "" {
 			header += fmt.Sprintf("%-12s %s\n", line[0], line[1])

@@ -95,7 +95,7 @@ func (p *program) signal(t *testing.T, s os.Signal) {
 // ignoringPipe has a step that ignores SIGINT and SIGTERM.
 const ignoringPipe = `
 main:
-  - name: work
+  - name: compile
     do: build.command
     command: trap '' INT TERM; echo working; while :; do sleep 60; done
     timeout: 50ms
@@ -107,7 +107,7 @@ const waitingPipe = `
 first:
   - {name: version, do: init.version}
 main:
-  - name: work
+  - name: compile
     do: build.command
     command: sleep 600 & echo $$ > ../pid; echo working; wait
   - {name: never, do: mock.dummy}
@@ -144,13 +144,14 @@ func TestRun_Interrupted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t, waitingPipe)
 			p := c.start(t, path, "run")
-			p.waitFor(t, "work | working")
+			p.waitFor(t, "compile | working")
 			p.signal(t, signal)
 			if code := p.wait(t); code != exitcode.Interrupted {
 				t.Errorf("got exit code %d:\n%s", code, &p.read)
 			}
-			contains(t, p.read.String(), "Stopping; the section last still runs. A second Ctrl-C stops it as well.", "work interrupted", "tidy | tidying after interrupted")
-			contains(t, p.stdout.String(), `app of strawberry 1 was interrupted at "work"`, "delivery run --run-task work --version 1")
+			contains(t, p.read.String(), "Stopping; the section last still runs. A second Ctrl-C stops it as well.", "compile interrupted",
+				"tidy | tidying after interrupted")
+			contains(t, p.stdout.String(), `app of strawberry 1 was interrupted at "compile"`, "delivery run --run-task compile --version 1")
 			c.checkGroupEnded(t)
 			runs, err := c.store(t).Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
 			if err != nil || len(runs) != 1 || runs[0].Status != builddata.Interrupted {
@@ -163,9 +164,10 @@ func TestRun_Interrupted(t *testing.T) {
 // A second Ctrl-C interrupts the section last as well. The steps that did not run are
 // listed.
 func TestRun_InterruptedTwice(t *testing.T) {
-	c := newCheckout(t, strings.Replace(waitingPipe, "echo tidying after ${{ status }}", "echo tidying; sleep 600", 1)+"  - {name: tell, do: mock.dummy}\n")
+	c := newCheckout(t, strings.Replace(waitingPipe, "echo tidying after ${{ status }}", "echo tidying; sleep 600",
+		1)+"  - {name: tell, do: mock.dummy}\n")
 	p := c.start(t, build(t), "run")
-	p.waitFor(t, "work | working")
+	p.waitFor(t, "compile | working")
 	p.signal(t, os.Interrupt)
 	p.waitFor(t, "tidy | tidying")
 	p.signal(t, os.Interrupt)
@@ -173,8 +175,10 @@ func TestRun_InterruptedTwice(t *testing.T) {
 	if code := p.wait(t); code != exitcode.Interrupted {
 		t.Errorf("got exit code %d:\n%s", code, &p.read)
 	}
-	contains(t, p.read.String(), "tidy interrupted in ", ": the section last was interrupted as well\n", "tell skipped: the section last was interrupted as well")
-	contains(t, p.stdout.String(), `"tidy" was interrupted as well: the section last was interrupted as well`, `"tell" did not run: the section last was interrupted as well`)
+	contains(t, p.read.String(), "tidy interrupted in ", ": the section last was interrupted as well\n",
+		"tell skipped: the section last was interrupted as well")
+	contains(t, p.stdout.String(), `"tidy" was interrupted as well: the section last was interrupted as well`,
+		`"tell" did not run: the section last was interrupted as well`)
 }
 
 // The first Ctrl-C while the section last is running has no effect on the run.
@@ -187,7 +191,7 @@ func TestRun_InterruptedInLast(t *testing.T) {
 	}{"Succeeded": {"true", 0, builddata.Succeeded}, "Failed": {"false", exitcode.Failed, builddata.Failed}} {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t, `
-main: [{name: work, do: build.command, command: "`+tt.command+`"}]
+main: [{name: compile, do: build.command, command: "`+tt.command+`"}]
 last: [{name: tidy, do: build.command, command: "echo tidying; while ! test -e ../go; do sleep 0.02; done"}]
 `)
 			p := c.start(t, path, "run", "-o", "json")
@@ -229,13 +233,14 @@ func TestRun_IgnoringSignals(t *testing.T) {
 	c := newCheckout(t, ignoringPipe)
 	s := c.run(t, exitcode.Failed)
 	step := s.Failed()
-	if step == nil || !strings.Contains(step.Message, "timed out after 50ms") || len(step.Warnings) != 1 || !strings.Contains(step.Warnings[0], "was killed") {
+	if step == nil || !strings.Contains(step.Message, "timed out after 50ms") || len(step.Warnings) != 1 ||
+		!strings.Contains(step.Warnings[0], "was killed") {
 		t.Errorf("got %+v", s)
 	}
 }
 
 func TestRun_LeavesChildrenBehind(t *testing.T) {
-	c := newCheckout(t, "- {name: work, do: build.command, command: \"echo $$ > ../pid; sleep 600 & echo done\"}")
+	c := newCheckout(t, "- {name: compile, do: build.command, command: \"echo $$ > ../pid; sleep 600 & echo done\"}")
 	s := c.run(t, 0)
 	if w := s.Steps[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "left processes running") {
 		t.Errorf("got %q", w)
@@ -246,7 +251,7 @@ func TestRun_LeavesChildrenBehind(t *testing.T) {
 func TestRun_TwoInOneCheckout(t *testing.T) {
 	c := newCheckout(t, waitingPipe)
 	p := c.start(t, build(t), "run")
-	p.waitFor(t, "work | working")
+	p.waitFor(t, "compile | working")
 	code, _, stderr := c.delivery(t, "run")
 	if code != exitcode.Busy {
 		t.Errorf("got exit code %d, want %d", code, exitcode.Busy)
@@ -261,9 +266,10 @@ func TestRun_TwoInOneCheckout(t *testing.T) {
 
 // A run continues to its end after the reader of its stderr has closed it.
 func TestRun_StderrClosed(t *testing.T) {
-	c := newCheckout(t, strings.Replace(waitingPipe, "sleep 600 & echo $$ > ../pid; echo working; wait", "echo working; sleep 0.5; echo more; echo and more >&2", 1))
+	c := newCheckout(t, strings.Replace(waitingPipe, "sleep 600 & echo $$ > ../pid; echo working; wait",
+		"echo working; sleep 0.5; echo more; echo and more >&2", 1))
 	p := c.start(t, build(t), "run")
-	p.waitFor(t, "work | working")
+	p.waitFor(t, "compile | working")
 	if err := p.stderr.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +287,7 @@ func TestRun_StderrClosed(t *testing.T) {
 func TestRun_Killed(t *testing.T) {
 	c := newCheckout(t, waitingPipe)
 	p := c.start(t, build(t), "run")
-	p.waitFor(t, "work | working")
+	p.waitFor(t, "compile | working")
 	p.signal(t, os.Kill)
 	p.wait(t)
 	text, err := os.ReadFile(filepath.Join(c.folder, "..", "pid"))
@@ -300,15 +306,17 @@ func TestRun_Killed(t *testing.T) {
 	if left := c.scratch(t); len(left) != 0 {
 		t.Errorf("%v are left", left)
 	}
-	lost := regexp.MustCompile(`strawberry 1, run (\w+) \(app, begun at .* by .*, delivery, process \d+\) is lost: the runner died at work`).FindStringSubmatch(stderr)
+	report := regexp.MustCompile(`strawberry 1, run (\w+) \(app, begun at .* by .*, process \d+\) is lost: the runner died at compile`)
+	lost := report.FindStringSubmatch(stderr)
 	if lost == nil {
 		t.Fatalf("stderr does not report the lost run:\n%s", stderr)
 	}
-	if diff := cmp.Diff(c.events(t, lost[1]), []string{"version started", "version succeeded", "work started", "work lost"}); diff != "" {
+	if diff := cmp.Diff(c.events(t, lost[1]), []string{"version started", "version succeeded", "compile started",
+		"compile lost"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
 	_, out, _ := c.delivery(t, "run", "show", lost[1])
-	contains(t, out, ": lost\n", "the runner died at work")
+	contains(t, out, ": lost\n", "the runner died at compile")
 	s := c.run(t, 0, "--run-task", "tidy", "--of", lost[1])
 	log, err := os.ReadFile(s.Steps[0].Log)
 	if err != nil || !strings.Contains(string(log), "tidying after lost") || s.Version != "1" {

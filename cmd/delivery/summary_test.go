@@ -18,7 +18,8 @@ func TestRun_RerunCommand(t *testing.T) {
 `)
 	t.Setenv("API_TOKEN", "tok-0123456789")
 	elsewhere := c.repository() + "2"
-	flags := []string{"-C", c.folder, "--repository", elsewhere, "--region", "eu-north-1", "--profile", "acme", "--set", "greeting=hello you", "--set", "a.b=1"}
+	flags := []string{"-C", c.folder, "--repository", elsewhere, "--region", "eu-north-1", "--profile", "acme", "--set", "greeting=hello you",
+		"--set", "a.b=1"}
 	secret := []string{"--set", "code=abc", "--set", "header=Bearer tok-0123456789"}
 	again := regexp.MustCompile(`Run just that step again, with --set for code, header as before:\n  (.*)\n`)
 	for name, args := range map[string][]string{"All": nil, "To": {"--run-to", "it's broken"}} {
@@ -49,7 +50,7 @@ func TestRun_RerunCommand(t *testing.T) {
 
 // A warning is printed once, when it occurs.
 func TestRun_WarnsOnce(t *testing.T) {
-	c := newCheckout(t, "- {name: work, do: build.command, command: \"sleep 600 & echo done\"}")
+	c := newCheckout(t, "- {name: compile, do: build.command, command: \"sleep 600 & echo done\"}")
 	code, out, stderr := c.delivery(t, "run")
 	if code != 0 {
 		t.Fatal(stderr)

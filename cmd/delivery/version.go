@@ -84,7 +84,8 @@ twice. With --key, the same command returns the same version again.`,
 				a.Bump, err = builddata.ParseBump(bump)
 			}
 			if err == nil && a.Scheme != builddata.Semver && cmd.Flags().Changed("bump") {
-				err = fmt.Errorf("--bump applies to the scheme %s, not %s: add --scheme %s, or omit --bump", builddata.Semver, a.Scheme, builddata.Semver)
+				err = fmt.Errorf("--bump applies to the scheme %s, not %s: add --scheme %s, or omit --bump", builddata.Semver, a.Scheme,
+					builddata.Semver)
 			}
 			if err != nil {
 				return &usageError{err}
