@@ -10,9 +10,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
-// pipes implements resources.Pipes by the same code as the command line.
+// pipes implements resources.Pipes with the same runner as the command line.
 type pipes struct {
-	// open returns the runner, which needs that the provider's arguments are known.
+	// open returns the runner. It is an error if the provider's arguments are not known yet.
 	open func() (*runner.Runner, error)
 	// checkouts are locked while a pipe runs in them.
 	checkouts keylock.Locks
@@ -27,7 +27,7 @@ func (p *pipes) Load(ctx context.Context, req runner.Request) (*pipe.Pipe, error
 	return project.Load(ctx, req)
 }
 
-// errStopped is why a run ends when Terraform is interrupted.
+// errStopped is the cause of a run's interruption when Terraform is interrupted.
 var errStopped = errors.New("Terraform was interrupted") //nolint:staticcheck // Terraform is a name
 
 // Run implements resources.Pipes.
@@ -40,10 +40,10 @@ func (p *pipes) Run(ctx context.Context, req runner.Request) (pipe.Summary, erro
 	if err != nil {
 		return pipe.Summary{}, err
 	}
-	// Terraform applies resources at the same time, and a checkout takes one run.
+	// Terraform applies resources concurrently, but a checkout has one run at a time.
 	unlock, err := p.checkouts.Lock(ctx, project.Root)
 	if err != nil {
-		return pipe.Summary{}, fmt.Errorf("while waiting for another run of this apply in %s: %w", project.Root, cause(ctx))
+		return pipe.Summary{}, fmt.Errorf("wait for another run of this apply in %s: %w", project.Root, cause(ctx))
 	}
 	defer unlock()
 	hard := context.WithoutCancel(ctx)
@@ -53,13 +53,13 @@ func (p *pipes) Run(ctx context.Context, req runner.Request) (pipe.Summary, erro
 	req.Interrupt = soft
 	summary, err := runs.Run(hard, project, req)
 	if err != nil && summary.Status != "" {
-		req.Warn("%v", err) // the pipe has run all the same
+		req.Warn("%v", err) // the pipe has run to its end
 		err = nil
 	}
 	return summary, err
 }
 
-// cause is why a context ended.
+// cause returns why a context ended.
 func cause(ctx context.Context) error {
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err

@@ -1,5 +1,5 @@
-// Package provider is the Terraform provider: its configuration, and the list
-// of its resources and data sources.
+// Package provider implements the Terraform provider: its configuration, and the list of its
+// resources and data sources.
 package provider
 
 import (
@@ -48,11 +48,12 @@ type model struct {
 	RequiredTags types.Set    `tfsdk:"required_tags"`
 }
 
-// known reports the first of the arguments whose value is not known yet.
-// Taking its default instead would look for everything in the wrong place, not
-// find it, and plan to make it anew.
-func (m model) known(arguments ...string) error {
-	values := map[string]attr.Value{"repository": m.Repository, "region": m.Region, "profile": m.Profile, "assume_role": m.AssumeRole, "endpoints": m.Endpoints}
+// requireKnown returns an error for the first of the arguments whose value is not known yet. With
+// the default instead, resources would not be found, and Terraform would plan to create them again.
+func (m model) requireKnown(arguments ...string) error {
+	values := map[string]attr.Value{
+		"repository": m.Repository, "region": m.Region, "profile": m.Profile, "assume_role": m.AssumeRole, "endpoints": m.Endpoints,
+	}
 	for _, argument := range arguments {
 		if !isKnown(values[argument]) {
 			return fmt.Errorf("the provider's argument %s is not known yet: apply what it depends on first, with -target", argument)
@@ -61,7 +62,7 @@ func (m model) known(arguments ...string) error {
 	return nil
 }
 
-// isKnown reports whether a value and all in it is known.
+// isKnown reports whether a value and everything inside it is known.
 func isKnown(v attr.Value) bool {
 	value, err := v.ToTerraformValue(context.Background())
 	return err == nil && value.IsFullyKnown()
@@ -84,10 +85,10 @@ var (
 	_ provider.ProviderWithValidateConfig = (*deliveryProvider)(nil)
 )
 
-// New returns the provider of the given release, by the machine's clock.
+// New returns a constructor of the provider in the given version, with the system's clock.
 func New(version string) func() provider.Provider { return NewWithClock(version, clock.System{}) }
 
-// NewWithClock returns the provider of the given release, by the clock c.
+// NewWithClock returns a constructor of the provider in the given version, with the clock c.
 func NewWithClock(version string, c clock.Clock) func() provider.Provider {
 	return func() provider.Provider { return &deliveryProvider{version: version, clock: c} }
 }
@@ -99,16 +100,19 @@ func (p *deliveryProvider) Metadata(_ context.Context, _ provider.MetadataReques
 
 func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Continuous delivery on AWS: build versions, the images that hold them, and immutable server clusters made from those images.",
+		MarkdownDescription: "The provider for continuous delivery on AWS: " +
+			"it manages build versions, the images that contain them, and immutable server clusters that run those images.",
 		Attributes: map[string]schema.Attribute{
 			"repository": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "URL of the build data repository: `sqlite:///absolute/path/file.db`. " +
-					"Defaults to the environment variable `DELIVERY_REPOSITORY`, and else to `delivery/delivery.db` in the user's data directory (`$XDG_DATA_HOME` or `~/.local/share`). The file is made on first use, readable by its owner only.",
+				MarkdownDescription: "Address of the build data repository, such as `sqlite:///absolute/path/file.db`. " +
+					"Defaults to the environment variable `DELIVERY_REPOSITORY`, " +
+					"or else to the file `delivery/delivery.db` in the user's data directory (`$XDG_DATA_HOME` or `~/.local/share`). " +
+					"The file is created on first use. Only its owner can read it.",
 			},
 			"region": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "AWS region. Defaults to what the environment or the profile says (`AWS_REGION`).",
+				MarkdownDescription: "AWS region. Defaults to `AWS_REGION`, or else to the region of the profile.",
 			},
 			"profile": schema.StringAttribute{
 				Optional:            true,
@@ -116,38 +120,41 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 			},
 			"assume_role": schema.SingleNestedAttribute{
 				Optional:            true,
-				MarkdownDescription: "IAM role to act as.",
+				MarkdownDescription: "IAM role to assume.",
 				Attributes: map[string]schema.Attribute{
 					"role_arn": schema.StringAttribute{Required: true, MarkdownDescription: "ARN of the role."},
 					"session_name": schema.StringAttribute{
-						Optional: true, MarkdownDescription: "Name of the session, as it appears in CloudTrail. Defaults to `terraform-provider-delivery`.",
+						Optional: true, MarkdownDescription: "Name of the session, as CloudTrail shows it. Defaults to `terraform-provider-delivery`.",
 						Validators: []validator.String{stringvalidator.LengthBetween(2, 64)},
 					},
-					"external_id": schema.StringAttribute{Optional: true, MarkdownDescription: "External id that the role's trust policy asks for."},
+					"external_id": schema.StringAttribute{Optional: true, MarkdownDescription: "External ID that the role's trust policy requires."},
 					"duration": schema.StringAttribute{
 						Optional: true, CustomType: timetypes.GoDurationType{},
-						MarkdownDescription: "How long the session lasts, between `15m` and `12h`. Defaults to one hour.",
+						MarkdownDescription: "Duration of the session, between `15m` and `12h`. Defaults to one hour.",
 					},
 				},
 			},
 			"endpoints": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Addresses that replace those of single AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. `AWS_ENDPOINT_URL` replaces them all.",
-				Validators:          []validator.Map{mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
+				MarkdownDescription: "Custom endpoints of AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. " +
+					"`AWS_ENDPOINT_URL` sets the endpoint of all services.",
+				Validators: []validator.Map{mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
 			},
 			"default_tags": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Tags that everything carries unless its own tags say otherwise, typically `owner_team` and `solution`.",
+				MarkdownDescription: "Tags of all clusters and tag sets, typically `owner_team` and `solution`. " +
+					"The tags of a cluster or a tag set override them.",
 			},
 			"required_tags": schema.SetAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Keys that every cluster and every tag set must have a value for, so that its cost can be told. Defaults to `service`, `owner_team`, `solution` and `environment`; the empty set asks for nothing.",
+				MarkdownDescription: "Tag keys that every cluster and every tag set must have a value for, so that costs can be assigned. " +
+					"Defaults to `service`, `owner_team`, `solution` and `environment`. With the empty set, no tags are required.",
 			},
 		},
 	}
 }
 
-// ValidateConfig judges the repository URL and the tags before anything is opened.
+// ValidateConfig validates the address of the repository and the tags.
 func (p *deliveryProvider) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
 	var m model
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
@@ -186,7 +193,8 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			duration, diags := assume.Duration.ValueGoDuration()
 			resp.Diagnostics.Append(diags...)
 			if duration < 15*time.Minute || duration > 12*time.Hour {
-				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "The session's duration is out of range", "AWS takes 15m to 12h.")
+				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "Invalid session duration",
+					"AWS accepts durations from 15m to 12h.")
 			}
 			role.Duration = duration
 		}
@@ -216,7 +224,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 	}
 	d := &resources.Dependencies{
 		Store: once(func(ctx context.Context) (builddata.Store, error) {
-			if err := m.known("repository"); err != nil {
+			if err := m.requireKnown("repository"); err != nil {
 				return nil, err
 			}
 			config, err := resolved()
@@ -226,7 +234,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			return config.Open(ctx)
 		}),
 		Cloud: once(func(ctx context.Context) (cluster.Cloud, error) {
-			if err := m.known("region", "profile", "assume_role", "endpoints"); err != nil {
+			if err := m.requireKnown("region", "profile", "assume_role", "endpoints"); err != nil {
 				return nil, err
 			}
 			cloud, err := awscloud.Open(ctx, cloudConfig)
@@ -236,13 +244,13 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			return cloud, nil
 		}),
 		Region: func(ctx context.Context) (string, error) {
-			if err := m.known("region", "profile"); err != nil {
+			if err := m.requireKnown("region", "profile"); err != nil {
 				return "", err
 			}
 			return awscloud.Region(ctx, cloudConfig)
 		},
 		Pipes: &pipes{open: func() (*runner.Runner, error) {
-			if err := m.known("repository", "region", "profile", "assume_role", "endpoints"); err != nil {
+			if err := m.requireKnown("repository", "region", "profile", "assume_role", "endpoints"); err != nil {
 				return nil, err
 			}
 			config, err := resolved()
@@ -261,8 +269,8 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 	resp.ResourceData, resp.DataSourceData = d, d
 }
 
-// once opens what f opens on first use and hands it out from then on. A
-// failure is not kept: the next use tries again.
+// once returns a function that calls f until it succeeds, and from then on returns the same
+// value. After an error, the next call tries again.
 func once[T any](f func(ctx context.Context) (T, error)) func(ctx context.Context) (T, error) {
 	var (
 		mu     sync.Mutex
@@ -288,5 +296,6 @@ func (p *deliveryProvider) Resources(context.Context) []func() resource.Resource
 }
 
 func (p *deliveryProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{version.NewDataSource, version.NewListDataSource, image.NewDataSource, piperesource.NewDataSource, tags.NewDataSource}
+	return []func() datasource.DataSource{version.NewDataSource, version.NewListDataSource, image.NewDataSource, piperesource.NewDataSource,
+		tags.NewDataSource}
 }

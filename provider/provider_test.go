@@ -18,7 +18,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// What is not known yet is not taken for its default.
+// An argument that is not known yet is an error. Its default is not used instead.
 func TestAccProvider_UnknownArgument(t *testing.T) {
 	acctest.NewWithoutAWS(t)
 	resource.Test(t, resource.TestCase{
@@ -34,18 +34,17 @@ func TestAccProvider_UnknownArgument(t *testing.T) {
 	})
 }
 
-// A version needs neither credentials nor a region; a cluster says what it misses.
+// A version needs neither credentials nor a region. For a cluster, missing credentials are an error.
 func TestAccProvider_WithoutCredentials(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	// A profile that does not exist takes the place of the credentials that
-	// the environment of the tests holds.
-	nobody := `  profile = "nobody"`
+	// A profile that does not exist overrides the credentials in the environment of the tests.
+	profile := `  profile = "missing"`
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		Steps: []resource.TestStep{
-			{Config: e.Provider(nobody) + "resource \"delivery_version\" \"web\" {\n  service = \"web\"\n}\n"},
+			{Config: e.Provider(profile) + "resource \"delivery_version\" \"web\" {\n  service = \"web\"\n}\n"},
 			{
-				Config: e.Provider(nobody, `  required_tags = []`, `  region = "eu-north-1"`) + strings.ReplaceAll(`
+				Config: e.Provider(profile, `  required_tags = []`, `  region = "eu-north-1"`) + strings.ReplaceAll(`
 					resource "delivery_cluster" "web" {
 						service       = "web"
 						environment   = "test"
@@ -56,7 +55,7 @@ func TestAccProvider_WithoutCredentials(t *testing.T) {
 						min_size      = 1
 						max_size      = 1
 					}`, "\t", " "),
-				ExpectError: regexp.MustCompile(`(?s)Could not reach AWS.*nobody`),
+				ExpectError: regexp.MustCompile(`(?s)Could not reach AWS.*missing`),
 			},
 		},
 	})

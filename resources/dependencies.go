@@ -1,5 +1,5 @@
-// Package resources holds what the resources and data sources have in common:
-// what they are given by the provider, and how they report.
+// Package resources holds what the resources and data sources have in common: the
+// dependencies that the provider passes to them, and helpers for diagnostics and values.
 package resources
 
 import (
@@ -22,18 +22,18 @@ import (
 )
 
 // Dependencies is what the provider passes to each resource and data source. Store and
-// Cloud are opened on first use, so that a configuration without AWS resources needs no
-// credentials, and one without versions no repository.
+// Cloud are opened on first use: a configuration without AWS resources needs no
+// credentials, and a configuration without versions needs no repository.
 type Dependencies struct {
 	Store func(ctx context.Context) (builddata.Store, error)
 	Cloud func(ctx context.Context) (cluster.Cloud, error)
-	// Region is the provider's region, known without credentials.
+	// Region returns the provider's region. It needs no credentials.
 	Region func(ctx context.Context) (string, error)
 	// Pipes runs the pipes of checkouts.
 	Pipes Pipes
 
 	DefaultTags tagging.Set
-	// DefaultTagsUnknown means that some of them are not known yet.
+	// DefaultTagsUnknown says that some of the default tags are not known yet.
 	DefaultTagsUnknown bool
 	RequiredTags       []string
 
@@ -43,7 +43,7 @@ type Dependencies struct {
 	Holder string
 }
 
-// OpenStore opens the build data repository, or reports why it cannot.
+// OpenStore opens the build data repository. If it cannot, it adds an error to diags and returns false.
 func (d *Dependencies) OpenStore(ctx context.Context, diags *diag.Diagnostics) (store builddata.Store, ok bool) {
 	store, err := d.Store(ctx)
 	if err != nil {
@@ -54,9 +54,9 @@ func (d *Dependencies) OpenStore(ctx context.Context, diags *diag.Diagnostics) (
 
 // Pipes loads and runs the pipes of checkouts.
 type Pipes interface {
-	// Load returns a pipe as it would run, or the problems in it.
+	// Load returns a pipe as it would run, or its diagnostics as an error.
 	Load(ctx context.Context, req runner.Request) (*pipe.Pipe, error)
-	// Run runs a pipe. The end of ctx interrupts it: its section last still runs.
+	// Run runs a pipe. When ctx ends, the run is interrupted; its section last still runs.
 	Run(ctx context.Context, req runner.Request) (pipe.Summary, error)
 }
 
@@ -65,7 +65,7 @@ type ForResource struct{ *Dependencies }
 
 // Configure implements resource.ResourceWithConfigure.
 func (f *ForResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	f.Dependencies = from(req.ProviderData, &resp.Diagnostics)
+	f.Dependencies = dependencies(req.ProviderData, &resp.Diagnostics)
 }
 
 // ForDataSource gives a data source its Dependencies.
@@ -73,12 +73,12 @@ type ForDataSource struct{ *Dependencies }
 
 // Configure implements datasource.DataSourceWithConfigure.
 func (f *ForDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
-	f.Dependencies = from(req.ProviderData, &resp.Diagnostics)
+	f.Dependencies = dependencies(req.ProviderData, &resp.Diagnostics)
 }
 
-// from returns the Dependencies that the provider passed: nil before the provider is
-// configured, which is not an error.
-func from(data any, diags *diag.Diagnostics) *Dependencies {
+// dependencies returns the Dependencies that the provider passed; nil, without an error,
+// before the provider is configured.
+func dependencies(data any, diags *diag.Diagnostics) *Dependencies {
 	if data == nil {
 		return nil
 	}
@@ -90,12 +90,12 @@ func from(data any, diags *diag.Diagnostics) *Dependencies {
 	return d
 }
 
-// Fail reports that doing something failed, as in "allocate a version".
+// Fail adds the error that doing something failed, such as "allocate a version".
 func Fail(diags *diag.Diagnostics, doing string, err error) {
 	diags.AddError("Could not "+doing, err.Error())
 }
 
-// OptionalString is null where there is nothing to show.
+// OptionalString returns null for the empty string.
 func OptionalString(s string) types.String {
 	if s == "" {
 		return types.StringNull()

@@ -10,7 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// Tags decodes a map of tags. What is not known yet is left out.
+// Tags decodes a map of tags. It omits tags that are not known yet.
 func Tags(ctx context.Context, m types.Map) (tagging.Set, diag.Diagnostics) {
 	set := tagging.Set{}
 	if m.IsNull() || m.IsUnknown() {
@@ -20,7 +20,7 @@ func Tags(ctx context.Context, m types.Map) (tagging.Set, diag.Diagnostics) {
 	diags := m.ElementsAs(ctx, &values, false)
 	for key, value := range values {
 		if value.IsNull() {
-			diags.AddError("A tag has no value", fmt.Sprintf("Tag %q is null. Give it a value, or leave it out.", key))
+			diags.AddError("A tag has no value", fmt.Sprintf("Tag %q is null. Give it a value, or omit it.", key))
 		}
 		if !value.IsUnknown() && !value.IsNull() {
 			set[key] = value.ValueString()

@@ -49,22 +49,41 @@ func (d *pipeDataSource) Metadata(_ context.Context, req datasource.MetadataRequ
 
 func (d *pipeDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The steps of a pipe, with all refs resolved, so that a plan shows what will run. A pipe that could not run is an error. Nothing is asked of the build data repository. The guide \"Pipes\" says what a pipe is.",
+		MarkdownDescription: "Lists the steps of a pipe with all refs resolved, so that a plan shows what will run. " +
+			"A pipe that cannot run is an error. " +
+			"The data source does not read the build data repository. The guide \"Pipes\" explains pipes.",
 		Attributes: map[string]schema.Attribute{
-			"folder":      schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts."},
-			"pipe":        schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names."},
-			"values":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Values for the context, over those of `.delivery.yml`."},
-			"for_version": schema.StringAttribute{Optional: true, MarkdownDescription: "A version that the pipe would be run for. Without it the pipe has to allocate one before a step uses it."},
-			"id":          schema.StringAttribute{Computed: true, MarkdownDescription: "The same as `name`."},
-			"name":        schema.StringAttribute{Computed: true, MarkdownDescription: "The pipe's name."},
+			"folder": schema.StringAttribute{
+				Required: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml` in this folder or above it is used.",
+			},
+			"pipe": schema.StringAttribute{
+				Optional: true, MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names.",
+			},
+			"values": schema.MapAttribute{
+				Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "Values to add to the context. They override those of `.delivery.yml`.",
+			},
+			"for_version": schema.StringAttribute{
+				Optional: true, MarkdownDescription: "An existing version that the pipe would run for. " +
+					"Without it, the pipe must allocate a version before a step uses it.",
+			},
+			"id":   schema.StringAttribute{Computed: true, MarkdownDescription: "The same as `name`."},
+			"name": schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the pipe."},
 			"steps": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "The steps, in the order in which they are written.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"section": schema.StringAttribute{Computed: true, MarkdownDescription: "`first`, all of which runs; `main`, each of which runs while all goes well; or `last`, which always runs."},
-					"branch":  schema.StringAttribute{Computed: true, MarkdownDescription: "Of a step that runs in parallel with others: the number of the parallel step in its section, a dot, and the number of the branch, from 1. Null otherwise."},
-					"name":    schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the step, for `run_to`."},
-					"task":    schema.StringAttribute{Computed: true, MarkdownDescription: "Type of the task."},
-					"written": schema.StringAttribute{Computed: true, MarkdownDescription: "Where it is written: file, line and column."},
+					"section": schema.StringAttribute{
+						Computed: true, MarkdownDescription: "Section of the step: `first`, whose steps all run; " +
+							"`main`, whose steps run until one fails; or `last`, whose steps always run.",
+					},
+					"branch": schema.StringAttribute{
+						Computed: true, MarkdownDescription: "Branch of a step that runs in parallel with others: " +
+							"the position of the parallel step in its section, a dot, and the number of the branch, both counted from 1. Null for other steps.",
+					},
+					"name":    schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the step, as `run_to` takes it."},
+					"task":    schema.StringAttribute{Computed: true, MarkdownDescription: "Type of the task, such as `test.command`."},
+					"written": schema.StringAttribute{Computed: true, MarkdownDescription: "Where the step is written: file, line and column."},
 				}},
 			},
 		},
@@ -77,7 +96,8 @@ func (d *pipeDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	loaded, err := d.Pipes.Load(ctx, runner.Request{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: texts(m.Values), Version: m.ForVersion.ValueString()})
+	loaded, err := d.Pipes.Load(ctx, runner.Request{Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Values: stringMap(m.Values),
+		Version: m.ForVersion.ValueString()})
 	if err != nil {
 		fail(&resp.Diagnostics, "load the pipe", err)
 		return
@@ -85,13 +105,13 @@ func (d *pipeDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	m.Name, m.ID = types.StringValue(loaded.Name), types.StringValue(loaded.Name)
 	m.Steps = []stepModel{}
 	for _, section := range pipe.Sections {
-		m.list(section, loaded.Section(section), "")
+		m.addSteps(section, loaded.Section(section), "")
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// list adds steps and what is in their branches.
-func (m *pipeModel) list(section pipe.Section, steps []pipe.Step, branch string) {
+// addSteps adds steps and the steps in their branches.
+func (m *pipeModel) addSteps(section pipe.Section, steps []pipe.Step, branch string) {
 	for i, step := range steps {
 		if step.Task != "" {
 			m.Steps = append(m.Steps, stepModel{
@@ -100,7 +120,7 @@ func (m *pipeModel) list(section pipe.Section, steps []pipe.Step, branch string)
 			})
 		}
 		for j, inside := range step.Parallel {
-			m.list(section, inside, strings.TrimPrefix(fmt.Sprintf("%s/%d.%d", branch, i+1, j+1), "/"))
+			m.addSteps(section, inside, strings.TrimPrefix(fmt.Sprintf("%s/%d.%d", branch, i+1, j+1), "/"))
 		}
 	}
 }

@@ -20,13 +20,13 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// slow has a step that takes long while there is a file slow, with a child of
-// a child. What its steps do is in other files beside it.
-const slow = `
+// slowPipe has a step that takes five minutes while the file slow exists in the folder MARKS, with a
+// child process. Each step creates a file there.
+const slowPipe = `
 first:
   - {name: version, do: init.version}
 main:
-  - name: work
+  - name: compile
     do: build.command
     command: |
       env | grep -E '^(TF_)?PLUGIN_' >"$MARKS/plugin"
@@ -40,49 +40,49 @@ last:
   - {name: tidy, do: build.command, command: 'touch "$MARKS/tidied"'}
 `
 
-// stage is a configuration that runs the pipe slow.
-type stage struct {
+// fixture is a workspace whose configuration runs slowPipe.
+type fixture struct {
 	*acctest.Workspace
 	env   *acctest.Env
 	marks string
 }
 
-func newStage(t *testing.T) *stage {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, slow)
-	s := &stage{Workspace: acctest.NewWorkspace(t, e.Provider()+c.run("")), env: e, marks: t.TempDir()}
+	c := newCheckout(t, slowPipe)
+	s := &fixture{Workspace: acctest.NewWorkspace(t, e.Provider()+c.run("")), env: e, marks: t.TempDir()}
 	s.Environ = []string{"XDG_STATE_HOME=" + t.TempDir(), "MARKS=" + s.marks}
 	s.mark(t, "slow")
 	return s
 }
 
-func (s *stage) mark(t *testing.T, name string) {
+func (s *fixture) mark(t *testing.T, name string) {
 	t.Helper()
 	fatal(t, os.WriteFile(filepath.Join(s.marks, name), nil, 0o600))
 }
 
-func (s *stage) marked(name string) bool {
+func (s *fixture) marked(name string) bool {
 	_, err := os.Stat(filepath.Join(s.marks, name))
 	return err == nil
 }
 
-// wait waits until something is so.
-func wait(ctx context.Context, what string, so func() bool) error {
+// waitUntil waits until a condition holds.
+func waitUntil(ctx context.Context, what string, condition func() bool) error {
 	return clock.Poll(ctx, clock.System{}, 100*time.Millisecond, 30*time.Second, func(context.Context, time.Duration) (bool, string, error) {
-		return so(), "waiting until " + what, nil
+		return condition(), "waiting until " + what, nil
 	})
 }
 
-// stop begins an apply, and stops it by f while the step work is at work. It
-// returns what was printed, and the process that work had started.
-func (s *stage) stop(t *testing.T, f func(*exec.Cmd) error) (printed string, child int) {
+// stop begins an apply, and calls f to stop it while the step compile is running. It
+// returns the output of the apply, and the process that the step has started.
+func (s *fixture) stop(t *testing.T, f func(*exec.Cmd) error) (output string, child int) {
 	t.Helper()
 	apply := s.Command(t.Context(), "apply", "-auto-approve", "-no-color")
 	var out bytes.Buffer
 	apply.Stdout, apply.Stderr = &out, &out
 	fatal(t, apply.Start())
-	err := wait(t.Context(), "the step is at work", func() bool { return s.marked("child") && len(runs(t, s.env)) > 0 })
+	err := waitUntil(t.Context(), "the step is running", func() bool { return s.marked("child") && len(runs(t, s.env)) > 0 })
 	if err != nil {
 		_ = acctest.Signal(apply, os.Kill)
 		_ = apply.Wait()
@@ -101,8 +101,8 @@ func (s *stage) stop(t *testing.T, f func(*exec.Cmd) error) (printed string, chi
 	return out.String(), child
 }
 
-// again applies without the long step, which runs the pipe for the next version.
-func (s *stage) again(t *testing.T) (printed string) {
+// applyAgain applies with a short step, which runs the pipe for the next version.
+func (s *fixture) applyAgain(t *testing.T) (output string) {
 	t.Helper()
 	fatal(t, os.Remove(filepath.Join(s.marks, "slow")))
 	out, err := s.Run(t.Context(), "apply", "-auto-approve", "-no-color")
@@ -118,7 +118,7 @@ func (s *stage) again(t *testing.T) (printed string) {
 
 func alive(process int) bool { return syscall.Kill(process, 0) == nil && !zombie(process) }
 
-// zombie reports whether a process has ended, but nobody has asked how.
+// zombie reports whether a process has ended, but its parent has not waited for it.
 func zombie(process int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(process) + "/stat")
 	if err != nil {
@@ -129,69 +129,70 @@ func zombie(process int) bool {
 }
 
 func TestAccPipeRun_CtrlC(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	out, child := s.stop(t, func(c *exec.Cmd) error { return acctest.Signal(c, os.Interrupt) })
 	for _, want := range []string{
-		`The pipe app of strawberry 1 was interrupted`, `the step "work" was interrupted after`, `s: somebody stopped Terraform`,
-		`is on record as interrupted; its section last has been run.`,
+		`The pipe app of strawberry 1 was interrupted`, `the step "compile" was interrupted after`, `s: Terraform was interrupted`,
+		`is recorded as interrupted; its section last has run.`,
 	} {
-		if !says(want).MatchString(out) {
-			t.Errorf("got no %q in\n%s", want, out)
+		if !matches(want).MatchString(out) {
+			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	if r := runs(t, s.env)[0]; r.Status != builddata.Interrupted || r.Message != "interrupted at work: somebody stopped Terraform" {
+	if r := runs(t, s.env)[0]; r.Status != builddata.Interrupted || r.Message != "interrupted at compile: Terraform was interrupted" {
 		t.Errorf("got %+v on record", r)
 	}
 	if alive(child) || s.marked("deployed") || !s.marked("tidied") {
-		t.Errorf("the step's child lives: %t; what follows it has run: %t; the section last has run: %t", alive(child), s.marked("deployed"), s.marked("tidied"))
+		t.Errorf("the step's child lives: %t; what follows it has run: %t; the section last has run: %t", alive(child), s.marked("deployed"),
+			s.marked("tidied"))
 	}
 	if text, err := os.ReadFile(filepath.Join(s.marks, "plugin")); err != nil || len(text) > 0 {
-		t.Errorf("the step sees how Terraform speaks with the provider: %s %v", text, err)
+		t.Errorf("the step gets the variables of the plugin protocol: %s %v", text, err)
 	}
-	s.again(t)
+	s.applyAgain(t)
 }
 
 // Terraform and the provider are killed, as when the machine dies.
 func TestAccPipeRun_Killed(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	_, child := s.stop(t, func(c *exec.Cmd) error { return acctest.Signal(c, os.Kill) })
 	lost := runs(t, s.env)[0]
 	if lost.Status != builddata.Started || s.marked("tidied") {
 		t.Errorf("got %+v on record, and that the section last has run: %t", lost, s.marked("tidied"))
 	}
-	t.Logf("the child of the step that was at work lives on: %t", alive(child))
-	out := s.again(t)
-	if !says(lost.ID+" (app, begun at").MatchString(out) || !says("is lost: the runner died at work").MatchString(out) {
-		t.Errorf("the next apply does not say what became of run %s:\n%s", lost.ID, out)
+	t.Logf("the child of the step that was running lives on: %t", alive(child))
+	out := s.applyAgain(t)
+	if !matches(lost.ID+" (app, begun at").MatchString(out) || !matches("is lost: the runner died at compile").MatchString(out) {
+		t.Errorf("the next apply does not report run %s:\n%s", lost.ID, out)
 	}
 	if r, err := s.env.Store.Run(t.Context(), lost.Service, lost.ID); err != nil || r.Status != builddata.Lost {
 		t.Errorf("got %+v and %v on record, want it to be lost", r, err)
 	}
 }
 
-// Terraform alone is killed. The provider notices, and ends the run. As all
-// providers, it then waits for a Terraform that does not come.
+// Only Terraform is killed. The provider notices and interrupts the run. Like any
+// provider, it then keeps running without a Terraform.
 func TestAccPipeRun_TerraformKilled(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	_, child := s.stop(t, func(c *exec.Cmd) error { return c.Process.Kill() })
 	_, after, _ := strings.Cut(runs(t, s.env)[0].Holder, "process ")
 	provider, err := strconv.Atoi(after)
 	fatal(t, err)
 	defer syscall.Kill(provider, syscall.SIGKILL) //nolint:errcheck // it may have ended
-	err = wait(t.Context(), "the run has ended", func() bool { return runs(t, s.env)[0].Status != builddata.Started })
+	err = waitUntil(t.Context(), "the run has ended", func() bool { return runs(t, s.env)[0].Status != builddata.Started })
 	if err != nil {
 		t.Error(err)
 	}
 	if r := runs(t, s.env)[0]; r.Status != builddata.Interrupted || alive(child) || !s.marked("tidied") {
 		t.Errorf("got %+v on record, and that the child lives: %t, the section last has run: %t", r, alive(child), s.marked("tidied"))
 	}
-	s.again(t)
+	s.applyAgain(t)
 }
 
-// An import knows what is on record; the next apply takes the rest over from
+// An import reads the record of the run. The next apply takes the other arguments from
 // the configuration, and runs nothing.
 func TestAccPipeRun_Import(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	fatal(t, os.Remove(filepath.Join(s.marks, "slow")))
 	run := func(args ...string) string {
 		t.Helper()
@@ -203,7 +204,7 @@ func TestAccPipeRun_Import(t *testing.T) {
 	id := runs(t, s.env)[0].ID
 	run("state", "rm", address)
 	run("import", address, id)
-	if out := run("apply", "-auto-approve"); !says("Plan: 0 to add, 1 to change, 0 to destroy.").MatchString(out) {
+	if out := run("apply", "-auto-approve"); !matches("Plan: 0 to add, 1 to change, 0 to destroy.").MatchString(out) {
 		t.Errorf("got, after the import\n%s", out)
 	}
 	run("plan", "-detailed-exitcode")
@@ -212,7 +213,8 @@ func TestAccPipeRun_Import(t *testing.T) {
 	}
 	run("destroy", "-auto-approve")
 	for _, none := range []string{"mock", "01KB3ZJ8T0QW4E5R6T7Y8U9I0P"} {
-		if out, err := s.Run(t.Context(), "import", "-no-color", address, none); err == nil || !strings.Contains(out, "Cannot import non-existent remote object") {
+		if out, err := s.Run(t.Context(), "import", "-no-color", address, none); err == nil ||
+			!strings.Contains(out, "Cannot import non-existent remote object") {
 			t.Errorf("got %v for an import of %s", err, none)
 		}
 	}

@@ -2,7 +2,7 @@ package pipe
 
 import "github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 
-// observer prints what a pipe does.
+// observer logs what a run does.
 type observer func(format string, args ...any)
 
 // StepBegan implements pipe.Observer.

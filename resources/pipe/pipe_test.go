@@ -26,11 +26,11 @@ const (
 	data    = "data.delivery_pipe.app"
 )
 
-func TestMain(m *testing.M) { os.Exit(withState(m)) }
+func TestMain(m *testing.M) { os.Exit(runWithStateFolder(m)) }
 
-// withState gives all tests that run the provider in this process a state
-// folder. Those that leave a run behind have programs with one of their own.
-func withState(m *testing.M) (code int) {
+// runWithStateFolder runs the tests with a state folder for the provider in this process. Tests that
+// leave a run behind start programs with a state folder of their own.
+func runWithStateFolder(m *testing.M) (code int) {
 	folder, err := os.MkdirTemp("", "state-")
 	if err == nil {
 		err = os.Setenv("XDG_STATE_HOME", folder)
@@ -102,12 +102,12 @@ func (c *checkout) push(t *testing.T) {
 	fatal(t, c.git(t, "-C", c.folder, "push", "--quiet", "-u", "origin", "main"))
 }
 
-// run is a resource that runs the checkout's pipe.
+// run returns a resource that runs the checkout's pipe.
 func (c *checkout) run(arguments string) string {
 	return fmt.Sprintf("resource \"delivery_pipe_run\" \"app\" {\n  folder = %q\n%s\n}\n", c.folder, arguments)
 }
 
-// list is a data source that reads it.
+// list returns a data source that reads the checkout's pipe.
 func (c *checkout) list(arguments string) string {
 	return fmt.Sprintf("data \"delivery_pipe\" \"app\" {\n  folder = %q\n%s\n}\n", c.folder, arguments)
 }
@@ -122,15 +122,15 @@ func output(name, v string) statecheck.StateCheck {
 	return statecheck.ExpectKnownValue(address, tfjsonpath.New("outputs").AtMapKey(name), knownvalue.StringExact(v))
 }
 
-func expect(what plancheck.ResourceActionType) resource.ConfigPlanChecks {
+func expect(action plancheck.ResourceActionType) resource.ConfigPlanChecks {
 	return resource.ConfigPlanChecks{
-		PreApply:             []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, what)},
+		PreApply:             []plancheck.PlanCheck{plancheck.ExpectResourceAction(address, action)},
 		PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
 	}
 }
 
-// says matches an error that contains the text, however Terraform wraps it.
-func says(text string) *regexp.Regexp {
+// matches returns a pattern for an error that contains the text, however Terraform wraps it.
+func matches(text string) *regexp.Regexp {
 	words := strings.Fields(text)
 	for i, word := range words {
 		words[i] = regexp.QuoteMeta(word)
@@ -138,7 +138,7 @@ func says(text string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)` + strings.Join(words, `[\s│]+`))
 }
 
-// runs returns what the repository knows of runs, the newest first.
+// runs returns the recorded runs, the newest first.
 func runs(t *testing.T, e *acctest.Env) []builddata.Run {
 	t.Helper()
 	all, err := e.Store.Runs(t.Context(), builddata.RunQuery{Service: "strawberry"})
@@ -146,15 +146,15 @@ func runs(t *testing.T, e *acctest.Env) []builddata.Run {
 	return all
 }
 
-// test runs the steps, and checks how many runs are on record in the end, with
-// all resources destroyed.
-func test(t *testing.T, e *acctest.Env, kept int, steps ...resource.TestStep) {
+// test runs the steps, and checks how many runs are recorded after all resources have been
+// destroyed.
+func test(t *testing.T, e *acctest.Env, want int, steps ...resource.TestStep) {
 	t.Helper()
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,
 		CheckDestroy: func(*terraform.State) error {
-			if all := runs(t, e); len(all) != kept {
-				return fmt.Errorf("got %d runs on record, want %d", len(all), kept)
+			if all := runs(t, e); len(all) != want {
+				return fmt.Errorf("got %d runs on record, want %d", len(all), want)
 			}
 			return nil
 		},
@@ -162,7 +162,7 @@ func test(t *testing.T, e *acctest.Env, kept int, steps ...resource.TestStep) {
 	})
 }
 
-const application = `
+const applicationPipe = `
 first:
   - {name: version, do: init.version}
 main:
@@ -182,7 +182,7 @@ last:
 
 func TestAccPipeRun(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, application)
+	c := newCheckout(t, applicationPipe)
 	first := ""
 	test(t, e, 6,
 		resource.TestStep{
@@ -200,7 +200,8 @@ func TestAccPipeRun(t *testing.T) {
 			},
 			Check: func(*terraform.State) error {
 				all := runs(t, e)
-				if len(all) != 1 || all[0].Pipe != "app" || all[0].Number != 1 || all[0].Status != builddata.Succeeded || !strings.Contains(all[0].Holder, "terraform") {
+				if len(all) != 1 || all[0].Pipe != "app" || all[0].Number != 1 || all[0].Status != builddata.Succeeded ||
+					!strings.Contains(all[0].Holder, "terraform") {
 					return fmt.Errorf("got %+v on record", all)
 				}
 				first = all[0].ID
@@ -209,14 +210,14 @@ func TestAccPipeRun(t *testing.T) {
 		},
 		resource.TestStep{
 			ResourceName: address, ImportState: true, ImportStateVerify: true,
-			ImportStateVerifyIgnore: []string{"folder", "triggers"}, // which no record holds
+			ImportStateVerifyIgnore: []string{"folder", "triggers"}, // the record does not hold them
 		},
 		resource.TestStep{
 			Config:            e.Provider() + c.run(`triggers = { revision = "2" }`),
 			ConfigPlanChecks:  expect(plancheck.ResourceActionReplace),
 			ConfigStateChecks: []statecheck.StateCheck{text("version", "2"), output("artifact", "app-2.tar")},
 		},
-		resource.TestStep{ // nothing that a run depends on
+		resource.TestStep{ // the run does not depend on timeouts
 			Config:            e.Provider() + c.run("triggers = { revision = \"2\" }\ntimeouts = { create = \"1h\" }"),
 			ConfigPlanChecks:  expect(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: []statecheck.StateCheck{text("version", "2")},
@@ -233,9 +234,10 @@ func TestAccPipeRun(t *testing.T) {
 			},
 		},
 		resource.TestStep{
-			Config:            e.Provider() + c.run(`for_version = "2"`),
-			ConfigPlanChecks:  expect(plancheck.ResourceActionReplace),
-			ConfigStateChecks: []statecheck.StateCheck{text("version", "2"), value("number", knownvalue.Int64Exact(2)), output("artifact", "app-2.tar")},
+			Config:           e.Provider() + c.run(`for_version = "2"`),
+			ConfigPlanChecks: expect(plancheck.ResourceActionReplace),
+			ConfigStateChecks: []statecheck.StateCheck{text("version", "2"), value("number", knownvalue.Int64Exact(2)),
+				output("artifact", "app-2.tar")},
 		},
 		resource.TestStep{
 			Config:            e.Provider() + c.run(`values = { greeting = "it's $(date) \"here\"" }`),
@@ -246,21 +248,23 @@ func TestAccPipeRun(t *testing.T) {
 			Config:           e.Provider() + c.run(`mock = true`),
 			ConfigPlanChecks: expect(plancheck.ResourceActionReplace),
 			ConfigStateChecks: []statecheck.StateCheck{
-				text("id", "mock"), value("version", knownvalue.Null()), output("version", "0-mock"), value("number", knownvalue.Null()), value("revision", knownvalue.Null()), output("artifact", "mock-artifact"),
+				text("id", "mock"), value("version", knownvalue.Null()), output("version", "0-mock"), value("number", knownvalue.Null()),
+				value("revision", knownvalue.Null()), output("artifact", "mock-artifact"),
 			},
 		},
 		resource.TestStep{
 			Config:      e.Provider() + c.run(`for_version = "17"`),
-			ExpectError: says(`"delivery version list" lists those of strawberry`),
+			ExpectError: matches(`"delivery version list" lists those of strawberry`),
 		},
-		resource.TestStep{ // no version at all
+		resource.TestStep{ // a pipe without a version
 			PreConfig: func() {
 				c.write(t, "pipes/plain.yml", "main:\n  - do: mock.dummy\n")
 				c.push(t)
 			},
-			Config:            e.Provider() + c.run(`pipe = "plain"`),
-			ConfigPlanChecks:  expect(plancheck.ResourceActionCreate),
-			ConfigStateChecks: []statecheck.StateCheck{value("version", knownvalue.Null()), value("number", knownvalue.Null()), value("outputs", knownvalue.MapSizeExact(0))},
+			Config:           e.Provider() + c.run(`pipe = "plain"`),
+			ConfigPlanChecks: expect(plancheck.ResourceActionCreate),
+			ConfigStateChecks: []statecheck.StateCheck{value("version", knownvalue.Null()), value("number", knownvalue.Null()),
+				value("outputs", knownvalue.MapSizeExact(0))},
 		},
 		resource.TestStep{ // what is null stays null
 			Config:           e.Provider() + c.run("pipe = \"plain\"\ntimeouts = { create = \"1h\" }"),
@@ -286,9 +290,15 @@ last:
 	c.write(t, "check.sh", "echo looking\necho the wall is wet >&2\nexit 3\n")
 	c.push(t)
 	test(t, e, 4,
-		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: says(`The pipe app of strawberry 1 failed`)},
-		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: says(`: exit code 3 The end of its output: $ sh check.sh looking the wall is wet All of its output:`)},
-		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: says(`is on record as failed; its section last has been run. What to do: mend the cause and apply again`)},
+		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: matches(`The pipe app of strawberry 1 failed`)},
+		resource.TestStep{
+			Config:      e.Provider() + c.run(""),
+			ExpectError: matches(`: exit code 3 The end of its output: $ sh check.sh looking the wall is wet Complete output:`),
+		},
+		resource.TestStep{
+			Config:      e.Provider() + c.run(""),
+			ExpectError: matches(`is recorded as failed; its section last has run. What to do: fix the cause and apply again`),
+		},
 		resource.TestStep{
 			PreConfig: func() {
 				c.write(t, "check.sh", "echo fine\n")
@@ -304,10 +314,10 @@ last:
 	}
 }
 
-// What is wrong with a pipe is said by the plan, with its place.
-func TestAccPipe_Wrong(t *testing.T) {
+// A plan reports the problems of a pipe with their positions.
+func TestAccPipe_Invalid(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, application)
+	c := newCheckout(t, applicationPipe)
 	for name, text := range map[string]string{
 		"task": "main:\n  - do: test.comand\n", "argument": "main:\n  - do: init.version\n  - {name: a, do: test.command}\n",
 		"value": "main:\n  - do: build.command\n    command: echo ${{ colour }}\n", "syntax": "main:\n  - do: [\n",
@@ -317,7 +327,11 @@ func TestAccPipe_Wrong(t *testing.T) {
 	}
 	elsewhere := &checkout{folder: t.TempDir()}
 	for _, tt := range []struct{ name, config, want string }{
-		{"Task", c.run(`pipe = "task"`), `pipes/task.yml:2:5: step "test.comand": there is no task "test.comand", neither in the library nor as a program delivery-task-test.comand on PATH; did you mean test.command?`},
+		{
+			"Task", c.run(`pipe = "task"`),
+			`pipes/task.yml:2:5: step "test.comand": there is no task "test.comand", neither built in nor as a program ` +
+				`delivery-task-test.comand on PATH; did you mean test.command?`,
+		},
 		{"Argument", c.run(`pipe = "argument"`), `pipes/argument.yml:3:5: step "a": the task test.command needs the argument command`},
 		{"Value", c.run(`pipe = "value"`), `pipes/value.yml:3:14: nothing sets ${{ colour }}`},
 		{"Syntax", c.run(`pipe = "syntax"`), `pipes/syntax.yml:2:`},
@@ -325,7 +339,9 @@ func TestAccPipe_Wrong(t *testing.T) {
 		{"NoPipe", c.run(`pipe = "nowhere"`), `nowhere`},
 		{"NoProject", elsewhere.run(""), `there is no .delivery.yml in`},
 		{"RunTo", c.run(`run_to = "biuld"`), `pipes/app.yml:2:1: the pipe app has no step "biuld"; did you mean build?`},
-		{"RunToLast", c.run(`run_to = "tidy"`), `pipes/app.yml:16:5: the step "tidy" is in the section last, which always runs: leave run_to out`},
+		{
+			"RunToLast", c.run(`run_to = "tidy"`), `pipes/app.yml:16:5: the step "tidy" is in the section last, which always runs Omit run_to.`,
+		},
 		{"NoFolder", `resource "delivery_pipe_run" "app" { folder = "" }`, `folder string length must be at least 1`},
 		{"Data", c.list(`pipe = "argument"`), `pipes/argument.yml:3:5: step "a": the task test.command needs the argument command`},
 		{"DataNoProject", elsewhere.list(""), `there is no .delivery.yml in`},
@@ -333,7 +349,7 @@ func TestAccPipe_Wrong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			resource.Test(t, resource.TestCase{
 				ProtoV6ProviderFactories: acctest.Factories,
-				Steps:                    []resource.TestStep{{Config: e.Provider() + tt.config, PlanOnly: true, ExpectError: says(tt.want)}},
+				Steps:                    []resource.TestStep{{Config: e.Provider() + tt.config, PlanOnly: true, ExpectError: matches(tt.want)}},
 			})
 		})
 	}
@@ -343,7 +359,7 @@ func TestAccPipe_Wrong(t *testing.T) {
 			ProtoV6ProviderFactories: acctest.Factories,
 			Steps: []resource.TestStep{
 				{Config: e.Provider() + c.run(`allow_unpushed = true`)},
-				{Config: e.Provider() + c.run("allow_unpushed = true\npipe = \"value\""), PlanOnly: true, ExpectError: says(`pipes/value.yml:3:14`)},
+				{Config: e.Provider() + c.run("allow_unpushed = true\npipe = \"value\""), PlanOnly: true, ExpectError: matches(`pipes/value.yml:3:14`)},
 			},
 		})
 	})
@@ -351,14 +367,14 @@ func TestAccPipe_Wrong(t *testing.T) {
 
 func TestAccPipeRun_Unpushed(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, application)
+	c := newCheckout(t, applicationPipe)
 	c.write(t, "file", "new")
 	test(t, e, 2,
-		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: says(`: file To fix it: git add -A && git commit git push`)},
+		resource.TestStep{Config: e.Provider() + c.run(""), ExpectError: matches(`: file To fix it: git add -A && git commit git push`)},
 		resource.TestStep{
 			PreConfig:   func() { c.commit(t) },
 			Config:      e.Provider() + c.run(""),
-			ExpectError: says(`has not been pushed To fix it: git push Or run it with allow_unpushed = true: it is then marked as untraceable`),
+			ExpectError: matches(`has not been pushed To fix it: git push Or run it with allow_unpushed = true.`),
 		},
 		resource.TestStep{Config: e.Provider() + c.run("allow_unpushed = true"), ConfigPlanChecks: expect(plancheck.ResourceActionCreate)},
 		resource.TestStep{
@@ -374,7 +390,7 @@ func TestAccPipeRun_Unpushed(t *testing.T) {
 	)
 }
 
-// Secrets that steps give back or print reach neither the state nor an error.
+// Secrets that steps return or print are neither in the state nor in an error.
 func TestAccPipeRun_Secrets(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
 	c := newCheckout(t, `
@@ -394,7 +410,8 @@ main:
       test "${{ licence }}" = "$(echo lic-top-se)cret-42"
       test -z "${{ fails ?? '' }}"
 `)
-	w := acctest.NewWorkspace(t, "variable \"fails\" { default = \"\" }\nvariable \"licence\" {\n  sensitive = true\n  ephemeral = true\n}\n"+e.Provider()+c.run("values = { fails = var.fails }\n  sensitive_values = { licence = var.licence }"))
+	w := acctest.NewWorkspace(t, "variable \"fails\" { default = \"\" }\nvariable \"licence\" {\n  sensitive = true\n  ephemeral = "+
+		"true\n}\n"+e.Provider()+c.run("values = { fails = var.fails }\n  sensitive_values = { licence = var.licence }"))
 	const password, licence = "correct-horse-battery", "lic-top-secret-42"
 	w.Environ = []string{"XDG_STATE_HOME=" + t.TempDir(), "NEXUS_PASSWORD=" + password, "TF_VAR_licence=" + licence, "TF_LOG_PROVIDER=INFO"}
 	out, err := w.Run(t.Context(), "apply", "-auto-approve", "-no-color")
@@ -402,11 +419,11 @@ main:
 	state, err := os.ReadFile(filepath.Join(w.Folder(), "terraform.tfstate"))
 	fatal(t, err)
 	if !strings.Contains(string(state), `"user": "ada"`) || !strings.Contains(string(state), `"url": "https://ada:***@nexus.example.com/"`) {
-		t.Errorf("the outputs that are no secrets are not in the state:\n%s", state)
+		t.Errorf("the outputs without secrets are not in the state:\n%s", state)
 	}
 	bad, err := w.Run(t.Context(), "apply", "-auto-approve", "-no-color", "-var", "fails=1")
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || !says("with *** and *** and ***").MatchString(bad) {
+	if !errors.As(err, &exit) || !matches("with *** and *** and ***").MatchString(bad) {
 		t.Errorf("got %v, want the step's output without secrets\n%s", err, bad)
 	}
 	all := runs(t, e)
@@ -425,16 +442,18 @@ main:
 	}
 }
 
-// What the configuration takes from elsewhere is not known when it is planned,
-// which is no fault.
+// Arguments that are not known when the configuration is planned are not an error.
 func TestAccPipe_Unknown(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, "main:\n  - name: say\n    do: build.command\n    command: echo \"said=${{ colour }} ${{ version }}\" >> \"$DELIVERY_OUTPUT\"\n    outputs: [said]\n")
+	c := newCheckout(t, "main:\n  - name: say\n    do: build.command\n    command: "+
+		"echo \"said=${{ colour }} ${{ version }}\" >> \"$DELIVERY_OUTPUT\"\n    outputs: [said]\n")
 	if _, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence}); err != nil {
 		t.Fatal(err)
 	}
-	made := fmt.Sprintf("resource \"terraform_data\" \"made\" {\n  input = { folder = %q, pipe = \"app\", to = \"say\", version = \"1\", values = { colour = \"red\" } }\n}\n", c.folder)
-	const list = "data \"delivery_pipe\" \"app\" {\n  folder = terraform_data.made.output.folder\n  values = terraform_data.made.output.values\n  for_version = terraform_data.made.output.version\n}\n"
+	made := fmt.Sprintf("resource \"terraform_data\" \"made\" {\n  input = { folder = %q, pipe = \"app\", to = \"say\", version = \"1\", "+
+		"values = { colour = \"red\" } }\n}\n", c.folder)
+	const list = "data \"delivery_pipe\" \"app\" {\n  folder = terraform_data.made.output.folder\n  values = " +
+		"terraform_data.made.output.values\n  for_version = terraform_data.made.output.version\n}\n"
 	for _, tt := range []struct{ name, config string }{
 		{"Everything", `resource "delivery_pipe_run" "app" {
 			folder      = terraform_data.made.output.folder
@@ -459,20 +478,21 @@ func TestAccPipe_Unknown(t *testing.T) {
 			})
 		})
 	}
-	t.Run("TriggersOnly", func(t *testing.T) { // the pipe is known, so it is judged
+	t.Run("TriggersOnly", func(t *testing.T) { // the pipe is known, so it is validated
 		resource.Test(t, resource.TestCase{
 			ProtoV6ProviderFactories: acctest.Factories,
 			Steps: []resource.TestStep{{
-				Config: e.Provider() + made + c.run("triggers = { id = terraform_data.made.id }"), PlanOnly: true, ExpectError: says("nothing sets ${{ colour }}"),
+				Config: e.Provider() + made + c.run("triggers = { id = terraform_data.made.id }"), PlanOnly: true,
+				ExpectError: matches("nothing sets ${{ colour }}"),
 			}},
 		})
 	})
 }
 
-// Terraform applies resources at the same time; those of one checkout take turns.
+// Terraform applies resources concurrently. Runs in the same checkout take turns.
 func TestAccPipeRun_OneCheckout(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, "main:\n  - {do: build.command, command: 'mkdir .git/at-work; sleep 0.3; rmdir .git/at-work'}\n")
+	c := newCheckout(t, "main:\n  - {do: build.command, command: 'mkdir .git/running; sleep 0.3; rmdir .git/running'}\n")
 	test(t, e, 3, resource.TestStep{
 		Config: e.Provider() + fmt.Sprintf("resource \"delivery_pipe_run\" \"app\" {\n  count = 3\n  folder = %q\n}\n", c.folder),
 	})
@@ -480,10 +500,12 @@ func TestAccPipeRun_OneCheckout(t *testing.T) {
 
 func TestAccPipeRun_Timeout(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	c := newCheckout(t, "main:\n  - {name: dawdle, do: build.command, command: sleep 60}\nlast:\n  - {name: tidy, do: build.command, command: touch .git/tidied}\n")
+	c := newCheckout(t, "main:\n  - {name: dawdle, do: build.command, command: sleep 60}\nlast:\n  - {name: tidy, do: "+
+		"build.command, command: touch .git/tidied}\n")
 	test(t, e, 1, resource.TestStep{
 		Config:      e.Provider() + c.run(`timeouts = { create = "1s" }`),
-		ExpectError: regexp.MustCompile(`(?s)The pipe app of strawberry was interrupted.*the step "dawdle" was interrupted after [.\d]+m?s:\s+timeouts.create,\s+1s,\s+is\s+over`),
+		ExpectError: regexp.MustCompile(`(?s)The pipe app of strawberry was interrupted.*` +
+			`the step "dawdle" was interrupted after [.\d]+m?s:\s+timed\s+out\s+after\s+1s\s+\(timeouts.create\)`),
 	})
 	if _, err := os.Stat(filepath.Join(c.folder, ".git", "tidied")); err != nil {
 		t.Errorf("the section last: %v", err)
@@ -514,7 +536,8 @@ last:
 			b = knownvalue.StringExact(branch)
 		}
 		return knownvalue.ObjectExact(map[string]knownvalue.Check{
-			"section": knownvalue.StringExact(section), "branch": b, "name": knownvalue.StringExact(name), "task": knownvalue.StringExact(task), "written": knownvalue.StringExact(written),
+			"section": knownvalue.StringExact(section), "branch": b, "name": knownvalue.StringExact(name), "task": knownvalue.StringExact(task),
+			"written": knownvalue.StringExact(written),
 		})
 	}
 	resource.Test(t, resource.TestCase{

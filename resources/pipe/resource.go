@@ -3,7 +3,6 @@
 package pipe
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,104 +72,132 @@ func (r *runResource) Metadata(_ context.Context, req resource.MetadataRequest, 
 	resp.TypeName = req.ProviderTypeName + "_pipe_run"
 }
 
-// ifKnown has a change run the pipe again, but not the first value after an
-// import, which could not know it.
-const ifKnown = "A change runs the pipe again; giving an imported run its value does not."
+// replaceUnlessImported describes a plan modifier: a change of the value runs the pipe again, but the first
+// value after an import, which does not know the arguments, does not.
+const replaceUnlessImported = "A change runs the pipe again, except for the first value after an import."
 
 func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
-	text := []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
-		resp.RequiresReplace = !imported(req.State)
-	}, ifKnown, ifKnown)}
-	flag := []planmodifier.Bool{boolplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.BoolRequest, resp *boolplanmodifier.RequiresReplaceIfFuncResponse) {
-		resp.RequiresReplace = !imported(req.State)
-	}, ifKnown, ifKnown)}
-	table := []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.MapRequest, resp *mapplanmodifier.RequiresReplaceIfFuncResponse) {
-		resp.RequiresReplace = !imported(req.State)
-	}, ifKnown, ifKnown)}
+	replaceString := []planmodifier.String{stringplanmodifier.RequiresReplaceIf(
+		func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
+			resp.RequiresReplace = !imported(req.State)
+		}, replaceUnlessImported, replaceUnlessImported)}
+	replaceBool := []planmodifier.Bool{boolplanmodifier.RequiresReplaceIf(
+		func(_ context.Context, req planmodifier.BoolRequest, resp *boolplanmodifier.RequiresReplaceIfFuncResponse) {
+			resp.RequiresReplace = !imported(req.State)
+		}, replaceUnlessImported, replaceUnlessImported)}
+	replaceMap := []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(
+		func(_ context.Context, req planmodifier.MapRequest, resp *mapplanmodifier.RequiresReplaceIfFuncResponse) {
+			resp.RequiresReplace = !imported(req.State)
+		}, replaceUnlessImported, replaceUnlessImported)}
 	keep := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Runs a pipe of a checkout when the resource is created, by the same engine as `delivery run`, and records each step in the build data repository. " +
-			"A pipe that fails fails the apply, with the step and the end of its output, and leaves nothing in the state: the next apply runs it again. The guide \"Pipes\" says what a pipe is.\n\n" +
-			"A change of an argument, other than `timeouts`, runs the pipe again. Destroying the resource only forgets the run in Terraform's state: what the pipe made stays, and so does the history. " +
-			"The checkout has to be pushed, so keep Terraform's own files out of it, or have git ignore them. One folder with a `.delivery.yml` takes one run at a time; several resources take turns. " +
-			"Tasks that ask AWS do so as the provider does; programs that the steps start get its region and profile, but not its role. " +
-			"Ctrl-C ends the step that is running, and the section `last` of the pipe still runs. `TF_LOG_PROVIDER=INFO` shows what an apply is doing.",
+		MarkdownDescription: "Runs a pipe of a checkout when the resource is created. " +
+			"The run uses the same engine as `delivery run`, and records each step in the build data repository. " +
+			"If the pipe fails, the apply fails with the name of the step and the end of its output. " +
+			"Nothing is stored in the state, so the next apply runs the pipe again. The guide \"Pipes\" explains pipes.\n\n" +
+			"A change of an argument other than `timeouts` runs the pipe again. " +
+			"Destroying the resource only removes the run from Terraform's state: what the pipe created and the history of the run remain. " +
+			"The checkout must be pushed, so keep Terraform's own files outside of it, or let git ignore them. " +
+			"A folder with a `.delivery.yml` has one run at a time; resources for the same folder take turns. " +
+			"Tasks that call AWS use the provider's configuration. Programs that the steps start get its region and profile, but not its role. " +
+			"Ctrl-C stops the running step; the section `last` of the pipe still runs. Set `TF_LOG_PROVIDER=INFO` to see what an apply is doing.",
 		Attributes: map[string]schema.Attribute{
 			"id": schema.StringAttribute{
 				Computed: true, PlanModifiers: keep,
-				MarkdownDescription: "Id of the run, as `delivery run list` lists it; `mock` for a mock. An import takes `SERVICE/RUN`.",
+				MarkdownDescription: "ID of the run, as `delivery run list` shows it; `mock` for a mock run. An import takes `SERVICE/RUN`.",
 			},
 			"folder": schema.StringAttribute{
-				Required: true, PlanModifiers: text, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
-				MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml`, from there upwards, counts.",
+				Required: true, PlanModifiers: replaceString, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				MarkdownDescription: "A folder in the checkout. The nearest `.delivery.yml` in this folder or above it is used.",
 			},
 			"pipe": schema.StringAttribute{
-				Optional: true, PlanModifiers: text,
+				Optional: true, PlanModifiers: replaceString,
 				MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names.",
 			},
 			"for_version": schema.StringAttribute{
-				Optional: true, PlanModifiers: text,
-				MarkdownDescription: "A version that exists, to run the pipe for. Without it the pipe allocates one.",
+				Optional: true, PlanModifiers: replaceString,
+				MarkdownDescription: "An existing version to run the pipe for. Without it, the pipe allocates a version.",
 			},
 			"run_to": schema.StringAttribute{
-				Optional: true, PlanModifiers: text,
-				MarkdownDescription: "Name of the step after which only the section `last` follows.",
+				Optional: true, PlanModifiers: replaceString,
+				MarkdownDescription: "Name of the step to run to. After it, only the section `last` runs.",
 			},
 			"mock": schema.BoolAttribute{
-				Optional: true, PlanModifiers: flag,
-				MarkdownDescription: "Run the mock of every task: nothing is changed, nothing recorded. Defaults to `false`.",
+				Optional: true, PlanModifiers: replaceBool,
+				MarkdownDescription: "Whether to run the mock of every task, which changes and records nothing. Defaults to `false`.",
 			},
 			"allow_unpushed": schema.BoolAttribute{
-				Optional: true, PlanModifiers: flag,
-				MarkdownDescription: "Run from a checkout that is not pushed. The run is marked as untraceable, and its version cannot be promoted. Defaults to `false`.",
+				Optional: true, PlanModifiers: replaceBool,
+				MarkdownDescription: "Whether to run from a checkout that has not been pushed. " +
+					"The run is then marked as untraceable, and its version cannot be promoted. Defaults to `false`.",
 			},
 			"values": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: table,
-				MarkdownDescription: "Values for the context, over those of `.delivery.yml`. They are kept in Terraform's state, and shown: for secrets there is `sensitive_values`.",
+				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
+				MarkdownDescription: "Values to add to the context. They override those of `.delivery.yml`. " +
+					"Terraform shows them and stores them in its state; use `sensitive_values` for secrets.",
 			},
 			"sensitive_values": schema.MapAttribute{
 				Optional: true, Sensitive: true, WriteOnly: true, ElementType: types.StringType,
-				MarkdownDescription: "More values for the context, which are masked in all that is shown, and stored neither in the build data repository nor in Terraform's state. So a change does not run the pipe again, unless `triggers` says so.",
+				MarkdownDescription: "Secret values to add to the context. " +
+					"They are masked in all output, and are stored neither in the build data repository nor in Terraform's state. " +
+					"A change therefore does not run the pipe again, unless `triggers` changes as well.",
 			},
 			"triggers": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: table,
-				MarkdownDescription: "Whatever runs the pipe again when it changes, such as the revision of the checkout.",
+				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
+				MarkdownDescription: "Values that run the pipe again when they change, such as the revision of the checkout.",
 			},
-			"service":  schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The service, by `.delivery.yml`."},
-			"version":  schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The version that the run was for; null if the pipe gave it none."},
-			"number":   schema.Int64Attribute{Computed: true, PlanModifiers: []planmodifier.Int64{int64planmodifier.UseStateForUnknown()}, MarkdownDescription: "The version's number; null if there is none."},
-			"revision": schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "The SCM revision that the checkout was at; null if there is none."},
-			"status":   schema.StringAttribute{Computed: true, PlanModifiers: keep, MarkdownDescription: "`succeeded`; of an imported run also `failed`, `interrupted`, `lost` or `started`."},
+			"service": schema.StringAttribute{
+				Computed: true, PlanModifiers: keep, MarkdownDescription: "Name of the service, from `.delivery.yml`.",
+			},
+			"version": schema.StringAttribute{
+				Computed: true, PlanModifiers: keep, MarkdownDescription: "Version of the run; null if the run has none.",
+			},
+			"number": schema.Int64Attribute{
+				Computed: true, PlanModifiers: []planmodifier.Int64{int64planmodifier.UseStateForUnknown()},
+				MarkdownDescription: "Number of the version; null if the run has none.",
+			},
+			"revision": schema.StringAttribute{
+				Computed: true, PlanModifiers: keep, MarkdownDescription: "SCM revision of the checkout; null if it has none.",
+			},
+			"status": schema.StringAttribute{
+				Computed: true, PlanModifiers: keep,
+				MarkdownDescription: "Status of the run: `succeeded`. An imported run can also be `failed`, `interrupted`, `lost` or `started`.",
+			},
 			"outputs": schema.MapAttribute{
 				Computed: true, ElementType: types.StringType, PlanModifiers: []planmodifier.Map{mapplanmodifier.UseStateForUnknown()},
-				MarkdownDescription: "What the steps put on the context, but for secrets: the url of an environment, the images of a bake. Of two values of one name the later step's counts.",
+				MarkdownDescription: "Values that the steps put on the context, without secrets, " +
+					"such as the URL of an environment or the images of a bake. If two steps set the same value, it is that of the later step.",
 			},
-			"started_at": schema.StringAttribute{Computed: true, CustomType: timetypes.RFC3339Type{}, PlanModifiers: keep, MarkdownDescription: "When the run began."},
+			"started_at": schema.StringAttribute{
+				Computed: true, CustomType: timetypes.RFC3339Type{}, PlanModifiers: keep, MarkdownDescription: "Time at which the run began.",
+			},
 
 			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{
-				Create:            true,
-				CreateDescription: "How long the pipe may run, as `2h`. When that is over, the run is interrupted as by Ctrl-C. By default it may take as long as its steps do, each of which can have a `timeout` in the pipe.",
+				Create: true,
+				CreateDescription: "How long the pipe may run, such as `2h`. After that time, the run is interrupted as by Ctrl-C. " +
+					"By default there is no limit; each step can have a `timeout` in the pipe.",
 			}),
 		},
 	}
 }
 
-// imported reports whether the state is that of an import, which knows no folder.
+// imported reports whether the state comes from an import, which does not know the folder.
 func imported(state tfsdk.State) bool {
 	var folder types.String
 	return !state.GetAttribute(context.Background(), path.Root("folder"), &folder).HasError() && folder.IsNull()
 }
 
-// ModifyPlan judges the pipe before anything is applied, as soon as it is known
-// which one is meant. A replacement is planned as a creation as well.
+// ModifyPlan validates the pipe when a creation is planned, unless an argument that the pipe depends on is not
+// known yet. A replacement is planned as a creation as well.
 func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() || !req.State.Raw.IsNull() || r.Dependencies == nil {
 		return // nothing will run
 	}
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...) // which no plan holds
-	if resp.Diagnostics.HasError() || m.Folder.IsUnknown() || m.Pipe.IsUnknown() || m.ForVersion.IsUnknown() || m.Values.IsUnknown() || m.Secrets.IsUnknown() {
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...) // a plan does not hold them
+	if resp.Diagnostics.HasError() || m.Folder.IsUnknown() || m.Pipe.IsUnknown() || m.ForVersion.IsUnknown() || m.Values.IsUnknown() ||
+		m.Secrets.IsUnknown() {
 		return
 	}
 	if _, err := r.Pipes.Load(ctx, m.request()); err != nil {
@@ -178,14 +205,15 @@ func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 	}
 }
 
-// hints words the hints in errors by the arguments of the resource.
+// hints are the texts of the hints in errors, with the arguments of the resource.
 var hints = map[pipe.Hint]string{
 	pipe.HintVersion:       "Or run the pipe for an existing version, with for_version.",
-	pipe.HintAllowUnpushed: "Or run it with allow_unpushed = true: it is then marked as untraceable, and its version cannot be promoted.",
+	pipe.HintAllowUnpushed: "Or run it with allow_unpushed = true. The run is then marked as untraceable, and its version cannot be promoted.",
 	pipe.HintChoosePipe:    "Or choose a pipe with the argument pipe.",
-	pipe.HintLeaveOutRunTo: "Leave run_to out.",
+	pipe.HintLeaveOutRunTo: "Omit run_to.",
 }
 
+// fail adds the error that doing something failed, with its hints.
 func fail(diags *diag.Diagnostics, doing string, err error) {
 	detail := err.Error()
 	for _, hint := range pipe.Hints(err) {
@@ -194,8 +222,9 @@ func fail(diags *diag.Diagnostics, doing string, err error) {
 	diags.AddError("Could not "+doing, detail)
 }
 
+// request returns the run that the configuration asks for.
 func (m *model) request() runner.Request {
-	values, secrets := texts(m.Values), texts(m.Secrets)
+	values, secrets := stringMap(m.Values), stringMap(m.Secrets)
 	maps.Copy(values, secrets)
 	return runner.Request{
 		Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Version: m.ForVersion.ValueString(), To: m.RunTo.ValueString(),
@@ -203,8 +232,8 @@ func (m *model) request() runner.Request {
 	}
 }
 
-// texts is a map of texts.
-func texts(m types.Map) map[string]string {
+// stringMap decodes a map of strings.
+func stringMap(m types.Map) map[string]string {
 	all := map[string]string{}
 	for name, value := range m.Elements() {
 		if text, ok := value.(types.String); ok {
@@ -220,21 +249,21 @@ func (r *runResource) Create(ctx context.Context, create resource.CreateRequest,
 	var m model
 	resp.Diagnostics.Append(create.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(create.Config.GetAttribute(ctx, secretsPath, &m.Secrets)...)
-	within, diags := m.Timeouts.Create(ctx, 0)
+	timeout, diags := m.Timeouts.Create(ctx, 0)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	bounded := ctx
-	if within > 0 {
+	if timeout > 0 {
 		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeoutCause(ctx, within, fmt.Errorf("timeouts.create, %s, is over", within))
+		bounded, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %s (timeouts.create)", timeout))
 		defer cancel()
 	}
 	req := m.request()
 	req.Observer = observer(func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) })
 	req.Warn = func(format string, args ...any) {
-		resp.Diagnostics.AddWarning("Run of the pipe in "+m.Folder.ValueString(), fmt.Sprintf(format, args...))
+		resp.Diagnostics.AddWarning("Warning from the pipe in "+m.Folder.ValueString(), fmt.Sprintf(format, args...))
 	}
 	summary, err := r.Pipes.Run(bounded, req)
 	if err != nil {
@@ -247,7 +276,7 @@ func (r *runResource) Create(ctx context.Context, create resource.CreateRequest,
 		}
 	}
 	if summary.Status != builddata.Succeeded {
-		resp.Diagnostics.AddError(m.describe(summary))
+		resp.Diagnostics.AddError(m.failure(summary))
 		return
 	}
 	m.encode(summary)
@@ -255,20 +284,27 @@ func (r *runResource) Create(ctx context.Context, create resource.CreateRequest,
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// secretsPath leads to the attribute that is in the configuration only.
+// secretsPath is the path of the attribute that only the configuration holds.
 var secretsPath = path.Root("sensitive_values")
 
-// describe says why a pipe did not succeed.
-func (m *model) describe(s pipe.Summary) (title, detail string) {
-	how := map[builddata.Status]string{builddata.Interrupted: "was interrupted"}
-	say := func(status builddata.Status) string { return cmp.Or(how[status], string(status)) }
-	title = fmt.Sprintf("The pipe %s of %s %s", s.Pipe, strings.TrimSpace(s.Service+" "+s.Version), say(s.Status))
+// outcome words the status of a run or a step that has ended, for a sentence.
+func outcome(status builddata.Status) string {
+	if status == builddata.Interrupted {
+		return "was interrupted"
+	}
+	return string(status)
+}
+
+// failure returns the diagnostic for a run that did not succeed.
+func (m *model) failure(s pipe.Summary) (title, detail string) {
+	title = fmt.Sprintf("The pipe %s of %s %s", s.Pipe, strings.TrimSpace(s.Service+" "+s.Version), outcome(s.Status))
 	var b strings.Builder
 	failed := s.Failed()
 	if failed == nil {
-		b.WriteString("What happened: it was interrupted between two steps.\n")
+		b.WriteString("What happened: the run was interrupted between two steps.\n")
 	} else {
-		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, say(failed.Status), failed.Elapsed.Round(time.Millisecond), failed.Message)
+		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, outcome(failed.Status),
+			failed.Elapsed.Round(time.Millisecond), failed.Message)
 		for _, step := range s.Steps {
 			if step.Status == builddata.Failed && step.Name != failed.Name {
 				fmt.Fprintf(&b, "The step %q failed as well: %s\n", step.Name, step.Message)
@@ -282,17 +318,20 @@ func (m *model) describe(s pipe.Summary) (title, detail string) {
 			b.WriteString("\n")
 		}
 		if failed.Log != "" {
-			fmt.Fprintf(&b, "\nAll of its output: %s\n", failed.Log)
+			fmt.Fprintf(&b, "\nComplete output: %s\n", failed.Log)
 		}
 	}
 	if m.Mock.ValueBool() {
-		b.WriteString("\nState now: nothing was changed, for only mocks were run.\nWhat to do: mend the cause and apply again.")
+		b.WriteString("\nState now: nothing was changed, because only mocks ran.\nWhat to do: fix the cause and apply again.")
 		return title, b.String()
 	}
-	fmt.Fprintf(&b, "\nState now: run %s is on record as %s; its section last has been run.\nWhat to do: mend the cause and apply again, which runs the pipe again. \"delivery run show %s\" shows all of this run.", s.Run, s.Status, s.Run)
+	fmt.Fprintf(&b, "\nState now: run %s is recorded as %s; its section last has run.\n"+
+		"What to do: fix the cause and apply again, which runs the pipe again. \"delivery run show %s\" shows this run.",
+		s.Run, s.Status, s.Run)
 	return title, b.String()
 }
 
+// encode sets the computed attributes.
 func (m *model) encode(s pipe.Summary) {
 	m.ID, m.Service, m.Status = types.StringValue(s.Run), types.StringValue(s.Service), types.StringValue(string(s.Status))
 	m.Version, m.Revision = resources.OptionalString(s.Version), resources.OptionalString(s.Revision)
@@ -310,19 +349,19 @@ func (m *model) encode(s pipe.Summary) {
 	m.Outputs = resources.StringMap(outputs)
 }
 
-// Read has nothing to look at: a run that is over does not change, and a mock
-// is on no record. Of an imported one it reads what the repository remembers.
+// Read keeps the state of a run that has ended, which does not change. Of an imported run
+// that has not ended in the state, it reads the record.
 func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() || slices.Contains(final, builddata.Status(m.Status.ValueString())) {
+	if resp.Diagnostics.HasError() || slices.Contains(finalStatuses, builddata.Status(m.Status.ValueString())) {
 		return
 	}
 	store, ok := r.OpenStore(ctx, &resp.Diagnostics)
 	if !ok {
 		return
 	}
-	summary, err := remembered(ctx, store, m.Service.ValueString(), m.ID.ValueString(), r.Clock.Now())
+	summary, err := readRun(ctx, store, m.Service.ValueString(), m.ID.ValueString(), r.Clock.Now())
 	if errors.Is(err, builddata.ErrNotFound) {
 		resp.State.RemoveResource(ctx)
 		return
@@ -335,12 +374,12 @@ func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// final are the ways in which a run ends for good; one that is lost may yet be
-// found to have ended in another way.
-var final = []builddata.Status{builddata.Succeeded, builddata.Failed, builddata.Interrupted}
+// finalStatuses are the statuses of runs that do not change any more. A lost run may still turn
+// out to have ended in another way.
+var finalStatuses = []builddata.Status{builddata.Succeeded, builddata.Failed, builddata.Interrupted}
 
-// remembered is a run as the repository knows it.
-func remembered(ctx context.Context, store builddata.Store, service, id string, now time.Time) (pipe.Summary, error) {
+// readRun reads the summary of a run from the repository.
+func readRun(ctx context.Context, store builddata.Store, service, id string, now time.Time) (pipe.Summary, error) {
 	run, err := store.Run(ctx, service, id)
 	if err != nil {
 		return pipe.Summary{}, err
@@ -367,19 +406,22 @@ func remembered(ctx context.Context, store builddata.Store, service, id string, 
 	return s, nil
 }
 
-// Update has nothing to do: it takes over what an import could not know.
+// Update stores the new arguments. It runs nothing: only timeouts, or the first values after an
+// import, are updated in place.
 func (r *runResource) Update(_ context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	resp.State.Raw = req.Plan.Raw
 }
 
-// Delete forgets the run in the state only; history is not rewritten.
+// Delete removes the run from the state only. Its record in the repository remains.
 func (r *runResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
 // ImportState takes SERVICE/RUN.
 func (r *runResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	service, run, ok := strings.Cut(req.ID, "/")
 	if !ok || service == "" || run == "" {
-		resp.Diagnostics.AddError("Invalid import id", fmt.Sprintf("Expected SERVICE/RUN, such as strawberry/01KB3ZJ8T0QW4E5R6T7Y8U9I0P, got %q. \"delivery run list\" lists the runs.", req.ID))
+		resp.Diagnostics.AddError("Invalid import id",
+			fmt.Sprintf("Expected SERVICE/RUN, such as strawberry/01KB3ZJ8T0QW4E5R6T7Y8U9I0P, got %q. "+
+				"\"delivery run list\" lists the runs.", req.ID))
 		return
 	}
 	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("service"), service)...)
