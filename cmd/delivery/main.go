@@ -41,7 +41,7 @@ var hints = map[pipe.Hint]string{
 	pipe.HintVersion:       "Or run the pipe for an existing version, with --version.",
 	pipe.HintAllowUnpushed: "Or run it with --allow-unpushed. The run is then marked as untraceable, and its version cannot be promoted.",
 	pipe.HintChoosePipe:    "Or choose a pipe with --pipe.",
-	pipe.HintLeaveOutRunTo: "Omit --run-to.",
+	pipe.HintOmitRunTo:     "Omit --run-to.",
 }
 
 // exitCode returns the exit code for an error.

@@ -151,7 +151,7 @@ func TestRun_BadInput(t *testing.T) {
 		"NoVersion": {"- {name: a, do: build.command, command: \"echo ${{ version }}\"}", nil, exitcode.Usage, []string{"init.version"}},
 		"SameName": {
 			"- {name: a, do: mock.dummy}\n- {name: a, do: mock.dummy}", nil, exitcode.Usage,
-			[]string{"pipes/app.yml:2:3: ", "a step is named \"a\" already, at pipes/app.yml:1:3"},
+			[]string{"pipes/app.yml:2:3: ", `the step at pipes/app.yml:1:3 has the name "a" already`},
 		},
 		"Cycle":      {"- ref: app", nil, exitcode.Usage, []string{"pipes/app.yml:1:"}},
 		"NoSuchRef":  {"- ref: biuld", nil, exitcode.Usage, []string{"pipes/app.yml:1:", "did you mean build?"}},
@@ -379,7 +379,7 @@ func TestRun_Outage(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("got exit code %d: %s", code, stderr)
 	}
-	contains(t, stderr, "what happens is kept on this machine and sent later", "build | 1",
+	contains(t, stderr, "the records of this run are kept on this machine and sent later", "build | 1",
 		"records of the run are not in the build data repository yet")
 	run := regexp.MustCompile(`\(run (\w+)\)`).FindStringSubmatch(out)[1]
 	if code, _, stderr := c.delivery(t, "sync"); code != exitcode.Unavailable {
@@ -392,7 +392,7 @@ func TestRun_Outage(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, out, _ = c.delivery(t, "sync")
-	contains(t, out, "strawberry 1, run "+run+" (app, succeeded):", "are now in the repository")
+	contains(t, out, "strawberry 1, run "+run+" (app, succeeded): sent ", "records that this machine had kept")
 	_, out, _ = c.delivery(t, "sync")
 	contains(t, out, "Nothing to send.")
 	if diff := cmp.Diff(c.events(t, run), []string{"version started", "version succeeded", "build started", "build succeeded"}); diff != "" {

@@ -36,7 +36,7 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 		case step.Name == failed.Name:
 		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
 			p("%q %s as well: %s\n", step.Name, outcome(step.Status), step.Message)
-		case step.Reason == pipe.ReasonAbandoned:
+		case step.Reason == pipe.ReasonStopped:
 			p("%q did not run: %s\n", step.Name, step.Message)
 		}
 	}

@@ -143,7 +143,7 @@ func unrecorded(b *testing.B, folder string) time.Duration {
 		b.Fatal(err)
 	}
 	engine := &pipe.Engine{
-		Library: library, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil),
+		Registry: library, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil),
 		Folder: folder, Scratch: b.TempDir(), Environ: os.Environ(),
 		NewID: func() string { return id.New(time.Now()) },
 	}

@@ -16,17 +16,28 @@ func TestCheck(t *testing.T) {
 		step pipe.Step
 		want string
 	}{
-		"Word":      {pipe.Step{Task: "strict", Args: map[string]pipe.Value{"needed": {Data: "x"}, "word": {At: at, Data: "those"}}}, `pipe.yml:3:5: step "strict": argument word of strict: expected one of this, that, got "those"`},
-		"SomeWord":  {pipe.Step{Task: "strict", Args: map[string]pipe.Value{"needed": {Data: "x"}, "word": {At: at, Data: "${{ revision }}"}}}, ""},
-		"Reserved":  {pipe.Step{Task: "work", At: at, Outputs: []string{"version"}}, `pipe.yml:3:5: step "work": version cannot be one of its outputs: only the run itself sets it`},
-		"Variable":  {pipe.Step{Task: "work", At: at, Outputs: []string{"env.HOME"}}, `pipe.yml:3:5: step "work": env.HOME cannot be one of its outputs: names that begin with env. stand for environment variables`},
+		"Word": {
+			pipe.Step{Task: "strict", Args: map[string]pipe.Value{"needed": {Data: "x"}, "word": {At: at, Data: "those"}}},
+			`pipe.yml:3:5: step "strict": argument word of strict: expected one of this, that, got "those"`,
+		},
+		"SomeWord": {
+			pipe.Step{Task: "strict", Args: map[string]pipe.Value{"needed": {Data: "x"}, "word": {At: at, Data: "${{ revision }}"}}}, "",
+		},
+		"Reserved": {
+			pipe.Step{Task: "work", At: at, Outputs: []string{"version"}},
+			`pipe.yml:3:5: step "work": version cannot be one of its outputs: only the run itself sets it`,
+		},
+		"Variable": {
+			pipe.Step{Task: "work", At: at, Outputs: []string{"env.HOME"}},
+			`pipe.yml:3:5: step "work": env.HOME cannot be one of its outputs: names that begin with env. stand for environment variables`,
+		},
 		"ItsOutput": {pipe.Step{Task: "strict", Args: map[string]pipe.Value{"needed": {Data: "x"}}, Outputs: []string{"made"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
 			p := &pipe.Pipe{Name: "p", Main: []pipe.Step{tt.step}}
 			p.NameSteps()
-			if err := pipe.Check(p, newHarness().library, nil); err != nil {
+			if err := pipe.Check(p, newHarness().tasks, nil); err != nil {
 				got = err.Error()
 			}
 			if got != tt.want {
@@ -36,16 +47,17 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A task that needs a version has to come after the one that allocates it, or
-// the run has to be for an existing one.
+// A task that needs a version must come after the one that allocates it, unless the run
+// is for an existing version.
 func TestCheck_NeedsVersion(t *testing.T) {
-	l := library{
+	l := registry{
 		"init.version":    {Type: "init.version", AllocatesVersion: true, Outputs: []string{pipe.ValueVersion, pipe.ValueNumber}},
 		"release.promote": {Type: "release.promote", NeedsVersion: true},
 	}
 	promote := []pipe.Step{{Name: "promote", Task: "release.promote"}}
 	err := pipe.Check(&pipe.Pipe{Name: "p", Main: promote}, l, nil)
-	if err == nil || !strings.Contains(err.Error(), "no earlier step gives the run its version") || !slices.Equal(pipe.Hints(err), []pipe.Hint{pipe.HintVersion}) {
+	if err == nil || !strings.Contains(err.Error(), "no earlier step gives the run its version") ||
+		!slices.Equal(pipe.Hints(err), []pipe.Hint{pipe.HintVersion}) {
 		t.Errorf("got %v with the hints %v", err, pipe.Hints(err))
 	}
 	for name, values := range map[string]pipe.Values{"Allocated": nil, "Existing": {pipe.ValueVersion: "17"}} {
@@ -59,16 +71,16 @@ func TestCheck_NeedsVersion(t *testing.T) {
 	}
 }
 
-func TestHints_AreFoundInEveryWrappedError(t *testing.T) {
-	var found pipe.Diagnostics
-	found.Add(pipe.Position{}, "one").Advice = pipe.HintVersion
-	found.Add(pipe.Position{}, "two")
-	found.Add(pipe.Position{}, "three").Advice = pipe.HintVersion
-	err := errors.Join(errors.New("other"), fmt.Errorf("load: %w", found.Err()), &pipe.Diagnostic{Advice: pipe.HintChoosePipe})
+func TestHints_FindsWrappedErrors(t *testing.T) {
+	var diagnostics pipe.Diagnostics
+	diagnostics.Add(pipe.Position{}, "one").Advice = pipe.HintVersion
+	diagnostics.Add(pipe.Position{}, "two")
+	diagnostics.Add(pipe.Position{}, "three").Advice = pipe.HintVersion
+	err := errors.Join(errors.New("other"), fmt.Errorf("load: %w", diagnostics.Err()), &pipe.Diagnostic{Advice: pipe.HintChoosePipe})
 	if got, want := pipe.Hints(err), []pipe.Hint{pipe.HintVersion, pipe.HintChoosePipe}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := pipe.Hints(nil); got != nil {
-		t.Errorf("got %v of no error", got)
+		t.Errorf("got %v for no error", got)
 	}
 }

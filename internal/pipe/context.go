@@ -6,8 +6,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// ContextAt is the context that a step had in an earlier run: what the run
-// began with, and what the steps before it put there.
+// ContextAt returns the context that a step had in an earlier run: the values that the run
+// began with, and the outputs of the steps before it, from the run's events.
 func (p *Pipe) ContextAt(step string, began map[string]string, events []builddata.Event) Values {
 	outputs := map[string]map[string]string{}
 	for _, e := range events {

@@ -7,10 +7,10 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// Diagnostic is a problem of a pipe, and its position.
+// Diagnostic is a problem in the file of a pipe, with its position.
 type Diagnostic struct {
 	At Position `json:"at"`
-	// Problem says what is wrong, what was expected, and how to fix it.
+	// Problem says what is wrong, what is expected, and how to fix it.
 	Problem string `json:"problem"`
 	// Advice is a hint for front ends; empty if there is none.
 	Advice Hint `json:"hint,omitempty"`
@@ -18,13 +18,13 @@ type Diagnostic struct {
 
 func (d *Diagnostic) Error() string { return d.At.String() + ": " + d.Problem }
 
-// ExitCode is that of the command line.
+// ExitCode returns the exit code of the command line for this error.
 func (d *Diagnostic) ExitCode() int { return exitcode.Usage }
 
 // Hint implements Hinted.
 func (d *Diagnostic) Hint() Hint { return d.Advice }
 
-// Diagnostics are all problems of a pipe. It is an error if there are any.
+// Diagnostics are the problems of a pipe. Use Err to return them as an error.
 type Diagnostics []*Diagnostic
 
 func (d Diagnostics) Error() string {

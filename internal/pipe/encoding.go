@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// UnmarshalJSON reads a value in a run's record: numbers come back in the types
-// that a Value has.
+// UnmarshalJSON reads a value from a run's record. It restores the types of a Value, in
+// which integers are int64.
 func (v *Value) UnmarshalJSON(text []byte) error {
 	var shape struct {
 		At   Position        `json:"at"`
@@ -54,11 +54,11 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// format is the number of the format in which a run's record holds its pipe. A
-// change of it keeps a sample of the one before under testdata, and reads it.
+// format is the number of the format of a pipe in a run's record. When it changes, a sample of
+// the previous format stays in testdata, and Decode still reads it.
 const format = 1
 
-// stored is a pipe in a run's record.
+// stored is the encoding of a pipe in a run's record.
 type stored struct {
 	Format int `json:"format"`
 	*Pipe
@@ -72,10 +72,11 @@ func Encode(p *Pipe) ([]byte, error) { return json.Marshal(stored{Format: format
 func Decode(definition []byte) (*Pipe, error) {
 	s := stored{Pipe: &Pipe{}}
 	if err := json.Unmarshal(definition, &s); err != nil {
-		return nil, fmt.Errorf("the definition of the pipe: %w", err)
+		return nil, fmt.Errorf("decode the definition of the pipe: %w", err)
 	}
 	if s.Format != format {
-		return nil, fmt.Errorf("the definition of the pipe has format %d, and this release reads format %d: use the release that ran it", s.Format, format)
+		return nil, fmt.Errorf("the definition of the pipe has format %d, and this release reads format %d: use the release that ran it",
+			s.Format, format)
 	}
 	return s.Pipe, nil
 }

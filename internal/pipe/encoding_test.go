@@ -29,8 +29,10 @@ func TestDecode_Format1(t *testing.T) {
 			Name: "bake", At: at(4), Task: "bake.packer", Outputs: []string{"images"}, When: pipe.Value{At: at(5), Data: "${{ bake ?? 'true' }}"},
 			Timeout: 10 * time.Minute, Retries: 2, RetryAfter: time.Second,
 			Args: map[string]pipe.Value{
-				"folder": {At: at(6), Data: "packer"}, "count": {At: at(7), Data: int64(3)}, "ratio": {At: at(8), Data: 0.5}, "force": {At: at(9), Data: true},
-				"only": {At: at(10), Data: []pipe.Value{{At: at(11), Data: "a"}}}, "vars": {At: at(12), Data: map[string]pipe.Value{"x": {At: at(13), Data: "y"}}},
+				"folder": {At: at(6), Data: "packer"}, "count": {At: at(7), Data: int64(3)}, "ratio": {At: at(8), Data: 0.5},
+				"force": {At: at(9), Data: true},
+				"only":  {At: at(10), Data: []pipe.Value{{At: at(11), Data: "a"}}},
+				"vars":  {At: at(12), Data: map[string]pipe.Value{"x": {At: at(13), Data: "y"}}},
 			},
 		}}}}},
 		Last: []pipe.Step{{Name: "tidy", At: pipe.Position{Origin: pipe.OriginBuiltIn, Path: "cd.yml", Line: 9}, Task: "provision.destroy"}},

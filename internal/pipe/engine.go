@@ -15,71 +15,72 @@ import (
 
 // Engine runs pipes. One Engine may run several at a time.
 type Engine struct {
-	Library Library
-	Clock   clock.Clock
-	// Recorder takes what happens to the repository; nil records nothing.
+	// Registry holds the tasks that steps can use.
+	Registry Registry
+	Clock    clock.Clock
+	// Recorder records what happens; it may be nil.
 	Recorder Recorder
-	// Observer is told what happens while it does; nil is not told.
+	// Observer is told what happens, while it happens; it may be nil.
 	Observer Observer
-	// Mask hides secrets in everything that leaves the engine.
+	// Mask hides secrets in everything that the engine records, prints or returns.
 	Mask *Mask
-	// Log opens the file that takes all that a step prints, and returns its
-	// name; nil keeps no logs.
+	// Log opens the file for all output of a step, and returns its name; it may be
+	// nil.
 	Log func(step string) (io.WriteCloser, string, error)
-	// NewID returns an id that is unique and sorts by time.
+	// NewID returns a unique ID that sorts by time.
 	NewID func() string
-	// Folder is where the pipe runs, Environ the environment of what it starts;
-	// Scratch is that of a Call.
+	// Folder is the folder in which the pipe runs, and Environ the environment of the programs
+	// that it starts. Scratch is passed to each Call.
 	Folder, Scratch string
 	Environ         []string
 }
 
-// Recorder brings what happens to the build data repository, now or later.
-// Neither Run nor Event waits for the repository.
+// Recorder stores what happens in the build data repository, now or later. Neither Run nor
+// Event waits for the repository.
 type Recorder interface {
-	// Run is told of a run when it begins, has got its version, or has ended.
+	// Run records a run: when it begins, when it gets its version, and when it ends.
 	Run(r builddata.Run)
-	// Event is told of an event, once.
+	// Event records an event.
 	Event(e builddata.Event)
-	// Flush returns once the repository has all of it, or why it has not.
+	// Flush returns nil when the repository has all records.
 	Flush(ctx context.Context) error
 }
 
-// Observer is told what a run does while it does it, by several goroutines.
+// Observer is told what a run does. Several goroutines may call it at once.
 type Observer interface {
-	// StepBegan is told of a step that is run.
+	// StepBegan is called when a step begins.
 	StepBegan(s StepSummary)
-	// StepPrinted is told of each line that a step prints, clean and without
+	// StepPrinted is called for each line that a step prints, without control characters and
 	// secrets.
 	StepPrinted(step, line string)
-	// StepEnded is told of each step, also of one that is skipped.
+	// StepEnded is called for each step that has ended or is skipped.
 	StepEnded(s StepSummary)
 }
 
-// Request says what to run.
+// Request says which pipe to run, and how.
 type Request struct {
 	Pipe *Pipe
-	// Run is the run's record: its ID, Service, Revision, Holder and the like.
-	// The engine fills in the rest.
+	// Run is the record of the run with its ID, Service, Revision, Holder and the like.
+	// The engine sets the other fields.
 	Run builddata.Run
-	// Version is the name of the existing version that the run is for, and
-	// Run.Number its number, unless the repository could not be asked.
+	// Version is the name of the existing version that the run is for; empty if there is none. Run.Number is
+	// its number, or 0 if the repository could not be reached.
 	Version string
-	// Values are what the run begins with.
+	// Values are the values that the run begins with.
 	Values Values
 	// Secrets are the names of values that are never shown or stored.
 	Secrets []string
-	// To is the step after which Main ends; Only is the one step that runs.
+	// To is the step to run to, and Only the only step to run.
 	To, Only string
-	// Mock has every task's mock run, and Fail names the steps whose mock fails.
+	// Mock runs the mock of every task, and Fail names steps whose mock fails.
 	Mock bool
 	Fail []string
-	// Interrupt ends First and Main as Ctrl-C does, but not Last.
+	// Interrupt ends to interrupt First and Main as Ctrl-C does. Last still runs.
 	Interrupt context.Context
 }
 
-// Run runs a pipe. It returns when everything that it started has ended. The
-// end of ctx ends Last, too, which nothing else does.
+// Run runs a pipe and returns when all its steps have ended. When ctx ends, the run is
+// interrupted, including the section Last.
 func (e *Engine) Run(ctx context.Context, req Request) Summary {
 	r := &run{engine: e, request: req, fails: map[string]bool{}, secret: map[string]bool{}, start: e.Clock.Now()}
 	for _, step := range req.Fail {
@@ -106,22 +107,22 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 		defer context.AfterFunc(req.Interrupt, func() { stop(context.Cause(req.Interrupt)) })()
 	}
 	if req.Only != "" {
-		r.only(soft, req.Pipe, values)
-		return r.end(soft)
+		r.runOnly(soft, req.Pipe, values)
+		return r.finish(soft)
 	}
 	toFirst, toMain := r.routes()
-	failed := r.walk(soft, First, req.Pipe.First, toFirst, values, true)
+	failed := r.runSteps(soft, First, req.Pipe.First, toFirst, values, true)
 	if !failed && soft.Err() == nil && toFirst == nil {
-		r.walk(soft, Main, req.Pipe.Main, toMain, values, false)
+		r.runSteps(soft, Main, req.Pipe.Main, toMain, values, false)
 	}
-	// From here on there is nothing left for an interrupt to stop.
-	r.evaluate(soft)
+	// From here on, an interrupt has no effect.
+	r.updateStatus(soft)
 	values[ValueStatus], values[ValueFailedStep] = string(r.summary.Status), r.summary.FailedStep
-	r.walk(ctx, Last, req.Pipe.Last, nil, values, true)
-	return r.end(ctx)
+	r.runSteps(ctx, Last, req.Pipe.Last, nil, values, true)
+	return r.finish(ctx)
 }
 
-// routes are the ways through First and Main to the step To.
+// routes returns the routes in First and Main to the step To; nil for a whole section.
 func (r *run) routes() (first, main route) {
 	if r.request.To == "" {
 		return nil, nil
@@ -133,7 +134,7 @@ func (r *run) routes() (first, main route) {
 	return routeTo(r.request.Pipe.First, to), routeTo(r.request.Pipe.Main, to)
 }
 
-// run is one execution.
+// run is one run of a pipe.
 type run struct {
 	engine        *Engine
 	request       Request
@@ -141,13 +142,13 @@ type run struct {
 	start         time.Time
 
 	mu sync.Mutex
-	// summary lists the steps that have ended, as they did; none of them
-	// changes any more, so that it can be shared. The list steps has all, as
-	// they began.
+	// summary lists the steps that have ended, in that order. They do not change any more, so
+	// the list can be shared. The list steps holds all steps, in the order in which they began.
 	summary Summary
 	steps   []StepSummary
 }
 
+// begin records the beginning of the run.
 func (r *run) begin(values Values) {
 	record := &r.request.Run
 	record.Pipe, record.Status, record.StartedAt = r.request.Pipe.Name, builddata.Started, r.summary.StartedAt
@@ -160,12 +161,13 @@ func (r *run) begin(values Values) {
 	}
 	definition, err := Encode(r.request.Pipe)
 	if err != nil {
-		definition = fmt.Appendf(nil, "%q", err) // cannot be: a pipe is data
+		definition = fmt.Appendf(nil, "%q", err) // not expected: every pipe can be encoded
 	}
 	record.Definition = r.engine.Mask.JSON(definition)
 	r.record()
 }
 
+// record passes the run to the recorder.
 func (r *run) record() {
 	if r.engine.Recorder == nil {
 		return
@@ -176,8 +178,8 @@ func (r *run) record() {
 	r.engine.Recorder.Run(record)
 }
 
-// evaluate sets how the run ends, by what has happened so far.
-func (r *run) evaluate(ctx context.Context) {
+// updateStatus sets the status of the run from the steps that have ended.
+func (r *run) updateStatus(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.summary
@@ -197,8 +199,9 @@ func (r *run) evaluate(ctx context.Context) {
 	}
 }
 
-func (r *run) end(ctx context.Context) Summary {
-	r.evaluate(ctx)
+// finish completes the summary and records the end of the run.
+func (r *run) finish(ctx context.Context) Summary {
+	r.updateStatus(ctx)
 	defer r.record()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -217,26 +220,26 @@ func (r *run) end(ctx context.Context) Summary {
 	return r.summary
 }
 
-// elapsed is how long something took; a clock that was set back took no time.
+// elapsed returns the time since a start; 0 if the clock was set back.
 func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.engine.Clock.Now().Sub(since)) }
 
-// walk runs steps that follow each other, as far as the path goes, and
-// reports whether any failed. Unless all of them are to run, it stops there.
-func (r *run) walk(ctx context.Context, section Section, steps []Step, path route, values Values, all bool) (failed bool) {
+// runSteps runs steps one after another, to the end of the route, and reports whether any of them
+// failed. Unless all is set, it stops after a failed step.
+func (r *run) runSteps(ctx context.Context, section Section, steps []Step, to route, values Values, all bool) (failed bool) {
 	for i := range steps {
 		step := &steps[i]
 		if ctx.Err() != nil && section == Last {
-			r.abandon(ctx, step)
+			r.skipStopped(ctx, step)
 			continue
 		}
 		if ctx.Err() != nil || failed && !all {
 			return failed
 		}
-		inside, ends := path.at(step)
+		inside, ends := to.enter(step)
 		if step.Task != "" {
-			failed = r.step(ctx, section, step, values) || failed
+			failed = r.runStep(ctx, section, step, values) || failed
 		} else {
-			failed = r.parallel(ctx, section, step, inside, values, all) || failed
+			failed = r.runParallel(ctx, section, step, inside, values, all) || failed
 		}
 		if ends {
 			return failed
@@ -245,40 +248,41 @@ func (r *run) walk(ctx context.Context, section Section, steps []Step, path rout
 	return failed
 }
 
-// abandon reports the steps of Last that are not run because the run was
-// stopped, so that what they would have removed is known.
-func (r *run) abandon(ctx context.Context, step *Step) {
+// skipStopped reports a step of Last that does not run because the run was stopped, so that users
+// know what was not removed.
+func (r *run) skipStopped(ctx context.Context, step *Step) {
 	for _, branch := range step.Parallel {
 		for i := range branch {
-			r.abandon(ctx, &branch[i])
+			r.skipStopped(ctx, &branch[i])
 		}
 	}
 	if step.Task != "" {
 		s := StepSummary{
-			Name: step.Name, Task: step.Task, Section: Last, Status: Skipped, Reason: ReasonAbandoned, StartedAt: builddata.Timestamp(r.engine.Clock.Now()),
-			Message: context.Cause(ctx).Error(),
+			Name: step.Name, Task: step.Task, Section: Last, Status: Skipped, Reason: ReasonStopped,
+			StartedAt: builddata.Timestamp(r.engine.Clock.Now()),
+			Message:   context.Cause(ctx).Error(),
 		}
-		r.ended(r.add(s), step, s)
+		r.endStep(r.addStep(s), step, s)
 	}
 }
 
-// parallel runs branches at the same time. One that fails does not stop the
-// others.
-func (r *run) parallel(ctx context.Context, section Section, step *Step, inside route, values Values, all bool) bool {
+// runParallel runs branches at the same time, and reports whether any of them failed. A failed branch
+// does not stop the others.
+func (r *run) runParallel(ctx context.Context, section Section, step *Step, inside route, values Values, all bool) bool {
 	outcomes := make([]bool, len(step.Parallel))
 	var wait sync.WaitGroup
 	for i, branch := range step.Parallel {
-		if !inside.enters(branch) {
+		if !inside.includes(branch) {
 			continue
 		}
 		wait.Add(1)
 		own := values.Clone()
 		go func() {
 			defer wait.Done()
-			outcomes[i] = r.walk(ctx, section, branch, inside, own, all)
+			outcomes[i] = r.runSteps(ctx, section, branch, inside, own, all)
 		}()
 		if r.request.Mock {
-			wait.Wait() // so that the order is always the same
+			wait.Wait() // one after another, so that the order is always the same
 		}
 	}
 	wait.Wait()
@@ -290,11 +294,11 @@ func (r *run) parallel(ctx context.Context, section Section, step *Step, inside 
 	return false
 }
 
-// only runs one step by itself.
-func (r *run) only(ctx context.Context, p *Pipe, values Values) {
+// runOnly runs the only step of the request.
+func (r *run) runOnly(ctx context.Context, p *Pipe, values Values) {
 	for section, step := range p.Tasks() {
 		if step.Name == r.request.Only {
-			r.step(ctx, section, step, values)
+			r.runStep(ctx, section, step, values)
 		}
 	}
 }

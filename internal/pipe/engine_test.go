@@ -20,11 +20,12 @@ import (
 
 func full() *pipe.Pipe {
 	return &pipe.Pipe{
-		Name: "full", First: steps("clean", "version"), Main: steps("build", "functional,report|load", "promote"), Last: steps("destroy", "notify"),
+		Name: "full", First: steps("clean", "version"), Main: steps("build", "functional,report|load", "promote"),
+		Last: steps("destroy", "notify"),
 	}
 }
 
-// What runs, for a failure in each step, and for runs of a part.
+// Which steps run: if all succeed, if one fails, and in runs of a part of the pipe.
 func TestEngine_Order(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -36,13 +37,21 @@ func TestEngine_Order(t *testing.T) {
 		{"FirstFails", pipe.Request{Fail: []string{"clean"}}, "clean! version destroy notify", builddata.Failed},
 		{"MainFails", pipe.Request{Fail: []string{"build"}}, "clean version build! destroy notify", builddata.Failed},
 		{"BranchFails", pipe.Request{Fail: []string{"functional"}}, "clean version build functional! load destroy notify", builddata.Failed},
-		{"OtherBranchFails", pipe.Request{Fail: []string{"load"}}, "clean version build functional report load! destroy notify", builddata.Failed},
-		{"LastFails", pipe.Request{Fail: []string{"destroy"}}, "clean version build functional report load promote destroy! notify", builddata.Failed},
+		{
+			"OtherBranchFails", pipe.Request{Fail: []string{"load"}}, "clean version build functional report load! destroy notify", builddata.Failed,
+		},
+		{
+			"LastFails", pipe.Request{Fail: []string{"destroy"}}, "clean version build functional report load promote destroy! notify",
+			builddata.Failed,
+		},
 		{"ToFirst", pipe.Request{To: "clean"}, "clean destroy notify", builddata.Succeeded},
 		{"ToBuild", pipe.Request{To: "build"}, "clean version build destroy notify", builddata.Succeeded},
 		{"ToBranch", pipe.Request{To: "functional"}, "clean version build functional destroy notify", builddata.Succeeded},
 		{"ToEndOfBranch", pipe.Request{To: "report"}, "clean version build functional report destroy notify", builddata.Succeeded},
-		{"ToBehindBranches", pipe.Request{To: "promote"}, "clean version build functional report load promote destroy notify", builddata.Succeeded},
+		{
+			"ToStepAfterBranches", pipe.Request{To: "promote"}, "clean version build functional report load promote destroy notify",
+			builddata.Succeeded,
+		},
 		{"Only", pipe.Request{Only: "load"}, "load", builddata.Succeeded},
 		{"OnlyLast", pipe.Request{Only: "destroy", Fail: []string{"destroy"}}, "destroy!", builddata.Failed},
 	} {
@@ -64,7 +73,7 @@ func TestEngine_Order(t *testing.T) {
 	}
 }
 
-// Each branch has a copy of the context, which ends with it.
+// Each branch has its own copy of the context, which the steps after the branches do not see.
 func TestEngine_ContextOfBranches(t *testing.T) {
 	s := newHarness()
 	set := func(value string) func(context.Context, *pipe.Call) (pipe.Result, error) {
@@ -73,21 +82,21 @@ func TestEngine_ContextOfBranches(t *testing.T) {
 		}
 	}
 	seen := map[string]string{}
-	look := func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+	record := func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		seen[c.Step] = c.Values["value"]
 		return pipe.Result{}, nil
 	}
 	s.act["before"], s.act["left"], s.act["right"] = set("common"), set("left"), set("right")
-	s.act["seen left"], s.act["seen right"], s.act["after"] = look, look, look
+	s.act["seen left"], s.act["seen right"], s.act["after"] = record, record, record
 	s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", Main: steps("before", "left,seen left|right,seen right", "after")}})
 	if diff := cmp.Diff(seen, map[string]string{"seen left": "left", "seen right": "right", "after": "common"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
 }
 
-// A failing branch does not stop its siblings, which run at the same time.
+// Branches run at the same time, and a failing branch does not stop the others.
 func TestEngine_BranchesAreParallel(t *testing.T) {
 	s := newHarness()
 	met := make(chan struct{})
@@ -107,7 +116,7 @@ func TestEngine_BranchesAreParallel(t *testing.T) {
 	}
 }
 
-// What the mocks say does not depend on the environment.
+// The results of mocks do not depend on environment variables.
 func TestEngine_MockEnvironment(t *testing.T) {
 	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("a")}
@@ -148,7 +157,7 @@ func TestEngine_TimeoutAndRetries(t *testing.T) {
 	})
 }
 
-// A task that panics is a failed step, and the run goes on.
+// If a task panics, its step fails, and the run continues.
 func TestEngine_TaskPanics(t *testing.T) {
 	s := newHarness()
 	s.act["bad"] = func(context.Context, *pipe.Call) (pipe.Result, error) { panic("oh") }
@@ -161,8 +170,8 @@ func TestEngine_TaskPanics(t *testing.T) {
 	}
 }
 
-// What is needed in Last, but was not made, need not be removed.
-func TestEngine_LastLeavesOut(t *testing.T) {
+// A step of Last is skipped if it needs a value that was not set.
+func TestEngine_LastSkips(t *testing.T) {
 	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("make"), Last: steps("remove", "always")}
 	p.Main[0].Outputs = []string{"thing"}
@@ -195,8 +204,9 @@ func TestEngine_Arguments(t *testing.T) {
 	p := &pipe.Pipe{Name: "p", Main: steps("step")}
 	value := func(data any) pipe.Value { return pipe.Value{Data: data} }
 	p.Main[0].Args = map[string]pipe.Value{
-		"text": value("${{ service }} of ${{ team ?? 'nobody' }} in ${{ env.HOME }}"), "number": value("${{ size }}"), "switch": value(true),
-		"duration": value("90s"), "list": value([]pipe.Value{value("a"), value(int64(2))}), "table": value(map[string]pipe.Value{"k": value("${{ size }}")}),
+		"text": value("${{ service }} of ${{ team ?? 'no team' }} in ${{ env.HOME }}"), "number": value("${{ size }}"), "switch": value(true),
+		"duration": value("90s"), "list": value([]pipe.Value{value("a"), value(int64(2))}),
+		"table":   value(map[string]pipe.Value{"k": value("${{ size }}")}),
 		"command": value("echo $HOME ${{ size }} \"${{ evil }}\""),
 		"other":   value([]pipe.Value{value(map[string]pipe.Value{"deep": value("${{ size }}")})}),
 	}
@@ -207,7 +217,7 @@ func TestEngine_Arguments(t *testing.T) {
 	}
 	s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{"size": "3", "evil": "; rm -rf /"}})
 	want := pipe.Args{
-		"text": "strawberry of nobody in /home/ada", "number": int64(3), "switch": true, "duration": 90 * time.Second,
+		"text": "strawberry of no team in /home/ada", "number": int64(3), "switch": true, "duration": 90 * time.Second,
 		"list": []string{"a", "2"}, "table": map[string]string{"k": "3"},
 		"command": pipe.Script{
 			Args:    []string{"sh", "-c", `echo $HOME ${DELIVERY_VALUE_SIZE} "${DELIVERY_VALUE_EVIL}"`},
@@ -221,7 +231,7 @@ func TestEngine_Arguments(t *testing.T) {
 	}
 }
 
-// Values whose variables would have the same name are told apart.
+// Values whose variables would have the same name get different variables.
 func TestEngine_VariablesOfValues(t *testing.T) {
 	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("step")}
@@ -235,13 +245,14 @@ func TestEngine_VariablesOfValues(t *testing.T) {
 	if diff := cmp.Diff(got.Environ, []string{"DELIVERY_VALUE_A_B=1", "DELIVERY_VALUE_A_B_=2", "DELIVERY_VALUE_SAME=3"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
-	if want := "${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_A_B_} ${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_SAME}"; got.Args[2] != want {
+	want := "${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_A_B_} ${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_A_B} ${DELIVERY_VALUE_SAME}"
+	if got.Args[2] != want {
 		t.Errorf("got %q, want %q", got.Args[2], want)
 	}
 }
 
-// Nothing that leaves the engine holds a secret: lines, messages, reports,
-// outputs, the context, the definition.
+// Secrets are masked in everything that the engine records, prints or returns: lines, messages, reports,
+// outputs, the context and the definition.
 func TestEngine_Secrets(t *testing.T) {
 	s := newHarness()
 	s.Mask = pipe.NewMask([]string{"NEXUS_PASSWORD=hunter22", "HOME=/home/ada"}, nil)
@@ -270,7 +281,7 @@ func TestEngine_Secrets(t *testing.T) {
 	}
 	for _, secret := range []string{"hunter22", "s3cr3t-output", "listed-one", "listed-output"} {
 		if i := strings.Index(all, secret); i >= 0 {
-			t.Errorf("%s is shown: …%s…", secret, all[max(0, i-60):min(len(all), i+40)])
+			t.Errorf("%s is not masked: …%s…", secret, all[max(0, i-60):min(len(all), i+40)])
 		}
 	}
 	if len(s.lines) != 1 || s.lines[0] != "use: a ***, a ***, a ***, a ***" {
@@ -318,7 +329,7 @@ func TestEngine_Records(t *testing.T) {
 	}
 }
 
-// A clock that is set back makes no time negative.
+// If the clock is set back, durations are 0, not negative.
 func TestEngine_ClockJumpsBack(t *testing.T) {
 	s := newHarness()
 	fake := clock.NewFake(noon)
@@ -333,7 +344,7 @@ func TestEngine_ClockJumpsBack(t *testing.T) {
 	}
 }
 
-// A log that cannot be written is a warning.
+// If the log cannot be written, the step has a warning.
 func TestEngine_LogFails(t *testing.T) {
 	s := newHarness()
 	s.Log = func(string) (io.WriteCloser, string, error) { return nil, "", errors.New("no space left on device") }
@@ -370,13 +381,13 @@ func TestPipe_ContextAt(t *testing.T) {
 	}
 }
 
-// An argument that is not written takes the first value that stands in for it.
-func TestEngine_StandIns(t *testing.T) {
+// An omitted argument takes the first of its From values that is set.
+func TestEngine_ArgumentFrom(t *testing.T) {
 	s := newHarness()
 	s.Environ = []string{"WEBHOOK=from-the-environment"}
-	work := s.library["work"]
+	work := s.tasks["work"]
 	work.Arguments = append(work.Arguments, pipe.Argument{Name: "url", Kind: pipe.Text, From: []string{"hook", "env.WEBHOOK"}})
-	s.library["work"] = work
+	s.tasks["work"] = work
 	for _, tt := range []struct {
 		name    string
 		values  pipe.Values

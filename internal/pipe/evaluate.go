@@ -11,19 +11,19 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// environmentPrefix begins the names of values that are environment variables.
+// environmentPrefix begins the names of values that stand for environment variables.
 const environmentPrefix = "env."
 
-// scope is what expressions are evaluated in.
+// scope holds the values by which expressions are evaluated.
 type scope struct {
 	Values
 	environ []string
-	// mock says that variables which are not set stand for themselves, so that a
-	// test of a pipe gives the same result on every machine.
+	// mock gives environment variables that are not set a value, so that a test of a pipe has
+	// the same result on every machine.
 	mock bool
 }
 
-// expand evaluates the expressions in a text.
+// expand replaces the expressions in a text with their values.
 func (s scope) expand(text string) (string, error) {
 	t, err := parseTemplate(text)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s scope) expand(text string) (string, error) {
 	return b.String(), nil
 }
 
-// value evaluates an expression. An empty value counts as not set.
+// value evaluates an expression. If the value is empty, the default is used.
 func (s scope) value(e Expression) (string, error) {
 	value, ok := s.Values[e.Name]
 	if variable, found := strings.CutPrefix(e.Name, environmentPrefix); found && !ok {
@@ -66,22 +66,22 @@ func (s scope) value(e Expression) (string, error) {
 	return "", &NotSetError{Name: e.Name}
 }
 
-// unexpected says that a value is not what is expected.
-func unexpected(v Value, expected Kind) error {
-	return fmt.Errorf("expected a %s, got %s", expected, describe(v))
+// kindError says that a value does not have the expected kind.
+func kindError(v Value, expected Kind) error {
+	return fmt.Errorf("expected a %s, got %s", expected, describeValue(v))
 }
 
-// argument evaluates an argument into the type of its kind, and checks that it
-// is one of the texts that are allowed. An empty text counts as not written.
+// argument evaluates an argument to the Go type of its kind, and checks that it is one of the
+// allowed texts. An empty text is always allowed: it has the meaning of an omitted argument.
 func (s scope) argument(a Argument, v Value) (any, error) {
 	value, err := s.evaluate(a.Kind, v)
 	if text, ok := value.(string); ok && err == nil && text != "" && len(a.OneOf) > 0 && !slices.Contains(a.OneOf, text) {
-		return nil, fmt.Errorf("expected one of %s, got %s", strings.Join(a.OneOf, ", "), describe(Value{Data: text}))
+		return nil, fmt.Errorf("expected one of %s, got %s", strings.Join(a.OneOf, ", "), describeValue(Value{Data: text}))
 	}
 	return value, err
 }
 
-// evaluate evaluates a value into the type of a kind.
+// evaluate evaluates a value to the Go type of a kind.
 func (s scope) evaluate(kind Kind, v Value) (any, error) {
 	switch kind {
 	case List:
@@ -107,7 +107,7 @@ func (s scope) evaluate(kind Kind, v Value) (any, error) {
 	case Number:
 		var n int64
 		if _, err := fmt.Sscanf(text+"\n", "%d\n", &n); err != nil {
-			return nil, unexpected(v, kind)
+			return nil, kindError(v, kind)
 		}
 		return n, nil
 	case Switch:
@@ -117,21 +117,22 @@ func (s scope) evaluate(kind Kind, v Value) (any, error) {
 		case "false", "":
 			return false, nil
 		}
-		return nil, unexpected(v, kind)
+		return nil, kindError(v, kind)
 	case Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {
-			return nil, fmt.Errorf("expected a duration such as 90s, 10m or 1h30m, got %s", describe(v))
+			return nil, fmt.Errorf("expected a duration such as 90s, 10m or 1h30m, got %s", describeValue(v))
 		}
 		return d, nil
 	}
 	return text, nil
 }
 
+// table evaluates a table of texts.
 func (s scope) table(v Value) (map[string]string, error) {
 	table, ok := v.Data.(map[string]Value)
 	if !ok {
-		return nil, unexpected(v, Table)
+		return nil, kindError(v, Table)
 	}
 	texts := make(map[string]string, len(table))
 	for _, name := range sortedNames(table) {
@@ -144,6 +145,7 @@ func (s scope) table(v Value) (map[string]string, error) {
 	return texts, nil
 }
 
+// list evaluates a list of texts.
 func (s scope) list(values []Value) ([]string, error) {
 	texts := make([]string, len(values))
 	for i, value := range values {
@@ -164,13 +166,12 @@ func (s scope) text(v Value) (string, error) {
 	case bool, int64, float64:
 		return fmt.Sprint(data), nil
 	}
-	return "", unexpected(v, Text)
+	return "", kindError(v, Text)
 }
 
-// script makes a command. In a text for the shell an expression becomes a
-// reference to a variable, so that no value is taken for a part of the
-// command; a text that is nothing but one expression is the command that the
-// value holds.
+// script evaluates a command. In a text for the shell, each expression becomes a reference
+// to a variable, so that no value is interpreted as part of the command. A text that consists of
+// a single expression is an exception: its value is the command.
 func (s scope) script(v Value) (Script, error) {
 	if list, ok := v.Data.([]Value); ok {
 		args, err := s.list(list)
@@ -181,7 +182,7 @@ func (s scope) script(v Value) (Script, error) {
 	}
 	data, ok := v.Data.(string)
 	if !ok {
-		return Script{}, fmt.Errorf("expected a text for the shell, or a list of a program and its arguments, got %s", describe(v))
+		return Script{}, fmt.Errorf("expected a text for the shell, or a list of a program and its arguments, got %s", describeValue(v))
 	}
 	text, err := s.expand(data)
 	if err != nil {
@@ -211,7 +212,7 @@ func (s scope) script(v Value) (Script, error) {
 		}
 		variable := "DELIVERY_VALUE_" + strings.ToUpper(strings.ReplaceAll(p.expr.Name, ".", "_"))
 		for taken, ok := holds[variable]; ok && taken != value; taken, ok = holds[variable] {
-			variable += "_" // a.b and a_b are two values
+			variable += "_" // a.b and a_b are different values
 		}
 		code.WriteString("${" + variable + "}")
 		if _, ok := holds[variable]; !ok {
@@ -223,16 +224,16 @@ func (s scope) script(v Value) (Script, error) {
 	return script, nil
 }
 
-// plainCommand is a text that a shell would only split into words.
+// plainCommand matches a text that a shell would only split into words.
 var plainCommand = regexp.MustCompile(`^[A-Za-z0-9_./-]+( +[A-Za-z0-9_@%+=:,./-]+)*$`)
 
-// shellWords are the commands that only a shell has.
+// shellWords are the commands that are built into the shell.
 var shellWords = strings.Fields(`. alias bg break case cd command continue do done elif else esac eval exec exit export fc fg fi for
 	getopts hash if jobs local read readonly return set shift then times trap type ulimit umask unalias unset until wait while`)
 
-// shell returns the program that runs a text: the shell, as POSIX defines it,
-// unless the shell would only start one program. make does the same, which is
-// faster, and finds out before the start that a program is missing.
+// shell returns the program and arguments that run a text: the POSIX shell, or the program itself if
+// the shell would only start it. That is faster, and a missing program is
+// found before the start.
 func shell(text string) []string {
 	if text = strings.TrimSpace(text); plainCommand.MatchString(text) {
 		if words := strings.Fields(text); !slices.Contains(shellWords, words[0]) {
@@ -242,8 +243,8 @@ func shell(text string) []string {
 	return []string{"sh", "-c", text}
 }
 
-// describe names a value as it was written.
-func describe(v Value) string {
+// describeValue describes a value as it was written.
+func describeValue(v Value) string {
 	switch data := v.Data.(type) {
 	case nil:
 		return "nothing"
@@ -258,15 +259,15 @@ func describe(v Value) string {
 	}
 }
 
-// raw evaluates an argument that has no kind, keeping its shape.
-func (s scope) raw(v Value) (any, error) {
+// untyped evaluates an argument without a kind to texts, lists and tables of them.
+func (s scope) untyped(v Value) (any, error) {
 	switch data := v.Data.(type) {
 	case string:
 		return s.expand(data)
 	case []Value:
 		list := make([]any, len(data))
 		for i, value := range data {
-			one, err := s.raw(value)
+			one, err := s.untyped(value)
 			if err != nil {
 				return nil, err
 			}
@@ -276,7 +277,7 @@ func (s scope) raw(v Value) (any, error) {
 	case map[string]Value:
 		table := make(map[string]any, len(data))
 		for name, value := range data {
-			one, err := s.raw(value)
+			one, err := s.untyped(value)
 			if err != nil {
 				return nil, err
 			}
@@ -300,7 +301,7 @@ func (s scope) args(step *Step, d Definition) (Args, error) {
 		if a, ok := known[name]; ok {
 			value, err = s.argument(a, step.Args[name])
 		} else {
-			value, err = s.raw(step.Args[name])
+			value, err = s.untyped(step.Args[name])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: argument %s: %w", step.Args[name].At, name, err)

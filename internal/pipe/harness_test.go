@@ -18,23 +18,23 @@ import (
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// library is a library of tasks for tests.
-type library map[string]pipe.Definition
+// registry is a registry of tasks for tests.
+type registry map[string]pipe.Definition
 
-func (l library) Task(name string) (pipe.Definition, bool) {
-	d, ok := l[strings.ToLower(name)]
+func (r registry) Task(name string) (pipe.Definition, bool) {
+	d, ok := r[strings.ToLower(name)]
 	return d, ok
 }
 
-func (l library) Types() []string { return slices.Sorted(maps.Keys(l)) }
+func (r registry) Types() []string { return slices.Sorted(maps.Keys(r)) }
 
-// stage is where a test runs a pipe, and what it saw.
+// harness runs pipes in a test, and records what happens.
 type harness struct {
 	*pipe.Engine
-	library library
-	// act does what a step of that name does instead of nothing.
+	tasks registry
+	// act holds what the steps of these names do; all others do nothing.
 	act map[string]func(ctx context.Context, c *pipe.Call) (pipe.Result, error)
-	// after is called once a step of that name has ended.
+	// after is called when a step of that name has ended.
 	after map[string]func()
 
 	mu     sync.Mutex
@@ -55,12 +55,13 @@ func newHarness() *harness {
 		}
 		return pipe.Result{}, nil
 	}
-	s.library = library{
+	s.tasks = registry{
 		"work": {
 			Type: "work", AnyArgument: true, Run: perform, Mock: perform,
 			Arguments: []pipe.Argument{
 				{Name: "text", Kind: pipe.Text}, {Name: "number", Kind: pipe.Number}, {Name: "switch", Kind: pipe.Switch},
-				{Name: "duration", Kind: pipe.Duration}, {Name: "list", Kind: pipe.List}, {Name: "table", Kind: pipe.Table}, {Name: "command", Kind: pipe.Command},
+				{Name: "duration", Kind: pipe.Duration}, {Name: "list", Kind: pipe.List}, {Name: "table", Kind: pipe.Table},
+				{Name: "command", Kind: pipe.Command},
 			},
 		},
 		"strict": {
@@ -70,14 +71,14 @@ func newHarness() *harness {
 				{Name: "word", Kind: pipe.Text, OneOf: []string{"this", "that"}},
 			},
 		},
-		"tell": {
-			Type: "tell", Run: perform, Mock: perform, BestEffort: true,
-			Arguments: []pipe.Argument{{Name: "whom", Kind: pipe.Text}, {Name: pipe.ArgRequired, Kind: pipe.Switch}},
+		"notify": {
+			Type: "notify", Run: perform, Mock: perform, BestEffort: true,
+			Arguments: []pipe.Argument{{Name: "recipient", Kind: pipe.Text}, {Name: pipe.ArgRequired, Kind: pipe.Switch}},
 		},
 	}
 	ids := 0
 	s.Engine = &pipe.Engine{
-		Library: s.library, Clock: clock.NewFake(noon), Recorder: s, Observer: s, Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
+		Registry: s.tasks, Clock: clock.NewFake(noon), Recorder: s, Observer: s, Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
 		NewID: func() string {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -112,24 +113,24 @@ func (s *harness) StepEnded(step pipe.StepSummary) {
 	}
 }
 
-// run runs a pipe after it has been judged.
+// run checks a pipe and runs it.
 func (s *harness) run(t *testing.T, req pipe.Request) pipe.Summary {
 	t.Helper()
 	req.Pipe.NameSteps()
-	if err := pipe.Check(req.Pipe, s.library, req.Values); err != nil {
+	if err := pipe.Check(req.Pipe, s.tasks, req.Values); err != nil {
 		t.Fatal(err)
 	}
 	req.Run.ID, req.Run.Service = "run-1", "strawberry"
 	return s.Engine.Run(t.Context(), req)
 }
 
-// fails is a task that fails.
+// fails is what a failing step does.
 func fails(context.Context, *pipe.Call) (pipe.Result, error) {
 	return pipe.Result{}, errors.New("it broke")
 }
 
-// steps makes steps of names. "a,b|c" is a parallel step with the branches
-// a,b and c.
+// steps returns steps with these names. "a,b|c" is a parallel step with the branches a,b
+// and c.
 func steps(names ...string) []pipe.Step {
 	var all []pipe.Step
 	for i, name := range names {
@@ -148,7 +149,7 @@ func steps(names ...string) []pipe.Step {
 	return all
 }
 
-// outcomes lists what became of each step: "build succeeded".
+// outcomes lists the status of each step: "build succeeded".
 func outcomes(s pipe.Summary) []string {
 	var all []string
 	for _, step := range s.Steps {

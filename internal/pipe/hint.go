@@ -2,21 +2,20 @@ package pipe
 
 import "slices"
 
-// Hint is advice that names an option of the program that people use. The
-// errors here say what is wrong; each front end words the hints in them by its
-// own options.
+// Hint is advice that depends on the options of the front end. The errors of this package
+// carry hints; each front end prints them with the names of its own options.
 type Hint string
 
 // The hints.
 const (
-	// HintVersion: run the pipe for an existing version.
+	// HintVersion says to run the pipe for an existing version.
 	HintVersion Hint = "existing_version"
-	// HintAllowUnpushed: run it from a checkout that cannot be traced.
+	// HintAllowUnpushed says to allow a run from an untraceable checkout.
 	HintAllowUnpushed Hint = "allow_unpushed"
-	// HintChoosePipe: choose another pipe than the project's.
+	// HintChoosePipe says to name the pipe.
 	HintChoosePipe Hint = "choose_pipe"
-	// HintLeaveOutRunTo: do not name a step to run to.
-	HintLeaveOutRunTo Hint = "leave_out_run_to"
+	// HintOmitRunTo says to omit the step to run to.
+	HintOmitRunTo Hint = "omit_run_to"
 )
 
 // Hinted is an error with a hint.
@@ -25,7 +24,7 @@ type Hinted interface {
 	Hint() Hint
 }
 
-// Hints returns the hints in an error and in all that it wraps, each once.
+// Hints returns the hints of an error and of all errors that it wraps, without duplicates.
 func Hints(err error) []Hint {
 	var hints []Hint
 	if hinted, ok := err.(Hinted); ok { //nolint:errorlint // what it wraps is visited below

@@ -1,7 +1,6 @@
-// Package pipe is delivery processes: what a pipe consists of, how it is
-// validated before anything runs, and the engine that runs it. It knows neither
-// YAML nor what its tasks do; package pipefile reads pipes, and package task
-// holds the built-in tasks.
+// Package pipe defines pipes, validates them, and runs them. It depends neither on YAML nor
+// on the tasks: package pipefile reads pipes, and package task implements the built-in
+// tasks.
 package pipe
 
 import (
@@ -10,12 +9,12 @@ import (
 	"time"
 )
 
-// Pipe is a process: sections of steps.
+// Pipe is a delivery process: steps in three sections.
 type Pipe struct {
 	Name string   `json:"name"`
 	At   Position `json:"at"`
-	// All of First runs, whatever fails in it. Each step of Main runs only
-	// while all has gone well. Last runs always, however the rest went.
+	// All steps of First run, even after one fails. The steps of Main run until one
+	// fails. The steps of Last always run.
 	First []Step `json:"first,omitempty"`
 	Main  []Step `json:"main,omitempty"`
 	Last  []Step `json:"last,omitempty"`
@@ -23,34 +22,34 @@ type Pipe struct {
 
 // Step is one entry of a pipe: a task, or branches that run in parallel.
 type Step struct {
-	// Name identifies the step in its pipe; see Pipe.NameSteps. Parallel steps
-	// have none.
+	// Name identifies the step in its pipe; see Pipe.NameSteps. It is empty for parallel
+	// steps.
 	Name string   `json:"name,omitempty"`
 	At   Position `json:"at"`
-	// Via are the refs that led here, the outermost first.
+	// Via are the refs through which the step was included, the outermost first.
 	Via []string `json:"via,omitempty"`
 
-	// Task is the type of the task: "test.command". Empty for parallel steps.
+	// Task is the type of the task: "test.command". It is empty for parallel steps.
 	Task string `json:"task,omitempty"`
 	// Args are the task's arguments as they were written.
 	Args map[string]Value `json:"args,omitempty"`
-	// Outputs are the values that the step promises to put on the context.
+	// Outputs are the names of the values that the step adds to the context.
 	Outputs []string `json:"outputs,omitempty"`
 	// When is an expression; the step is skipped if its value is empty or "false".
 	When Value `json:"when,omitzero"`
 	// Timeout bounds one attempt; 0 means no bound.
 	Timeout time.Duration `json:"timeout_ns,omitempty"`
-	// Retries is how often a failed step is tried again, RetryAfter how long
-	// after the failure.
+	// Retries is the maximum number of further attempts after a failure, and RetryAfter the
+	// delay before each.
 	Retries    int           `json:"retries,omitempty"`
 	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
 
-	// Parallel are branches that run at the same time, each on its own copy of
-	// the context. Empty for tasks.
+	// Parallel holds branches that run at the same time, each with its own copy of
+	// the context. It is empty for tasks.
 	Parallel [][]Step `json:"parallel,omitempty"`
 }
 
-// Value is an argument as it was written: expressions are not evaluated.
+// Value is an argument as it was written, with its expressions not evaluated.
 type Value struct {
 	At Position `json:"at"`
 	// Data is nil, a string, bool, int64, float64, []Value or map[string]Value.
@@ -110,8 +109,8 @@ func (p *Pipe) Tasks() iter.Seq2[Section, *Step] {
 	}
 }
 
-// NameSteps names the steps that have no name after their tasks, each with a
-// name that no other step has.
+// NameSteps gives the steps without a name the name of their task, with a number if another
+// step has that name.
 func (p *Pipe) NameSteps() {
 	taken := map[string]bool{}
 	for _, step := range p.Tasks() {

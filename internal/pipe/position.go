@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Origin is where the file of a pipe comes from.
+// Origin says where the file of a pipe comes from.
 type Origin string
 
 // The origins.
@@ -29,12 +29,12 @@ type Position struct {
 	Library string `json:"library,omitempty"`
 	// Path is relative to the origin's root, with slashes.
 	Path string `json:"path"`
-	// Line and Column count from 1; 0 is unknown.
+	// Line and Column count from 1; 0 means unknown.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
 }
 
-// Source describes the origin: "checkout", "library shared", "built-in".
+// Source returns a description of the origin: "checkout", "library shared", "built-in".
 func (p Position) Source() string {
 	switch p.Origin {
 	case OriginLibrary:
@@ -45,7 +45,7 @@ func (p Position) Source() string {
 	return "checkout"
 }
 
-// File describes the file: "pipes/ci.yml", "library shared: pipes/ci.yml",
+// File returns a description of the file: "pipes/ci.yml", "library shared: pipes/ci.yml",
 // "built-in pipe cd".
 func (p Position) File() string {
 	switch p.Origin {
@@ -57,8 +57,8 @@ func (p Position) File() string {
 	return p.Path
 }
 
-// PipeName is the name by which the pipe in the file is found again, which may
-// differ from what the pipe calls itself.
+// PipeName returns a name by which the pipe in the file can be run. It may differ from the
+// name in the file.
 func (p Position) PipeName() string {
 	switch p.Origin {
 	case OriginLibrary:
@@ -69,7 +69,7 @@ func (p Position) PipeName() string {
 	return p.Path
 }
 
-// stem is the path without its extension.
+// stem returns the path without its extension.
 func (p Position) stem() string { return strings.TrimSuffix(p.Path, path.Ext(p.Path)) }
 
 func (p Position) String() string {

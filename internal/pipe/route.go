@@ -2,11 +2,11 @@ package pipe
 
 import "fmt"
 
-// route is the way to the step at which a run is to end: the parallel steps
-// that lead there, and the step itself. Nil goes to the end.
+// route is the path to the step that a run ends at: the parallel steps around it, from the
+// outside in, and the step itself. A nil route includes all steps.
 type route []*Step
 
-// routeTo returns the route to a step.
+// routeTo returns the route to a step; nil if it is not among the steps.
 func routeTo(steps []Step, to *Step) route {
 	for i := range steps {
 		if &steps[i] == to {
@@ -21,17 +21,18 @@ func routeTo(steps []Step, to *Step) route {
 	return nil
 }
 
-// at reports whether the route ends at a step or in it, and how it goes on there.
-func (r route) at(step *Step) (inside route, ends bool) {
+// enter reports whether the run ends at the step or inside of it, and returns the rest of the route
+// inside of it.
+func (r route) enter(step *Step) (inside route, ends bool) {
 	if len(r) == 0 || r[0] != step {
 		return nil, false
 	}
 	return r[1:], true
 }
 
-// enters reports whether a run takes a branch: if the route leads into one of
-// the branches, the others are not on the way.
-func (r route) enters(branch []Step) bool {
+// includes reports whether a branch runs: if the route leads into one of the branches,
+// the others do not.
+func (r route) includes(branch []Step) bool {
 	if len(r) == 0 {
 		return true
 	}
@@ -43,8 +44,8 @@ func (r route) enters(branch []Step) bool {
 	return false
 }
 
-// Find returns the step of a name and its section, or a *Diagnostic that suggests
-// the nearest.
+// Find returns the step with a name and its section. If there is none, the error is a *Diagnostic that
+// suggests the nearest name.
 func (p *Pipe) Find(name string) (Section, *Step, error) {
 	var all []string
 	for section, step := range p.Tasks() {
@@ -53,5 +54,6 @@ func (p *Pipe) Find(name string) (Section, *Step, error) {
 		}
 		all = append(all, step.Name)
 	}
-	return "", nil, &Diagnostic{At: p.At, Problem: fmt.Sprintf("the pipe %s has no step %q%s; \"delivery pipe show %s\" lists its steps", p.Name, name, suggest(name, all), p.Name)}
+	return "", nil, &Diagnostic{At: p.At, Problem: fmt.Sprintf("the pipe %s has no step %q%s; \"delivery pipe show %s\" lists its steps",
+		p.Name, name, suggest(name, all), p.Name)}
 }

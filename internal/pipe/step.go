@@ -21,21 +21,21 @@ type TimeoutError struct{ After time.Duration }
 
 func (e *TimeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.After) }
 
-// Skipped is the status of a step that was not run; its Reason says why.
+// Skipped is the status of a step that did not run. Its Reason says why.
 const Skipped builddata.Status = "skipped"
 
-// tailLines is how much of a failed step's output its summary shows.
+// tailLines is the number of lines of a failed step's output in its summary.
 const tailLines = 20
 
-// step runs one step with its retries, and reports whether it failed.
-func (r *run) step(ctx context.Context, section Section, step *Step, values Values) (failed bool) {
+// runStep runs one step with its retries, and reports whether it failed.
+func (r *run) runStep(ctx context.Context, section Section, step *Step, values Values) (failed bool) {
 	start := r.engine.Clock.Now()
 	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: builddata.Timestamp(start)}
 	resolved, err := r.resolve(section, step, values)
-	index := r.add(s)
+	index := r.addStep(s)
 	if resolved.skip == "" {
-		// The event is recorded before the observer hears of the step: a runner
-		// that dies now would otherwise be found at another step.
+		// The event is recorded before the observer is called, so that a runner that dies now is
+		// recorded as lost in the step that was shown last.
 		r.event(step, s, builddata.Started)
 		if r.engine.Observer != nil {
 			r.engine.Observer.StepBegan(s)
@@ -77,7 +77,7 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 		s.Status, s.Reason, s.Message = Skipped, resolved.skip, resolved.why
 	case err == nil:
 		s.Status, s.Message = builddata.Succeeded, result.Message
-		r.give(result, values)
+		r.setOutputs(result, values)
 	case ctx.Err() != nil:
 		s.Status, s.Message = builddata.Interrupted, context.Cause(ctx).Error()
 		if !errors.Is(err, context.Cause(ctx)) {
@@ -89,24 +89,24 @@ func (r *run) step(ctx context.Context, section Section, step *Step, values Valu
 			s.Reason = ReasonTimedOut
 		}
 	}
-	r.describe(&s, result, out)
-	r.ended(index, step, s)
+	r.completeSummary(&s, result, out)
+	r.endStep(index, step, s)
 	return s.Status == builddata.Failed || s.Status == builddata.Interrupted
 }
 
-// resolved is a step with everything in it evaluated, once for all attempts.
+// resolved is a step whose expressions are evaluated, once for all attempts.
 type resolved struct {
 	task Definition
 	args Args
-	// skip is the reason to skip the step, and why says it to people; both are
-	// empty if it is to run.
+	// skip is the reason to skip the step, and why the same for people. Both are empty if the
+	// step runs.
 	skip Reason
 	why  string
-	// bestEffort says that the failure of the step is only a warning.
+	// bestEffort makes a failure of the step a warning.
 	bestEffort bool
 }
 
-// resolve evaluates a step.
+// resolve evaluates the expressions of a step.
 func (r *run) resolve(section Section, step *Step, values Values) (resolved, error) {
 	scope := scope{Values: values, environ: r.engine.Environ, mock: r.request.Mock}
 	if !step.When.IsZero() {
@@ -118,7 +118,7 @@ func (r *run) resolve(section Section, step *Step, values Values) (resolved, err
 			return resolved{skip: ReasonWhenFalse, why: "its when is false"}, nil
 		}
 	}
-	d, ok := r.engine.Library.Task(step.Task)
+	d, ok := r.engine.Registry.Task(step.Task)
 	if !ok {
 		return resolved{}, fmt.Errorf("there is no task %s", step.Task)
 	}
@@ -136,8 +136,8 @@ func (r *run) resolve(section Section, step *Step, values Values) (resolved, err
 	return resolved{task: d, args: args, bestEffort: bestEffort}, nil
 }
 
-// skipMissing skips a step of Last that needs a value which is not set, because
-// the step that sets it did not run: what was not created need not be removed.
+// skipMissing skips a step of Last if a value that it needs is not set, because the step
+// that sets it did not succeed: what was not created need not be removed. It returns any other error.
 func skipMissing(section Section, err error) (resolved, error) {
 	var notSet *NotSetError
 	if section == Last && errors.As(err, &notSet) && !strings.HasPrefix(notSet.Name, environmentPrefix) {
@@ -146,7 +146,7 @@ func skipMissing(section Section, err error) (resolved, error) {
 	return resolved{}, err
 }
 
-// attempt runs the step's task once.
+// attempt runs the task of a step once.
 func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values Values, out io.Writer) (result Result, err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
@@ -186,7 +186,7 @@ func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values
 	return result, nil
 }
 
-// environ is the environment of programs that a step starts.
+// environ returns the environment of the programs that a step starts.
 func (r *run) environ(values Values) []string {
 	own := []string{
 		"DELIVERY_SERVICE=" + values[ValueService],
@@ -196,8 +196,8 @@ func (r *run) environ(values Values) []string {
 	return append(slices.Clone(r.engine.Environ), own...)
 }
 
-// give puts what a task returned on the context.
-func (r *run) give(result Result, values Values) {
+// setOutputs adds the outputs of a task to the context.
+func (r *run) setOutputs(result Result, values Values) {
 	r.mu.Lock()
 	for _, name := range result.Secrets {
 		r.secret[name] = true
@@ -214,8 +214,8 @@ func (r *run) give(result Result, values Values) {
 	}
 }
 
-// describe fills in what became of a step, without secrets.
-func (r *run) describe(s *StepSummary, result Result, out *output) {
+// completeSummary sets the result of a step in its summary, without secrets.
+func (r *run) completeSummary(s *StepSummary, result Result, out *output) {
 	s.Message = r.engine.Mask.Text(text.Clean(s.Message))
 	if s.Report = result.Report; json.Valid([]byte(s.Report)) {
 		s.Report = string(r.engine.Mask.JSON([]byte(s.Report)))
@@ -245,6 +245,7 @@ func (r *run) describe(s *StepSummary, result Result, out *output) {
 	}
 }
 
+// output returns what collects the output of a step.
 func (r *run) output(step *Step) *output {
 	out := &output{step: step.Name}
 	if r.engine.Log != nil {
@@ -256,15 +257,16 @@ func (r *run) output(step *Step) *output {
 	return out
 }
 
-// add adds a step to the summary.
-func (r *run) add(s StepSummary) (index int) {
+// addStep adds a step that begins to the list of steps, and returns its index.
+func (r *run) addStep(s StepSummary) (index int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.steps = append(r.steps, s)
 	return len(r.steps) - 1
 }
 
-func (r *run) ended(index int, step *Step, s StepSummary) {
+// endStep stores the final summary of a step, records its event, and calls the observer.
+func (r *run) endStep(index int, step *Step, s StepSummary) {
 	r.mu.Lock()
 	r.steps[index] = s
 	r.summary.Steps = append(r.summary.Steps, s)
@@ -277,7 +279,7 @@ func (r *run) ended(index int, step *Step, s StepSummary) {
 	}
 }
 
-// event records what happened to a step.
+// event records an event of a step.
 func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
 	if r.engine.Recorder == nil {
 		return
@@ -297,10 +299,10 @@ func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
 	})
 }
 
-// maxMessage bounds the message of an event.
+// maxMessage is the maximum length of an event's message, in bytes.
 const maxMessage = 1000
 
-// snapshot is the run so far.
+// snapshot returns the summary of the run so far.
 func (r *run) snapshot() Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -310,6 +312,7 @@ func (r *run) snapshot() Summary {
 	return s
 }
 
+// flush waits until the repository has all records.
 func (r *run) flush(ctx context.Context) error {
 	if r.engine.Recorder == nil {
 		return nil

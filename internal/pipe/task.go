@@ -8,45 +8,44 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// Library knows the tasks.
-type Library interface {
-	// Task returns what is known of a type. Letter case makes no difference.
+// Registry holds the types of tasks.
+type Registry interface {
+	// Task returns the definition of a type, in any letter case.
 	Task(name string) (Definition, bool)
-	// Types lists the types by name, for suggestions.
+	// Types lists the names of the types, for suggestions.
 	Types() []string
 }
 
-// Definition is what is known of a type of task.
+// Definition describes a type of task.
 type Definition struct {
-	// Type is the name in a pipe: "test.command".
+	// Type is the name of the type in a pipe: "test.command".
 	Type string
 	// Summary says in one sentence what the task does.
 	Summary   string
 	Arguments []Argument
-	// AnyArgument says that the task takes arguments that are not listed.
+	// AnyArgument says that the task also takes arguments that are not listed.
 	AnyArgument bool
-	// Outputs are the values that the task always puts on the context.
+	// Outputs are the names of the values that the task always adds to the context.
 	Outputs []string
-	// BestEffort says that the task only reports on the run: its failure is a
-	// warning, unless its argument ArgRequired is true.
+	// BestEffort says that the task only reports on the run. Its failure is a warning,
+	// unless its argument ArgRequired is true.
 	BestEffort bool
 	// NeedsVersion says that the task needs the run to have a version.
 	NeedsVersion bool
-	// AllocatesVersion says that the task gets the run's version from the build
-	// data repository.
+	// AllocatesVersion says that the task allocates the version of the run.
 	AllocatesVersion bool
-	// Undoes says that the task removes what a run has created, so that it can
-	// be run alone for a run that was lost.
+	// Undoes says that the task removes what a run has created. It can be run alone to clean up
+	// after a lost run.
 	Undoes bool
-	// RequiredAlone names arguments that a step must have to be run alone, with
-	// the reason; empty if there is none.
+	// RequiredAlone holds the arguments that a step must have to be run alone, with the
+	// reasons.
 	RequiredAlone map[string]string
 
-	// Run does it, Mock only says what would be done, and returns the like.
+	// Run runs the task. Mock changes nothing, and returns a similar result.
 	Run, Mock func(ctx context.Context, c *Call) (Result, error)
 }
 
-// ArgRequired is the argument of best-effort tasks that makes them fail.
+// ArgRequired is the argument of a best-effort task that makes its failure a failure of the step.
 const ArgRequired = "required"
 
 // Argument is one argument of a task.
@@ -54,19 +53,19 @@ type Argument struct {
 	Name     string
 	Kind     Kind
 	Required bool
-	// OneOf are the texts that it may be; none means any.
+	// OneOf are the allowed texts; if it is empty, all are.
 	OneOf []string
-	// From are the values that stand in where the argument is not written, the
-	// first that is set: "slack_url", "env.SLACK_WEBHOOK_URL".
+	// From are the names of values that replace an omitted argument. The first that is set
+	// is used: "slack_url", "env.SLACK_WEBHOOK_URL".
 	From []string
-	// Summary says in one sentence what it is for, and its default.
+	// Summary says in one sentence what the argument is for, and its default.
 	Summary string
 }
 
 // Kind is the kind of an argument's value.
 type Kind string
 
-// The kinds, by the Go type in which the task gets the value.
+// The kinds, with the Go types in which a task gets the value.
 const (
 	Text     Kind = "text"           // string
 	Number   Kind = "number"         // int64
@@ -77,15 +76,15 @@ const (
 	Command  Kind = "command"        // Script: a text for the shell, or a list of a program and its arguments
 )
 
-// Script is a command to run. Expressions in a text for the shell have become
-// references to variables in Environ, so that no value can be taken for a
-// part of the command; in a list they have become the values themselves.
+// Script is a command to run. In a text for the shell, the expressions have become
+// references to variables in Environ, so that no value is interpreted as part of the
+// command. In a list, they have been replaced with their values.
 type Script struct {
-	// Args are the program and its arguments: the shell's, for a text.
+	// Args are the program and its arguments. For a text, the program is the shell.
 	Args []string
-	// Environ is what the command needs in its environment beside that of the Call.
+	// Environ is added to the environment of the Call for this command.
 	Environ []string
-	// Text is the command as people read it.
+	// Text is the command for people.
 	Text string
 }
 
@@ -93,53 +92,51 @@ type Script struct {
 type Call struct {
 	// Step is the step's name, Task its type.
 	Step, Task string
-	// Args are the arguments with all expressions evaluated, each in the type
-	// of its kind. What was not written is not there.
+	// Args are the evaluated arguments, each in the Go type of its kind, without those
+	// that were omitted.
 	Args Args
-	// Declared are the outputs that the step promises.
+	// Declared are the outputs that the step declares.
 	Declared []string
 	// Values is a copy of the context.
 	Values Values
-	// Run is the run so far.
+	// Run is the summary of the run so far.
 	Run Summary
-	// Mask hides the secrets in a text that the task sends elsewhere.
+	// Mask hides the secrets in a text. Use it for texts that the task sends to other systems.
 	Mask func(text string) string
-	// Output takes what the task prints. What goes there is captured, and
-	// secrets in it are masked.
+	// Output takes the output of the task. Secrets in it are masked.
 	Output io.Writer
-	// Folder is where the pipe runs: the root of the checkout. Scratch is for
-	// files that nobody else may read, and that may go with the run; empty is
-	// the machine's folder for such.
+	// Folder is the folder in which the pipe runs: that of .delivery.yml. Scratch is a folder that other
+	// users cannot read, and that is removed after the run; if it is empty, use the system's folder for
+	// temporary files.
 	Folder, Scratch string
-	// Environ is the environment of programs that the task starts. DELIVERY_*
-	// is in it.
+	// Environ is the environment of the programs that the task starts. It includes the variables
+	// DELIVERY_*.
 	Environ []string
-	// Flush returns once all that happened before is in the repository, or the
-	// error that it cannot be.
+	// Flush returns nil when the repository has all earlier records of the run.
 	Flush func(ctx context.Context) error
 }
 
-// Result is what became of a Call. A task may return one along with an error.
+// Result is the result of a Call. A task may return one together with an error.
 type Result struct {
-	// Outputs are put on the context.
+	// Outputs are added to the context.
 	Outputs map[string]string
-	// Secrets are the names of those Outputs that are never shown or stored.
+	// Secrets are the names of the Outputs that are never shown or stored.
 	Secrets []string
-	// Version is set by the task that gives the run its version.
+	// Version is set by a task that allocates the version of the run.
 	Version *builddata.Version
 	// Message is one line for people: "14 tests passed".
 	Message string
-	// Report is kept with the step's event: JSON, a link, or the name of a file.
+	// Report is stored with the event of the step: JSON, a link, or the name of a file.
 	Report string
-	// Warnings are what went wrong without the task having failed.
+	// Warnings are problems that did not make the task fail.
 	Warnings []string
 }
 
 // Args are the evaluated arguments of a task. The methods return the zero
-// value for what was not written.
+// value for an omitted argument.
 type Args map[string]any
 
-// Has reports whether the argument was written.
+// Has reports whether the step has the argument.
 func (a Args) Has(name string) bool { _, ok := a[name]; return ok }
 
 // Text returns an argument of kind Text.

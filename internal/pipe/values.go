@@ -10,18 +10,18 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// Values is the context of a run: what the repository's .delivery.yml says,
-// what the run knows by itself, and what its steps put there.
+// Values is the context of a run: the values of .delivery.yml, those that the run sets itself,
+// and the outputs of its steps.
 type Values map[string]string
 
-// Clone returns a copy, as each parallel branch gets one.
+// Clone returns a copy, for example for a parallel branch.
 func (v Values) Clone() Values {
 	c := make(Values, len(v)+4)
 	maps.Copy(c, v)
 	return c
 }
 
-// ValueName is what the name of a value looks like.
+// ValueName matches valid names of values.
 var ValueName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$`)
 
 // The values that every run sets itself.
@@ -34,19 +34,20 @@ const (
 	ValueRevision    = "revision"
 	ValueBranch      = "branch"
 	ValueEnvironment = "environment"
-	// These two are known in the section last only.
+	// The next two are set in the section last only.
 	ValueStatus     = "status"
 	ValueFailedStep = "failed_step"
 )
 
-// Reserved are the values that only the run itself sets.
-var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, ValuePipe, ValueRevision, ValueBranch, ValueStatus, ValueFailedStep}
+// Reserved are the names of values that only the run itself sets.
+var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, ValuePipe, ValueRevision, ValueBranch, ValueStatus,
+	ValueFailedStep}
 
-// NotSettable says why a step cannot set a value of a name; empty if it can.
+// NotSettable returns the reason why a step cannot set a value with this name; empty if it can.
 func NotSettable(name string) string {
 	switch {
 	case !ValueName.MatchString(name):
-		return "a name has letters, digits, underscores and dots, and does not begin with a digit"
+		return "a name consists of letters, digits, underscores and dots, and does not begin with a digit"
 	case slices.Contains(Reserved, name):
 		return "only the run itself sets it"
 	case strings.HasPrefix(name, environmentPrefix):
@@ -55,8 +56,8 @@ func NotSettable(name string) string {
 	return ""
 }
 
-// An Expression is what is written in ${{ }}: the name of a value, and a default
-// for when it is not set.
+// Expression is the content of ${{ }}: the name of a value, and a default for when the
+// value is not set.
 type Expression struct {
 	Name string
 	// Default is the text after ??; Defaulted says that there is one.
@@ -77,8 +78,8 @@ type part struct {
 	expr *Expression
 }
 
-// parseTemplate finds the expressions in a text. Only ${{ begins one, so a
-// shell's own $VAR and ${VAR} are text.
+// parseTemplate splits a text into its expressions and the text between them. Only ${{ begins an
+// expression: $VAR and ${VAR} are text.
 func parseTemplate(s string) (template, error) {
 	var t template
 	for {
@@ -95,18 +96,19 @@ func parseTemplate(s string) (template, error) {
 		}
 		m := expressionPattern.FindStringSubmatch(strings.TrimSpace(inner))
 		if m == nil || !ValueName.MatchString(m[1]) {
-			return nil, fmt.Errorf("%q is not a valid expression: use ${{ name }} or ${{ name ?? 'default' }}", expressionOpen+text.Clip(inner, 40)+expressionClose)
+			return nil, fmt.Errorf("%q is not a valid expression: use ${{ name }} or ${{ name ?? 'default' }}",
+				expressionOpen+text.Clip(inner, 40)+expressionClose)
 		}
 		t = append(t, part{expr: &Expression{Name: m[1], Default: m[2] + m[3], Defaulted: strings.Contains(inner, "??")}})
 		s = after
 	}
 }
 
-// Expressions lists the expressions in a value.
+// Expressions returns all expressions in a value.
 func (v Value) Expressions() ([]Expression, error) {
 	var all []Expression
 	var first error
-	v.texts(func(s string) {
+	v.eachText(func(s string) {
 		t, err := parseTemplate(s)
 		if err != nil && first == nil {
 			first = err
@@ -120,18 +122,18 @@ func (v Value) Expressions() ([]Expression, error) {
 	return all, first
 }
 
-// texts calls f with every text in v.
-func (v Value) texts(f func(string)) {
+// eachText calls f with every text in v.
+func (v Value) eachText(f func(string)) {
 	switch data := v.Data.(type) {
 	case string:
 		f(data)
 	case []Value:
 		for _, e := range data {
-			e.texts(f)
+			e.eachText(f)
 		}
 	case map[string]Value:
 		for _, key := range slices.Sorted(maps.Keys(data)) {
-			data[key].texts(f)
+			data[key].eachText(f)
 		}
 	}
 }

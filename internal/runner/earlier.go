@@ -13,10 +13,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// settleFrom completes what the run begins with by what the repository knows:
-// the number of its existing version, and the context of an earlier run for a
-// single step.
-func (p *prepared) settleFrom(ctx context.Context, store builddata.Store) error {
+// readRepository completes the values of the run from the repository: the number of its
+// existing version, and for a single step the context of an earlier run.
+func (p *prepared) readRepository(ctx context.Context, store builddata.Store) error {
 	var v builddata.Version
 	var err error
 	if p.request.Version != "" {
@@ -49,7 +48,7 @@ func (p *prepared) settleFrom(ctx context.Context, store builddata.Store) error 
 		return nil
 	}
 	if v.SourceRevision != "" && p.record.Revision != "" && v.SourceRevision != p.record.Revision {
-		p.request.warn("version %s was built from revision %s, and this checkout is at %s",
+		p.request.warn("version %s was built from revision %s, but this checkout is at %s",
 			v.Name, text.Revision(v.SourceRevision), text.Revision(p.record.Revision))
 	}
 	p.record.Number = v.Number
@@ -69,7 +68,7 @@ func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earl
 	for _, name := range slices.Sorted(maps.Keys(p.project.Values)) {
 		was, ok := earlier.Context[name]
 		if ok && was != p.project.Values[name] && p.request.Values[name] == "" && !isSecret(name, was) {
-			p.request.warn("%s is %q in .delivery.yml, but the step uses %q, the value of the earlier run; set it for this run to override that",
+			p.request.warn("%s is %q in .delivery.yml, but the step uses %q, the value of the earlier run; set it for this run to override it",
 				name, p.project.Values[name], was)
 		}
 	}
@@ -84,8 +83,8 @@ func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earl
 	return nil
 }
 
-// failedStep is the first step in which a run failed, was interrupted or died;
-// empty if it did not.
+// failedStep returns the first step that failed, was interrupted or was lost; empty if there is
+// none.
 func failedStep(events []builddata.Event) string {
 	for _, e := range events {
 		if e.Status == builddata.Failed || e.Status == builddata.Interrupted || e.Status == builddata.Lost {
@@ -95,10 +94,9 @@ func failedStep(events []builddata.Event) string {
 	return ""
 }
 
-// earlierRun is the run whose context a single step takes: the requested one, or
-// else the latest run of the same pipe and, if one is given, of the version. A
-// run of all steps is preferred to one that ended at a step, since it got
-// further; runs of a single step are not used.
+// earlierRun returns the run whose context a single step takes: the requested run, or
+// else the latest run of the same pipe and, if v is given, of that version. A run of all
+// steps is preferred to one that ended at a step. Runs of a single step are not used.
 func (p *prepared) earlierRun(ctx context.Context, store builddata.Runs, v builddata.Version) (builddata.Run, error) {
 	service := p.project.Service
 	if p.request.Of != "" {
@@ -119,16 +117,16 @@ func (p *prepared) earlierRun(ctx context.Context, store builddata.Runs, v build
 	if partial != "" {
 		return store.Run(ctx, service, partial)
 	}
-	what := fmt.Sprintf("the pipe %s for %s", p.pipe.Name, service)
+	which := fmt.Sprintf("the pipe %s for %s", p.pipe.Name, service)
 	if v.Name != "" {
-		what += " " + v.Name
+		which += " " + v.Name
 	}
 	return builddata.Run{}, fmt.Errorf("%w: there is no earlier run of %s whose context the step %q could take; run the pipe first, "+
-		"or name one of the runs that \"delivery run list\" lists", builddata.ErrNotFound, what, p.request.Only)
+		"or name one of the runs that \"delivery run list\" lists", builddata.ErrNotFound, which, p.request.Only)
 }
 
-// namedRun is the run of an id, which has to be one of the service and, if one is
-// given, of the version.
+// namedRun returns the run with an id. The run must be of the service and, if v is given, of that
+// version.
 func namedRun(ctx context.Context, store builddata.Runs, service, id string, v builddata.Version) (builddata.Run, error) {
 	r, err := store.Run(ctx, service, id)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
-// prepared is a run that is ready to begin, or on the way there.
+// prepared is a run that is being prepared, or is ready to begin.
 type prepared struct {
 	*Runner
 	project *Project
@@ -23,25 +23,25 @@ type prepared struct {
 	environ []string
 	mask    *pipe.Mask
 	secrets []string
-	// values are what the run begins with.
-	values  pipe.Values
-	pipe    *pipe.Pipe
-	library pipe.Library
-	// record is the record of the run.
+	// values are the values that the run begins with.
+	values pipe.Values
+	pipe   *pipe.Pipe
+	tasks  pipe.Registry
+	// record is the record of the run, without what the engine sets.
 	record     builddata.Run
 	connection *connection
 	// unreachable is why the repository cannot be reached; nil if it can.
 	unreachable error
-	// release are what is to be undone at the end, the last first.
+	// release holds the functions that close calls, in reverse order.
 	release []func() error
 }
 
-// prepare prepares a run. The caller closes it, also after an error.
+// prepare prepares a run. The caller closes it, even after an error.
 func (r *Runner) prepare(ctx context.Context, project *Project, req Request) (*prepared, error) {
 	p := &prepared{Runner: r, project: project, request: req, environ: r.environ(), secrets: slices.Concat(project.Secrets, req.Secrets)}
 	p.mask = project.Mask(p.environ, req)
 	for _, phase := range []func(ctx context.Context) error{
-		p.load, p.narrow, p.checkKnown, p.lock, p.trace, p.name, p.connect, p.settle, p.check,
+		p.load, p.checkSteps, p.checkEarly, p.lock, p.inspectCheckout, p.identify, p.connect, p.complete, p.check,
 	} {
 		if err := phase(ctx); err != nil {
 			return p, err
@@ -50,7 +50,7 @@ func (r *Runner) prepare(ctx context.Context, project *Project, req Request) (*p
 	return p, nil
 }
 
-// close releases what the phases have taken.
+// close releases the resources that the phases have acquired.
 func (p *prepared) close() error {
 	var errs []error
 	for _, release := range slices.Backward(p.release) {
@@ -59,9 +59,9 @@ func (p *prepared) close() error {
 	return errors.Join(errs...)
 }
 
-// load loads the pipe, and collects the values that it begins with.
+// load loads the pipe and the values that the run begins with.
 func (p *prepared) load(ctx context.Context) (err error) {
-	if p.values, err = p.project.begin(p.request.Values, p.request.Version); err != nil {
+	if p.values, err = p.project.initialValues(p.request.Values, p.request.Version); err != nil {
 		return err
 	}
 	if p.pipe, err = p.project.load(ctx, p.request.Pipe); err != nil {
@@ -72,25 +72,26 @@ func (p *prepared) load(ctx context.Context) (err error) {
 	dependencies := p.Tasks(TaskContext{Store: p.connection.get, OwnEnvironment: p.ownEnvironment})
 	dependencies.Clock = p.Clock
 	dependencies.Store = func(ctx context.Context) (task.Repository, error) { return p.connection.get(ctx) }
-	p.library = task.New(dependencies)
+	p.tasks = task.New(dependencies)
 	return nil
 }
 
-// narrow checks the steps that the request names.
-func (p *prepared) narrow(context.Context) error { return narrow(p.pipe, p.library, p.request) }
+// checkSteps checks the steps that the request names.
+func (p *prepared) checkSteps(context.Context) error { return checkSteps(p.pipe, p.tasks, p.request) }
 
-// checkKnown checks the pipe before anything else is asked or changed. The
-// values of a single step come from an earlier run, so that is checked later.
-func (p *prepared) checkKnown(ctx context.Context) error {
+// checkEarly checks the pipe before anything is read or changed. For a single step this is not
+// possible: its values come from an earlier run.
+func (p *prepared) checkEarly(ctx context.Context) error {
 	if p.request.Only != "" {
 		return nil
 	}
 	return p.check(ctx)
 }
 
-func (p *prepared) check(context.Context) error { return pipe.Check(p.pipe, p.library, p.values) }
+// check checks the pipe with all values that the run begins with.
+func (p *prepared) check(context.Context) error { return pipe.Check(p.pipe, p.tasks, p.values) }
 
-// lock keeps other runs out of the checkout.
+// lock prevents other runs in the same checkout.
 func (p *prepared) lock(context.Context) error {
 	release, err := p.project.State.LockCheckout(p.project.Root, p.Holder)
 	if err == nil {
@@ -99,9 +100,9 @@ func (p *prepared) lock(context.Context) error {
 	return err
 }
 
-// trace finds out at which revision the checkout is, and refuses one that
-// cannot be traced.
-func (p *prepared) trace(ctx context.Context) error {
+// inspectCheckout determines the revision of the checkout. An untraceable checkout is an error, unless the
+// request allows it.
+func (p *prepared) inspectCheckout(ctx context.Context) error {
 	checkout, err := scm.Inspect(ctx, p.project.Root, os.Environ())
 	if err != nil {
 		return err
@@ -117,8 +118,8 @@ func (p *prepared) trace(ctx context.Context) error {
 	return nil
 }
 
-// name names the run and, if it has none, its environment.
-func (p *prepared) name(context.Context) (err error) {
+// identify gives the run its ID and, if it has no environment, the name of one.
+func (p *prepared) identify(context.Context) (err error) {
 	p.record.ID, p.record.Service, p.record.Holder = id.New(p.Clock.Now()), p.project.Service, p.Holder
 	p.record.To, p.record.Only = p.request.To, p.request.Only
 	if p.values[pipe.ValueEnvironment] == "" {
@@ -127,8 +128,8 @@ func (p *prepared) name(context.Context) (err error) {
 	return err
 }
 
-// connect opens the repository, and sends what earlier runs on this machine
-// have left. That it cannot be reached is not an error yet.
+// connect opens the repository and sends the remaining records of earlier runs on this
+// machine. A repository that cannot be reached is not an error yet.
 func (p *prepared) connect(ctx context.Context) error {
 	store, err := p.connection.get(ctx)
 	if err != nil {
@@ -142,40 +143,41 @@ func (p *prepared) connect(ctx context.Context) error {
 		p.request.warn("%s", report)
 	}
 	if err != nil {
-		p.request.warn("what earlier runs left on this machine is not all sent and removed: %v", err)
+		p.request.warn("some records or files of earlier runs on this machine could not be sent or removed: %v", err)
 	}
 	return nil
 }
 
-// settle completes what the run begins with by what the repository knows.
-func (p *prepared) settle(ctx context.Context) error {
+// complete completes the values of the run from the repository, if it can be reached. It is an
+// error if the run needs a repository that cannot be reached.
+func (p *prepared) complete(ctx context.Context) error {
 	switch {
 	case p.unreachable == nil:
 		store, err := p.connection.get(ctx)
 		if err != nil {
 			return err
 		}
-		return p.settleFrom(ctx, store)
+		return p.readRepository(ctx, store)
 	case p.request.Only != "":
 		return &UnavailableError{Err: fmt.Errorf("the context of the earlier run cannot be read: %w", p.unreachable)}
-	case p.request.Version == "" && allocates(p.pipe, p.library):
+	case p.request.Version == "" && allocatesVersion(p.pipe, p.tasks):
 		return &UnavailableError{Err: p.unreachable, Allocates: true}
 	}
-	p.request.warn("%v; what happens is kept on this machine and sent later", p.unreachable)
+	p.request.warn("%v; the records of this run are kept on this machine and sent later", p.unreachable)
 	return nil
 }
 
-// ownEnvironment is the environment of the run if a run has invented its name.
+// ownEnvironment returns the environment of the run if a run has generated its name; empty otherwise.
 func (p *prepared) ownEnvironment() string {
-	if name := p.values[pipe.ValueEnvironment]; isOwnEnvironment(name) {
+	if name := p.values[pipe.ValueEnvironment]; isGeneratedEnvironment(name) {
 		return name
 	}
 	return ""
 }
 
-// narrow checks the steps that a request names, and whether a step can be run
-// alone.
-func narrow(p *pipe.Pipe, library pipe.Library, req Request) error {
+// checkSteps checks that the steps which a request names exist, that the run can end at To, and that
+// Only can be run alone.
+func checkSteps(p *pipe.Pipe, tasks pipe.Registry, req Request) error {
 	for _, name := range slices.Concat([]string{req.To, req.Only}, req.Fail) {
 		if name == "" {
 			continue
@@ -186,14 +188,14 @@ func narrow(p *pipe.Pipe, library pipe.Library, req Request) error {
 		}
 		if section == pipe.Last && name == req.To {
 			return &pipe.Diagnostic{
-				At: step.At, Advice: pipe.HintLeaveOutRunTo,
+				At: step.At, Advice: pipe.HintOmitRunTo,
 				Problem: fmt.Sprintf("the step %q is in the section last, which always runs", name),
 			}
 		}
 		if name != req.Only {
 			continue
 		}
-		d, _ := library.Task(step.Task)
+		d, _ := tasks.Task(step.Task)
 		for argument, why := range d.RequiredAlone {
 			if _, ok := step.Args[argument]; !ok {
 				return &pipe.Diagnostic{
@@ -205,21 +207,21 @@ func narrow(p *pipe.Pipe, library pipe.Library, req Request) error {
 	return nil
 }
 
-// allocates reports whether a pipe gets its version from the repository.
-func allocates(p *pipe.Pipe, library pipe.Library) bool {
+// allocatesVersion reports whether a pipe has a step that allocates a version.
+func allocatesVersion(p *pipe.Pipe, tasks pipe.Registry) bool {
 	for _, step := range p.Tasks() {
-		if d, _ := library.Task(step.Task); d.AllocatesVersion {
+		if d, _ := tasks.Task(step.Task); d.AllocatesVersion {
 			return true
 		}
 	}
 	return false
 }
 
-// UnavailableError says that a run cannot begin, because it needs the
-// repository. It matches builddata.ErrUnavailable.
+// UnavailableError says that a run cannot begin, because it needs the repository and the
+// repository cannot be reached. It matches builddata.ErrUnavailable.
 type UnavailableError struct {
 	Err error
-	// Allocates says that the run needs it to allocate its version.
+	// Allocates says that the run needs the repository to allocate its version.
 	Allocates bool
 }
 
@@ -227,8 +229,8 @@ func (e *UnavailableError) Error() string {
 	if !e.Allocates {
 		return fmt.Sprintf("%v\nNothing has run. Try again when the repository can be reached.", e.Err)
 	}
-	return fmt.Sprintf("%v\nNothing has run. The pipe allocates a version, which only the repository can do: try again when it can be reached. "+
-		"A run for an existing version does not need it: what happens is kept on this machine and sent later.", e.Err)
+	return fmt.Sprintf("%v\nNothing has run. The pipe allocates a version in the repository: try again when it can be reached. "+
+		"A run for an existing version does not need the repository: its records are kept on this machine and sent later.", e.Err)
 }
 
 // Unwrap returns why the repository could not be reached.

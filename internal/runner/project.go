@@ -20,7 +20,7 @@ type Project struct {
 	loader *pipefile.Loader
 }
 
-// OpenProject finds the nearest .delivery.yml, from the folder upwards, and reads it.
+// OpenProject reads the nearest .delivery.yml in the folder or above it.
 func OpenProject(folder string) (*Project, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -48,10 +48,10 @@ func OpenProject(folder string) (*Project, error) {
 // List lists the pipes that the project can run.
 func (p *Project) List(ctx context.Context) ([]pipefile.Listing, error) { return p.loader.List(ctx) }
 
-// Load returns a pipe of the project as it would run, or the problems in it. It
-// asks neither the repository nor AWS.
+// Load returns a pipe of the project as it would run, or its diagnostics as an error. It
+// reads neither the repository nor AWS.
 func (p *Project) Load(ctx context.Context, req Request) (*pipe.Pipe, error) {
-	values, err := p.begin(req.Values, req.Version)
+	values, err := p.initialValues(req.Values, req.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +59,14 @@ func (p *Project) Load(ctx context.Context, req Request) (*pipe.Pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	library := task.New(task.Dependencies{})
-	if err := narrow(loaded, library, req); err != nil {
+	tasks := task.New(task.Dependencies{})
+	if err := checkSteps(loaded, tasks, req); err != nil {
 		return nil, err
 	}
-	return loaded, pipe.Check(loaded, library, values)
+	return loaded, pipe.Check(loaded, tasks, values)
 }
 
-// load returns a pipe of the project; an empty name is the project's own.
+// load returns a pipe of the project; an empty name stands for the pipe that .delivery.yml names.
 func (p *Project) load(ctx context.Context, name string) (*pipe.Pipe, error) {
 	if name == "" {
 		name = p.Pipe
@@ -74,14 +74,14 @@ func (p *Project) load(ctx context.Context, name string) (*pipe.Pipe, error) {
 	if name == "" {
 		return nil, &pipe.Diagnostic{
 			At: p.At, Advice: pipe.HintChoosePipe,
-			Problem: "it names no pipe: add \"pipe: ci\"; \"delivery pipe list\" lists the pipes that there are",
+			Problem: "the key pipe is missing: add \"pipe: ci\"; \"delivery pipe list\" lists the pipes",
 		}
 	}
 	return p.loader.Pipe(ctx, name)
 }
 
-// Mask returns a mask of what is known to be secret before a run begins:
-// variables of the environment, values of the project, and those of the request.
+// Mask returns a mask for the secrets that are known before a run begins: environment
+// variables, values of the project, and values of the request.
 func (p *Project) Mask(environ []string, req Request) *pipe.Mask {
 	mask := pipe.NewMask(environ, p.Secrets)
 	for _, name := range p.Secrets {
@@ -94,10 +94,10 @@ func (p *Project) Mask(environ []string, req Request) *pipe.Mask {
 	return mask
 }
 
-// begin returns the values that a run of the project begins with: the
-// project's, those of the request over them, and the existing version, if any.
-// A value that only the run itself sets is a *pipe.Diagnostic.
-func (p *Project) begin(more pipe.Values, version string) (pipe.Values, error) {
+// initialValues returns the values that a run of the project begins with: those of the
+// project, overridden by those of the request, and the existing version, if any. If more
+// contains a value that only the run itself sets, the error is a *pipe.Diagnostic.
+func (p *Project) initialValues(more pipe.Values, version string) (pipe.Values, error) {
 	for _, name := range pipe.Reserved {
 		if _, ok := more[name]; ok {
 			return nil, &pipe.Diagnostic{At: p.At, Problem: "the value " + name + " cannot be set: only the run itself sets it"}

@@ -14,23 +14,21 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
-// SkippedError says that the one step that was to run was skipped, so that
-// nothing was done.
+// SkippedError says that the only step of a run was skipped, so that nothing was done.
 type SkippedError struct{ Step, Why string }
 
 func (e *SkippedError) Error() string {
 	return fmt.Sprintf("nothing was done: the step %q is the only one, and was skipped: %s", e.Step, e.Why)
 }
 
-// Run runs a pipe of the project. What became of it is in the summary; the
-// error says why it could not run, or, as a *spool.UnsentError, that the
-// repository does not know of it yet, or, as a *SkippedError, that the only
-// step was skipped.
+// Run runs a pipe of the project and returns its summary. A failed step is not an error. A
+// *spool.UnsentError says that records of the run have not reached the repository yet, and a
+// *SkippedError that the only step was skipped; any other error, that the pipe did not run.
 func (r *Runner) Run(ctx context.Context, project *Project, req Request) (summary pipe.Summary, err error) {
 	if req.Mock {
 		return r.mock(ctx, project, req)
 	}
-	// Until the pipe runs, an interrupt ends everything.
+	// Before the first step, an interrupt ends the preparation.
 	before := ctx
 	if req.Interrupt != nil {
 		before = req.Interrupt
@@ -43,7 +41,7 @@ func (r *Runner) Run(ctx context.Context, project *Project, req Request) (summar
 	return p.run(ctx)
 }
 
-// run runs a prepared run.
+// run runs the pipe with the engine.
 func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 	scratch, err := p.project.State.Scratch(p.record.ID)
 	if err != nil {
@@ -56,7 +54,7 @@ func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 		return summary, err
 	}
 	engine := &pipe.Engine{
-		Library: p.library, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask, Environ: p.environ,
+		Registry: p.tasks, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask, Environ: p.environ,
 		Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID),
 		NewID: func() string { return id.New(p.Clock.Now()) },
 	}
@@ -75,14 +73,13 @@ func skippedOnly(s pipe.Summary, only string) error {
 	return &SkippedError{Step: only, Why: s.Steps[0].Message}
 }
 
-// mock runs the mocks, which change nothing, so that nothing has to be asked or
-// recorded.
+// mock runs the mocks of a pipe's tasks. They change nothing, so the repository is not needed.
 func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.Summary, error) {
 	loaded, err := project.Load(ctx, req)
 	if err != nil {
 		return pipe.Summary{}, err
 	}
-	values, err := project.begin(req.Values, req.Version)
+	values, err := project.initialValues(req.Values, req.Version)
 	if err != nil {
 		return pipe.Summary{}, err
 	}
@@ -95,7 +92,8 @@ func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.
 	}
 	environ := r.environ()
 	engine := &pipe.Engine{
-		Library: task.New(task.Dependencies{}), Clock: r.Clock, Observer: req.Observer, Mask: project.Mask(environ, req), Folder: project.Root, Environ: environ,
+		Registry: task.New(task.Dependencies{}), Clock: r.Clock, Observer: req.Observer, Mask: project.Mask(environ, req), Folder: project.Root,
+		Environ: environ,
 	}
 	run := pipe.Request{
 		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: req.Version, Values: values,
@@ -108,8 +106,8 @@ func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.
 	return summary, skippedOnly(summary, req.Only)
 }
 
-// mockedContext is the context that a single step has after the mocks of those
-// before it, which run unobserved.
+// mockedContext returns the context that a single step has after the mocks of the steps
+// before it, which it runs without an observer.
 func mockedContext(ctx context.Context, engine pipe.Engine, req pipe.Request) pipe.Values {
 	step := req.Only
 	engine.Observer, engine.Mask = nil, &pipe.Mask{}

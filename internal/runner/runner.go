@@ -1,6 +1,6 @@
-// Package runner runs the pipes of checkouts, the same for every program: on a
-// laptop, on a CI node and in a terraform apply. A run is prepared in a short
-// list of phases, and then handed to the engine with all that is known.
+// Package runner runs the pipes of checkouts for every program: on a laptop, on a CI
+// node and in a terraform apply. It prepares a run in a list of phases, and then passes it to
+// the engine.
 package runner
 
 import (
@@ -24,58 +24,56 @@ type Runner struct {
 	// store is closed at the end of the run.
 	Open func(ctx context.Context) (builddata.Store, error)
 	// RepositoryKey stands for the repository in the names of files on this
-	// machine: what is kept for one repository is not sent to another.
+	// machine, so that the records for one repository are not sent to another.
 	RepositoryKey string
-	// Environ is set in the environment of the programs that a run starts, over
-	// what this process has.
+	// Environ is added to the environment of the programs that a run starts. It overrides the
+	// environment of this process.
 	Environ []string
-	// Tasks returns what the tasks of a run need from outside, without Clock and
-	// Store.
+	// Tasks returns the dependencies of a run's tasks, except for Clock and Store, which
+	// the Runner sets.
 	Tasks func(t TaskContext) task.Dependencies
-	// Holder says who runs the pipe.
+	// Holder identifies this process to people: "ada@ci-7, delivery, process 4711".
 	Holder string
 	Clock  clock.Clock
 }
 
-// TaskContext is what the tasks of a run may depend on.
+// TaskContext is what the dependencies of a run's tasks can use of the run.
 type TaskContext struct {
-	// Store returns the repository, which is opened on first use.
+	// Store returns the repository. It is opened on first use.
 	Store func(ctx context.Context) (builddata.Store, error)
-	// OwnEnvironment returns the name of the environment if the run has invented
-	// it, so that no other run can mean the same one; else the empty text.
+	// OwnEnvironment returns the name of the environment if a run has generated it, so
+	// that no other run uses the same one; otherwise the empty string.
 	OwnEnvironment func() string
 }
 
 // Request says which pipe to run, and how.
 type Request struct {
-	// Folder is in the checkout; the nearest .delivery.yml, from there upwards,
-	// counts.
+	// Folder is a folder in the checkout. The nearest .delivery.yml in it or above it is used.
 	Folder string
-	// Pipe is the name of the pipe; empty is the project's own.
+	// Pipe is the name of the pipe; empty for the one that .delivery.yml names.
 	Pipe string
 	// Version is an existing version to run the pipe for; without one, the pipe
 	// allocates it.
 	Version string
-	// To is the step to run to, Only the one step to run. Only takes the context
-	// of an earlier run of the version: of Of, or else the latest.
+	// To is the step to run to, and Only the only step to run. Only takes its context
+	// from the run Of, or else from the latest run of the version.
 	To, Only, Of string
 	// Mock runs the mock of every task, and Fail names steps whose mock fails.
 	// Nothing is recorded.
 	Mock bool
 	Fail []string
-	// AllowUnpushed runs it from a checkout that cannot be traced.
+	// AllowUnpushed allows a run from an untraceable checkout.
 	AllowUnpushed bool
-	// Values are put on the context, over those of .delivery.yml; those under the
-	// names Secrets are never shown or stored.
+	// Values are added to the context and override those of .delivery.yml. Values whose
+	// names are in Secrets are never shown or stored.
 	Values  pipe.Values
 	Secrets []string
 
-	// Observer is told what the run does; nil is not told.
+	// Observer is told what the run does; it may be nil.
 	Observer pipe.Observer
-	// Warn is told what people should know although the run goes on; nil is not
-	// told.
+	// Warn reports warnings, after which the run continues; it may be nil.
 	Warn func(format string, args ...any)
-	// Interrupt ends the run as Ctrl-C does: its section last still runs.
+	// Interrupt ends to interrupt the run as Ctrl-C does: its section last still runs.
 	Interrupt context.Context
 }
 
@@ -86,14 +84,14 @@ func (req *Request) warn(format string, args ...any) {
 	}
 }
 
-// pluginVariables are set by go-plugin, by which Terraform tells a provider how
-// to talk to it. Other programs with plugins would take them for their own.
+// pluginVariables are the environment variables by which go-plugin tells a provider how
+// to connect to Terraform. They would confuse other programs with plugins.
 var pluginVariables = []string{
 	"TF_PLUGIN_MAGIC_COOKIE", "PLUGIN_CLIENT_CERT", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS",
 	"PLUGIN_UNIX_SOCKET_DIR", "PLUGIN_UNIX_SOCKET_GROUP", "PLUGIN_MULTIPLEX_GRPC",
 }
 
-// environ is the environment of what a run starts.
+// environ returns the environment of the programs that a run starts.
 func (r *Runner) environ() []string {
 	environ := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
@@ -102,11 +100,11 @@ func (r *Runner) environ() []string {
 	return append(environ, r.Environ...)
 }
 
-// environmentPrefix begins the names of environments that runs invent.
+// environmentPrefix begins the generated names of environments.
 const environmentPrefix = "run-"
 
-// newEnvironment names an environment that no other run has, short enough to be
-// a part of a cluster's name.
+// newEnvironment generates the name of an environment. It is unique, and short enough to be
+// part of a cluster's name.
 func newEnvironment() (string, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -115,8 +113,8 @@ func newEnvironment() (string, error) {
 	return environmentPrefix + cluster.Suffix(random), nil
 }
 
-// isOwnEnvironment reports whether a run has invented the name.
-func isOwnEnvironment(name string) bool {
+// isGeneratedEnvironment reports whether newEnvironment could have returned the name.
+func isGeneratedEnvironment(name string) bool {
 	suffix, ok := strings.CutPrefix(name, environmentPrefix)
 	return ok && cluster.IsSuffix(suffix)
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// State is the folder in which this machine keeps the files of its runs: logs,
-// records that the repository does not have yet, and locks on checkouts. It is
-// outside of every checkout, so that cleaning or removing one loses nothing.
+// State is the folder for the files of this machine's runs: logs, records that the
+// repository does not have yet, and locks on checkouts. It is outside of the checkouts, so
+// that cleaning or removing a checkout does not remove them.
 type State struct{ folder string }
 
-// OpenState returns the folder delivery in the user's state directory: as the
-// XDG base directory specification has it, or LocalAppData on Windows.
+// OpenState returns the folder delivery in the user's state directory, which is that of the
+// XDG base directory specification, or LocalAppData on Windows.
 func OpenState() (State, error) {
 	base := os.Getenv("XDG_STATE_HOME")
 	if base == "" && runtime.GOOS == "windows" {
@@ -38,19 +38,19 @@ func OpenState() (State, error) {
 	return State{folder: filepath.Join(base, "delivery")}, nil
 }
 
-// Spool is the folder of the spool files for a repository; see package spool.
+// Spool returns the folder of the spool files for a repository; see package spool.
 func (s State) Spool(repositoryKey string) string {
 	return filepath.Join(s.folder, "spool", repositoryKey)
 }
 
-// Libraries is the folder of libraries of pipes that were fetched.
+// Libraries returns the folder of fetched libraries of pipes.
 func (s State) Libraries() string { return filepath.Join(s.folder, "libraries") }
 
-// keptLogs is of how many runs the logs are kept.
+// keptLogs is the number of runs whose logs are kept.
 const keptLogs = 50
 
-// Logs returns what opens the log of each step of a run. The logs of old runs
-// are removed.
+// Logs returns a function that opens the log of a step of the run. It removes the logs of old
+// runs.
 func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string, error)) {
 	all := filepath.Join(s.folder, "logs")
 	folder := filepath.Join(all, run)
@@ -84,15 +84,15 @@ func (s State) Scratch(run string) (folder string, err error) {
 // killed may have left secrets in it.
 func (s State) RemoveScratch(run string) error {
 	if run == "" {
-		return nil // this would be the folder of all runs
+		return nil // an empty name is the folder of all runs
 	}
 	if err := os.RemoveAll(filepath.Join(s.folder, "scratch", run)); err != nil {
-		return fmt.Errorf("remove what run %s left on this machine: %w", run, err)
+		return fmt.Errorf("remove the files of run %s from this machine: %w", run, err)
 	}
 	return nil
 }
 
-// prune removes all but the latest logs. What cannot be removed does no harm.
+// prune removes all but the latest logs. It ignores errors, because old logs do no harm.
 func (s State) prune(folder string) {
 	entries, err := os.ReadDir(folder) // by name, and so by time
 	if err != nil || len(entries) < keptLogs {
@@ -103,8 +103,8 @@ func (s State) prune(folder string) {
 	}
 }
 
-// fileName makes a file name of a step's name. A digest keeps steps apart whose
-// names would become the same.
+// fileName returns a file name for a step. A digest distinguishes steps whose names differ
+// only in characters that are replaced.
 func fileName(step string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -123,16 +123,17 @@ func fileName(step string) string {
 type CheckoutBusyError struct{ Root, Holder string }
 
 func (e *CheckoutBusyError) Error() string {
-	return fmt.Sprintf("a run by %s is in progress in %s: two runs would change each other's files; wait until it has ended, or use another checkout (git worktree add)",
-		e.Holder, e.Root)
+	return fmt.Sprintf("a run by %s is in progress in %s: wait until it has ended, or use another checkout (git worktree add); "+
+		"two runs would change each other's files", e.Holder, e.Root)
 }
 
-// ExitCode is that of the command line.
+// ExitCode returns the exit code of the command line for this error.
 func (e *CheckoutBusyError) ExitCode() int { return exitcode.Busy }
 
-// LockCheckout keeps other runs of this user out of a checkout until release is
-// called or this process dies. The root is the folder of its .delivery.yml,
-// not git's: services that share a repository do not change each other's files.
+// LockCheckout prevents other runs of this user in a checkout until release is called or
+// this process dies. Otherwise the error is a *CheckoutBusyError. The root is the folder of
+// .delivery.yml, not the root of the git repository: services that share a git repository do not change
+// each other's files.
 func (s State) LockCheckout(root, holder string) (release func() error, err error) {
 	path, err := filepath.EvalSymlinks(root)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
-// What is kept for one repository is not sent to another.
+// Each repository has its own folder of spool files.
 func TestState_Spool(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	s, err := runner.OpenState()
@@ -22,7 +22,7 @@ func TestState_Spool(t *testing.T) {
 	}
 }
 
-// What one run has left goes without that of another.
+// The scratch folder of one run is removed without those of other runs.
 func TestState_RemoveScratch(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	s, err := runner.OpenState()

@@ -14,7 +14,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 )
 
-// Whoever is told of a lost run is told a command that finds its pipe again.
+// The report of a lost run has a command that finds the run's pipe again.
 func TestReport(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.System{})
 	if err != nil {
@@ -34,8 +34,13 @@ func TestReport(t *testing.T) {
 		{"Repository", pipe.Position{Origin: pipe.OriginCheckout, Path: "pipes/nightly.yml"}, "", " --pipe pipes/nightly.yml"},
 		{"Unusual", pipe.Position{Origin: pipe.OriginCheckout, Path: "pipes/a: $b.yml"}, "", " --pipe 'pipes/a: $b.yml'"},
 		{"Library", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "pipes/nightly.yml"}, "", " --pipe nightly"},
-		{"LibraryFolder", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "pipes/build/deployable.yaml"}, "", " --pipe build.deployable"},
-		{"LibraryTop", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "build/deployable.yml"}, "", " --pipe build.deployable"},
+		{
+			"LibraryFolder", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "pipes/build/deployable.yaml"}, "",
+			" --pipe build.deployable",
+		},
+		{
+			"LibraryTop", pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "build/deployable.yml"}, "", " --pipe build.deployable",
+		},
 		{"Untraceable", pipe.Position{Origin: pipe.OriginBuiltIn, Path: "cd.yml"}, "it differs", " --pipe cd --allow-unpushed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,14 +51,17 @@ func TestReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := runner.Report(t.Context(), store, spool.Synced{Run: builddata.Run{
-				ID: "R", Service: "strawberry", Number: v.Number, Pipe: "Nightly", Definition: definition, Status: builddata.Lost, Message: "the runner died at build",
-				Untraceable: tt.untraceable, Context: map[string]string{pipe.ValueEnvironment: "run-bcdfghjk"}, StartedAt: time.Unix(0, 0).UTC(), Holder: "ada@ci-7",
+			report := runner.Report(t.Context(), store, spool.Synced{Run: builddata.Run{
+				ID: "R", Service: "strawberry", Number: v.Number, Pipe: "Nightly", Definition: definition, Status: builddata.Lost,
+				Message:     "the runner died at build",
+				Untraceable: tt.untraceable, Context: map[string]string{pipe.ValueEnvironment: "run-bcdfghjk"}, StartedAt: time.Unix(0, 0).UTC(),
+				Holder: "ada@ci-7",
 			}})
-			want := `strawberry 1, run R (Nightly, begun at 1970-01-01T00:00:00Z by ada@ci-7) is lost: the runner died at build; to remove what it may have created in the environment run-bcdfghjk, run
+			want := `strawberry 1, run R (Nightly, begun at 1970-01-01T00:00:00Z by ada@ci-7) is lost: the runner died at build; ` +
+				`to remove what it may have created in the environment run-bcdfghjk, run
   delivery run --of R --run-task 'tear $HOME down'` + tt.want
-			if text != want {
-				t.Errorf("got\n%s\nwant\n%s", text, strings.TrimSpace(want))
+			if report != want {
+				t.Errorf("got\n%s\nwant\n%s", report, strings.TrimSpace(want))
 			}
 		})
 	}

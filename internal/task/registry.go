@@ -58,7 +58,7 @@ type Files interface {
 }
 
 // Registry holds the built-in tasks and finds external ones. It implements
-// pipe.Library.
+// pipe.Registry.
 type Registry struct {
 	Dependencies
 	// definitions are the built-in tasks by type, in lower case.
@@ -96,7 +96,7 @@ var aliases = map[string]string{
 	"init.cerebro": InitVersion, // used in the articles
 }
 
-// Task implements pipe.Library. A type that is not built in is an external task
+// Task implements pipe.Registry. A type that is not built in is an external task
 // if its program exists.
 func (r *Registry) Task(name string) (pipe.Definition, bool) {
 	key := strings.ToLower(name)
@@ -106,7 +106,7 @@ func (r *Registry) Task(name string) (pipe.Definition, bool) {
 	return r.external(name)
 }
 
-// Types implements pipe.Library. It lists the built-in tasks only.
+// Types implements pipe.Registry. It lists the built-in tasks only.
 func (r *Registry) Types() []string { return slices.Sorted(maps.Keys(r.definitions)) }
 
 // printf prints a line to the output of a step.

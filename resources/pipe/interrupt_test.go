@@ -201,7 +201,7 @@ func TestAccPipeRun_Import(t *testing.T) {
 		return out
 	}
 	run("apply", "-auto-approve")
-	id := runs(t, s.env)[0].ID
+	id := "strawberry/" + runs(t, s.env)[0].ID
 	run("state", "rm", address)
 	run("import", address, id)
 	if out := run("apply", "-auto-approve"); !matches("Plan: 0 to add, 1 to change, 0 to destroy.").MatchString(out) {
@@ -212,7 +212,7 @@ func TestAccPipeRun_Import(t *testing.T) {
 		t.Errorf("got %d runs on record, want the one that was imported", len(all))
 	}
 	run("destroy", "-auto-approve")
-	for _, none := range []string{"mock", "01KB3ZJ8T0QW4E5R6T7Y8U9I0P"} {
+	for _, none := range []string{"strawberry/mock", "strawberry/01KB3ZJ8T0QW4E5R6T7Y8U9I0P"} {
 		if out, err := s.Run(t.Context(), "import", "-no-color", address, none); err == nil ||
 			!strings.Contains(out, "Cannot import non-existent remote object") {
 			t.Errorf("got %v for an import of %s", err, none)

@@ -210,6 +210,7 @@ func TestAccPipeRun(t *testing.T) {
 		},
 		resource.TestStep{
 			ResourceName: address, ImportState: true, ImportStateVerify: true,
+			ImportStateIdFunc:       func(*terraform.State) (string, error) { return "strawberry/" + first, nil },
 			ImportStateVerifyIgnore: []string{"folder", "triggers"}, // the record does not hold them
 		},
 		resource.TestStep{
@@ -503,7 +504,7 @@ func TestAccPipeRun_Timeout(t *testing.T) {
 	c := newCheckout(t, "main:\n  - {name: dawdle, do: build.command, command: sleep 60}\nlast:\n  - {name: tidy, do: "+
 		"build.command, command: touch .git/tidied}\n")
 	test(t, e, 1, resource.TestStep{
-		Config:      e.Provider() + c.run(`timeouts = { create = "1s" }`),
+		Config: e.Provider() + c.run(`timeouts = { create = "1s" }`),
 		ExpectError: regexp.MustCompile(`(?s)The pipe app of strawberry was interrupted.*` +
 			`the step "dawdle" was interrupted after [.\d]+m?s:\s+timed\s+out\s+after\s+1s\s+\(timeouts.create\)`),
 	})

@@ -210,7 +210,7 @@ var hints = map[pipe.Hint]string{
 	pipe.HintVersion:       "Or run the pipe for an existing version, with for_version.",
 	pipe.HintAllowUnpushed: "Or run it with allow_unpushed = true. The run is then marked as untraceable, and its version cannot be promoted.",
 	pipe.HintChoosePipe:    "Or choose a pipe with the argument pipe.",
-	pipe.HintLeaveOutRunTo: "Omit run_to.",
+	pipe.HintOmitRunTo:     "Omit run_to.",
 }
 
 // fail adds the error that doing something failed, with its hints.

@@ -35,15 +35,16 @@ func TestEngine_Interrupted(t *testing.T) {
 				t.Errorf("got (-) differs from want (+):\n%s", diff)
 			}
 			last := s.runs[len(s.runs)-1]
-			if summary.Status != builddata.Interrupted || status != "interrupted" || last.Status != builddata.Interrupted || !strings.Contains(last.Message, "Ctrl-C") {
-				t.Errorf("got %s, told the last section %q, recorded %+v", summary.Status, status, last)
+			if summary.Status != builddata.Interrupted || status != "interrupted" || last.Status != builddata.Interrupted ||
+				!strings.Contains(last.Message, "Ctrl-C") {
+				t.Errorf("got %s, status %q in the section last, recorded %+v", summary.Status, status, last)
 			}
 		})
 	}
 }
 
-// An interrupt while Last is at work has nothing to interrupt; the end of the
-// context has, and the steps that follow say so.
+// An interrupt while Last is running has no effect. The end of the context interrupts Last, and the
+// steps that follow are skipped.
 func TestEngine_InterruptedInLast(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hard bool
@@ -66,22 +67,23 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 			}
 			p := &pipe.Pipe{Name: "p", Main: steps("work"), Last: steps("tidy", "a|b", "notify")}
 			p.NameSteps()
-			if err := pipe.Check(p, s.library, nil); err != nil {
+			if err := pipe.Check(p, s.tasks, nil); err != nil {
 				t.Fatal(err)
 			}
 			summary := s.Engine.Run(hard, pipe.Request{Pipe: p, Interrupt: soft, Mock: true, Run: builddata.Run{ID: "run-1", Service: "strawberry"}})
 			if diff := cmp.Diff(outcomes(summary), tt.want); diff != "" || summary.Status != tt.end {
 				t.Errorf("got %s (-), want %s (+):\n%s", summary.Status, tt.end, diff)
 			}
-			if last := summary.Steps[4]; tt.hard && (last.Reason != pipe.ReasonAbandoned || last.Message != "Ctrl-C again" || summary.FailedStep != "tidy") {
+			if last := summary.Steps[4]; tt.hard && (last.Reason != pipe.ReasonStopped || last.Message != "Ctrl-C again" ||
+				summary.FailedStep != "tidy") {
 				t.Errorf("got %+v", summary)
 			}
 		})
 	}
 }
 
-// The failed step is the first to fail, not the first to begin; of a run that
-// was interrupted it is one that was.
+// The failed step is the first to fail, not the first to begin. In an interrupted run, it is a step that
+// was interrupted.
 func TestEngine_FailedStep(t *testing.T) {
 	for _, want := range []string{"fast", "slow"} {
 		t.Run(want, func(t *testing.T) {
@@ -120,7 +122,7 @@ func TestEngine_FailedStep(t *testing.T) {
 	}
 }
 
-// Whom a step could not tell of the run is no reason for the run to fail.
+// The failure of a best-effort task is a warning.
 func TestEngine_BestEffort(t *testing.T) {
 	yes, no := pipe.Value{Data: true}, pipe.Value{Data: false}
 	for name, tt := range map[string]struct {
@@ -128,30 +130,32 @@ func TestEngine_BestEffort(t *testing.T) {
 		want     builddata.Status
 		attempts int
 	}{
-		"Warns":           {nil, builddata.Succeeded, 2},
-		"NotRequired":     {map[string]pipe.Value{"required": no}, builddata.Succeeded, 2},
-		"Required":        {map[string]pipe.Value{"required": yes}, builddata.Failed, 2},
-		"NobodyKnowsWhom": {map[string]pipe.Value{"whom": {Data: "${{ env.NOBODY }}"}}, builddata.Succeeded, 0},
+		"Warns":        {nil, builddata.Succeeded, 2},
+		"NotRequired":  {map[string]pipe.Value{"required": no}, builddata.Succeeded, 2},
+		"Required":     {map[string]pipe.Value{"required": yes}, builddata.Failed, 2},
+		"ValueMissing": {map[string]pipe.Value{"recipient": {Data: "${{ env.MISSING }}"}}, builddata.Succeeded, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newHarness()
 			s.act["notify"] = fails
-			p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Name: "notify", Task: "tell", Args: tt.args, Retries: 1}}}
+			p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Name: "notify", Task: "notify", Args: tt.args, Retries: 1}}}
 			step := s.run(t, pipe.Request{Pipe: p}).Steps[0]
-			if warned := len(step.Warnings) > 0; step.Status != tt.want || step.Attempts != tt.attempts || warned != (tt.want == builddata.Succeeded) {
+			if warned := len(step.Warnings) > 0; step.Status != tt.want || step.Attempts != tt.attempts ||
+				warned != (tt.want == builddata.Succeeded) {
 				t.Errorf("got %+v, want it %s after %d attempts", step, tt.want, tt.attempts)
 			}
 		})
 	}
 }
 
-// A run of one step, which is skipped, is not a success.
+// A run whose only step is skipped has failed.
 func TestEngine_OnlyStepSkipped(t *testing.T) {
 	s := newHarness()
 	p := &pipe.Pipe{Name: "p", Main: steps("a", "b")}
 	p.Main[1].When = pipe.Value{Data: "false"}
 	summary := s.run(t, pipe.Request{Pipe: p, Only: "b"})
-	if last := s.runs[len(s.runs)-1]; summary.Status != builddata.Failed || last.Status != builddata.Failed || last.Message != "b was skipped: its when is false" || len(s.events) > 0 {
+	if last := s.runs[len(s.runs)-1]; summary.Status != builddata.Failed || last.Status != builddata.Failed ||
+		last.Message != "b was skipped: its when is false" || len(s.events) > 0 {
 		t.Errorf("got %+v, and %+v on record", summary, last)
 	}
 }
