@@ -20,23 +20,23 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/provider"
 )
 
-// Region is the region of the tests' landscapes.
+// Region is the AWS region of the tests.
 const Region = "eu-north-1"
 
 // Env is the environment of one test.
 type Env struct {
 	rig.Account
 	rig.Landscape
-	// Proxy stands before AWS and can make its calls fail.
+	// Proxy is a proxy for AWS that can make calls fail.
 	Proxy *rig.Proxy
-	// Store is the test's own client of the provider's repository.
+	// Store is the repository of the provider, opened by the test.
 	Store builddata.Store
 
 	repository repository.Address
 }
 
-// New creates the environment of a test, which runs in parallel with others. Without
-// TF_ACC it skips the test, as the test library does.
+// New creates the environment of a test, and marks the test as parallel. Without TF_ACC, it skips
+// the test, as the test library does.
 func New(t *testing.T) *Env {
 	t.Helper()
 	e := NewWithoutAWS(t)
@@ -81,8 +81,8 @@ func NewWithoutAWS(t *testing.T) *Env {
 	return e
 }
 
-// useTools makes the test library use the Terraform or OpenTofu that "make tools"
-// installed, and keeps AWS SDKs from using the credentials of the user.
+// useTools makes the test library use the Terraform or OpenTofu that "make tools" has
+// installed, and prevents AWS SDKs from using the credentials of the user.
 func useTools(t *testing.T) {
 	t.Helper()
 	terraform, err := rig.Tool("terraform")
@@ -98,7 +98,7 @@ func useTools(t *testing.T) {
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"TF_CLI_CONFIG_FILE":          os.DevNull,
 		"CHECKPOINT_DISABLE":          "1",
-		// The SDK waits by the system's clock before it retries.
+		// The SDK waits on the real clock before it retries.
 		"AWS_MAX_ATTEMPTS": "3",
 	}
 	if target, err := filepath.EvalSymlinks(terraform); err == nil && filepath.Base(target) == "tofu" {
@@ -112,7 +112,7 @@ func useTools(t *testing.T) {
 	}
 }
 
-// Factories serve the provider to the test library.
+// Factories are the providers of the test library.
 var Factories = map[string]func() (tfprotov6.ProviderServer, error){
 	"delivery": providerserver.NewProtocol6WithError(provider.New("test")()),
 }
@@ -120,7 +120,7 @@ var Factories = map[string]func() (tfprotov6.ProviderServer, error){
 // Repository is the address of the test's build data repository.
 func (e *Env) Repository() string { return e.repository.String() }
 
-// Provider is the configuration of the provider, with more arguments if given.
+// Provider returns the configuration of the provider with additional arguments.
 func (e *Env) Provider(arguments ...string) string {
 	config := fmt.Sprintf("provider \"delivery\" {\n  repository = %q\n", e.Repository())
 	if e.Proxy != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// EC2, AutoScaling and ELB are clients of the test's account that bypass the proxy.
+// EC2 returns a client for the test's account that bypasses the proxy.
 func (e *Env) EC2() *ec2.Client { return ec2.NewFromConfig(e.Config(Region)) }
 
-// AutoScaling is like EC2.
+// AutoScaling returns a client for the test's account that bypasses the proxy.
 func (e *Env) AutoScaling() *autoscaling.Client { return autoscaling.NewFromConfig(e.Config(Region)) }
 
-// ELB is like EC2.
+// ELB returns a client for the test's account that bypasses the proxy.
 func (e *Env) ELB() *elb.Client { return elb.NewFromConfig(e.Config(Region)) }
 
 // NothingLeft returns an error that lists what is left in the test's account.

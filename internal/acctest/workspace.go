@@ -12,8 +12,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// Workspace is a folder in which the real program runs with a configuration, for what
-// the test library cannot do, such as interrupts.
+// Workspace is a folder in which the real Terraform or OpenTofu runs with a configuration, for tests
+// that the test library does not support, such as interrupts.
 type Workspace struct {
 	// Environ is added to the environment of the program.
 	Environ []string
@@ -22,13 +22,14 @@ type Workspace struct {
 	program string
 }
 
-// built is the provider's binary, for all tests of a process.
+// built is the folder with the provider's binary, for all tests of a process.
 var built struct {
 	once   sync.Once
 	folder string
 	err    error
 }
 
+// build builds the provider once.
 func build() (folder string, err error) {
 	built.once.Do(func() {
 		if built.folder, built.err = os.MkdirTemp("", "provider-"); built.err != nil {
@@ -56,10 +57,10 @@ func Main(m *testing.M) (code int) {
 	return code
 }
 
-// Required is the beginning of a configuration for the real program.
+// Required is the terraform block of a configuration for a Workspace.
 const Required = "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n"
 
-// NewWorkspace creates a folder with a configuration, if one is given.
+// NewWorkspace creates a workspace. If the configuration is not empty, it is written to main.tf.
 func NewWorkspace(t *testing.T, config string) *Workspace {
 	t.Helper()
 	provider, err := build()
@@ -85,13 +86,13 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 	return w
 }
 
-// Folder is the path of the workspace.
+// Folder returns the path of the workspace.
 func (w *Workspace) Folder() string { return w.dir }
 
-// Copy adds the files of a folder.
+// Copy copies the files of a folder into the workspace.
 func (w *Workspace) Copy(folder string) error { return os.CopyFS(w.dir, os.DirFS(folder)) }
 
-// Command returns the program with arguments, not started yet.
+// Command returns a command that runs the program with arguments. The caller starts it.
 func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.program, args...)
 	cmd.Dir = w.dir
@@ -100,7 +101,7 @@ func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs the program to its end and returns its output.
+// Run runs the program and returns its output.
 func (w *Workspace) Run(ctx context.Context, args ...string) (string, error) {
 	out, err := w.Command(ctx, args...).CombinedOutput()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package catalog is the read side of the build data repository: it answers
-// what people ask, in the form in which programs print, render or encode it. It
-// knows neither a command line nor a store's technology.
+// Package catalog is the read side of the build data repository. It returns what the repository
+// holds in the form that programs print or encode. It depends neither on the command line
+// nor on a store's technology.
 package catalog
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// Catalog answers questions about what a repository holds.
+// Catalog reads from a repository.
 type Catalog struct {
 	Store builddata.Store
 	// Clock decides which runs count as lost.
@@ -30,7 +30,7 @@ func (c *Catalog) Version(ctx context.Context, service, name string) (Version, e
 	return c.Staged(ctx, v)
 }
 
-// Staged adds to a version the stages it was promoted to.
+// Staged returns a version with the stages it was promoted to.
 func (c *Catalog) Staged(ctx context.Context, v builddata.Version) (Version, error) {
 	staged := newVersion(v)
 	promotions, err := c.Store.Promotions(ctx, builddata.PromotionQuery{Service: v.Service, Number: v.Number})
@@ -58,7 +58,7 @@ func (c *Catalog) Versions(ctx context.Context, q builddata.VersionQuery) ([]Ver
 	return versions, nil
 }
 
-// History returns one version with everything that happened to it.
+// History returns one version with all its events.
 func (c *Catalog) History(ctx context.Context, service, name string) (History, error) {
 	v, err := c.Version(ctx, service, name)
 	if err != nil {
@@ -86,8 +86,8 @@ func (c *Catalog) Stages(ctx context.Context, service string) ([]Stage, error) {
 	return stages, nil
 }
 
-// Runs lists the runs of a service, the newest first, or with an empty service
-// those of all services.
+// Runs lists the runs of a service, the newest first. With an empty service, it lists the runs of
+// all services.
 func (c *Catalog) Runs(ctx context.Context, q builddata.RunQuery) ([]Run, error) {
 	services, err := c.servicesOr(ctx, q.Service)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c *Catalog) Runs(ctx context.Context, q builddata.RunQuery) ([]Run, error)
 	return runs, nil
 }
 
-// FindRun returns the run of an id without its events. With an empty service
-// it looks in all services.
+// FindRun returns the run with an ID, without its events. With an empty service, it searches
+// all services.
 func (c *Catalog) FindRun(ctx context.Context, service, id string) (builddata.Run, error) {
 	if service != "" {
 		return c.Store.Run(ctx, service, id)
@@ -132,8 +132,8 @@ func (c *Catalog) FindRun(ctx context.Context, service, id string) (builddata.Ru
 	return builddata.Run{}, fmt.Errorf("read run %s: %w", id, builddata.ErrNotFound)
 }
 
-// Run returns a run as it ran: with its pipe and all that happened in it. With
-// an empty service it looks in all services.
+// Run returns a run with its pipe and its events. With an empty service, it searches all
+// services.
 func (c *Catalog) Run(ctx context.Context, service, id string) (Run, error) {
 	found, err := c.FindRun(ctx, service, id)
 	if err != nil {

@@ -24,19 +24,20 @@ func newCatalog(t *testing.T) *catalog.Catalog {
 	cat := &catalog.Catalog{Store: memstore.New().Open(c), Clock: c}
 	for _, service := range []string{"web", "web", "web", "api"} {
 		_, err := cat.Store.Allocate(t.Context(), builddata.Allocation{Service: service, Scheme: builddata.Semver, Bump: builddata.Minor})
-		ok(t, err)
+		fatal(t, err)
 	}
-	for _, p := range []builddata.Promotion{{Stage: "tested", Number: 1}, {Stage: "tested", Number: 2}, {Stage: "prod", Number: 1}, {Stage: "tested", Number: 1}} {
+	for _, p := range []builddata.Promotion{{Stage: "tested", Number: 1}, {Stage: "tested", Number: 2}, {Stage: "prod", Number: 1},
+		{Stage: "tested", Number: 1}} {
 		p.Service = "web"
 		_, err := cat.Store.Promote(t.Context(), p)
-		ok(t, err)
+		fatal(t, err)
 	}
 	_, err := cat.Store.Revoke(t.Context(), "web", "0.2.0", "loses orders")
-	ok(t, err)
+	fatal(t, err)
 	return cat
 }
 
-func ok(t *testing.T, err error) {
+func fatal(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func equal[T any](t *testing.T, got, want T) {
 func TestVersions_HaveTheirStages(t *testing.T) {
 	cat := newCatalog(t)
 	versions, err := cat.Versions(t.Context(), builddata.VersionQuery{Service: "web", IncludeRevoked: true})
-	ok(t, err)
+	fatal(t, err)
 	var got []string
 	for _, v := range versions {
 		got = append(got, fmt.Sprint(v.Version, " ", v.Stages, " ", v.RevokedReason))
@@ -64,21 +65,22 @@ func TestVersions_HaveTheirStages(t *testing.T) {
 func TestStages(t *testing.T) {
 	cat := newCatalog(t)
 	stages, err := cat.Stages(t.Context(), "web")
-	ok(t, err)
+	fatal(t, err)
 	equal(t, stages, []catalog.Stage{
 		{Stage: "prod", Version: "0.1.0", Number: 1, Since: noon}, {Stage: "tested", Version: "0.1.0", Number: 1, Since: noon},
 	})
 }
 
-// TestHistory_HasEveryEvent asks for more events than any page holds.
+// TestHistory_HasEveryEvent reads more events than a page holds.
 func TestHistory_HasEveryEvent(t *testing.T) {
 	cat := newCatalog(t)
 	const n = 1005
 	for i := range n {
-		ok(t, cat.Store.Append(t.Context(), builddata.Event{ID: fmt.Sprint("e-", i), Service: "web", Number: 1, Type: "bake", Status: builddata.Succeeded}))
+		fatal(t, cat.Store.Append(t.Context(), builddata.Event{ID: fmt.Sprint("e-", i), Service: "web", Number: 1, Type: "bake",
+			Status: builddata.Succeeded}))
 	}
 	history, err := cat.History(t.Context(), "web", "0.1.0")
-	ok(t, err)
+	fatal(t, err)
 	if len(history.Events) != n || history.Events[n-1].ID != "e-1004" {
 		t.Errorf("got %d events, want all %d", len(history.Events), n)
 	}
@@ -91,7 +93,7 @@ func TestRuns_OfAllServicesAreNewestFirst(t *testing.T) {
 			ID: fmt.Sprint("r-", i), Service: service, Number: 1, Pipe: "ci", Definition: []byte("{}"),
 			Status: builddata.Started, StartedAt: noon, SeenAt: noon.Add(-time.Duration(i) * time.Minute),
 		}
-		ok(t, cat.Store.SaveRun(t.Context(), r))
+		fatal(t, cat.Store.SaveRun(t.Context(), r))
 	}
 	for _, tt := range []struct {
 		q    builddata.RunQuery
@@ -102,7 +104,7 @@ func TestRuns_OfAllServicesAreNewestFirst(t *testing.T) {
 		{builddata.RunQuery{Service: "web"}, []string{"r-2 started", "r-0 started"}},
 	} {
 		runs, err := cat.Runs(t.Context(), tt.q)
-		ok(t, err)
+		fatal(t, err)
 		var got []string
 		for _, r := range runs {
 			got = append(got, fmt.Sprint(r.Run, " ", r.Status))
@@ -116,13 +118,14 @@ func TestRuns_OfAllServicesAreNewestFirst(t *testing.T) {
 
 func TestRun_IsFoundWithoutItsService(t *testing.T) {
 	cat := newCatalog(t)
-	ok(t, cat.Store.SaveRun(t.Context(), builddata.Run{
+	fatal(t, cat.Store.SaveRun(t.Context(), builddata.Run{
 		ID: "r-1", Service: "web", Pipe: "ci", Definition: []byte("{}"), Status: builddata.Started, StartedAt: noon, SeenAt: noon,
 	}))
-	ok(t, cat.Store.Append(t.Context(), builddata.Event{ID: "e-1", Service: "web", Run: "r-1", Type: "setup.clean", Status: builddata.Succeeded, At: noon}))
+	fatal(t, cat.Store.Append(t.Context(), builddata.Event{ID: "e-1", Service: "web", Run: "r-1", Type: "setup.clean",
+		Status: builddata.Succeeded, At: noon}))
 	for _, service := range []string{"", "web"} {
 		r, err := cat.Run(t.Context(), service, "r-1")
-		ok(t, err)
+		fatal(t, err)
 		equal(t, r.Events, []catalog.Event{{ID: "e-1", Run: "r-1", Type: "setup.clean", Status: builddata.Succeeded, At: noon}})
 		if r.Version != "" || string(r.Definition) != "{}" {
 			t.Errorf("got version %q and definition %s", r.Version, r.Definition)

@@ -84,7 +84,8 @@ func (c *Catalog) Clusters(ctx context.Context, f ClusterFilter) ([]Cluster, err
 	}
 	var clusters []Cluster
 	for _, service := range services {
-		latest, err := c.Store.LatestRollouts(ctx, builddata.ClusterQuery{Service: service, Environment: f.Environment, IncludeGone: f.IncludeGone})
+		latest, err := c.Store.LatestRollouts(ctx, builddata.ClusterQuery{Service: service, Environment: f.Environment,
+			IncludeGone: f.IncludeGone})
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ type Version struct {
 	CreatedAt      time.Time         `json:"created_at"`
 	RevokedAt      *time.Time        `json:"revoked_at,omitempty"`
 	RevokedReason  string            `json:"revoked_reason,omitempty"`
-	// Stages are those that it was promoted to, the latest first.
+	// Stages are the stages it was promoted to, the latest first.
 	Stages []string `json:"stages,omitempty"`
 }
 
@@ -34,13 +34,13 @@ func newVersion(v builddata.Version) Version {
 	return version
 }
 
-// History is a version with everything that happened to it.
+// History is a version with its events.
 type History struct {
 	Version
 	Events []Event `json:"events"`
 }
 
-// Stage is a stage of a service with the version that is there.
+// Stage is a stage of a service with the version that is at it.
 type Stage struct {
 	Stage   string    `json:"stage"`
 	Version string    `json:"version"`
@@ -65,7 +65,7 @@ type Event struct {
 	Outputs  map[string]string `json:"outputs,omitempty"`
 }
 
-// Events returns events as people ask for them.
+// Events converts events.
 func Events(all []builddata.Event) []Event {
 	events := make([]Event, len(all))
 	for i, e := range all {
@@ -77,7 +77,7 @@ func Events(all []builddata.Event) []Event {
 	return events
 }
 
-// Run is the execution of a pipe.
+// Run is one execution of a pipe.
 type Run struct {
 	Run         string            `json:"run"`
 	Service     string            `json:"service"`
@@ -99,9 +99,8 @@ type Run struct {
 	Events      []Event           `json:"events,omitempty"`
 }
 
-// NewRun returns a run as it is at the time now, without its version's name,
-// context, definition and events: one that has given no sign of life for
-// builddata.RunLostAfter is lost.
+// NewRun converts a run, without the name of its version, its context, definition and events. A run
+// in progress that has given no sign of life for builddata.RunLostAfter before now counts as lost.
 func NewRun(r builddata.Run, now time.Time) Run {
 	run := Run{
 		Run: r.ID, Service: r.Service, Number: r.Number, Pipe: r.Pipe, RunTo: r.To, RunTask: r.Only, Revision: r.Revision,

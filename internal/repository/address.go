@@ -1,6 +1,6 @@
-// Package repository names and opens build data repositories. A repository is
-// named by an address, the same in the provider, the Packer plugin, the command
-// line and the environment of the programs that a pipe starts.
+// Package repository opens build data repositories by their addresses. An address has the same form
+// in the provider, the Packer plugin, the command line and the environment of the
+// programs that a pipe starts.
 package repository
 
 import (
@@ -17,8 +17,8 @@ import (
 	"strings"
 )
 
-// Variable is the environment variable that holds the address of the repository
-// where no argument does.
+// Variable is the environment variable for the address of the repository. It is used where
+// no argument holds an address.
 const Variable = "DELIVERY_REPOSITORY"
 
 // Address names a build data repository:
@@ -27,13 +27,14 @@ const Variable = "DELIVERY_REPOSITORY"
 //
 // Two addresses are equal if they name the same repository in the same way.
 type Address struct {
-	// scheme is a key of schemes; location is what the scheme makes of the rest.
+	// scheme is a key of schemes. The form of the location depends on the scheme.
 	scheme, location string
 }
 
-// Parse reads what String writes.
+// Parse parses an address.
 func Parse(address string) (Address, error) { return parse(address, "") }
 
+// parse parses an address; origin says where it comes from, for the error.
 func parse(address, origin string) (Address, error) {
 	if origin != "" {
 		origin = " (from " + origin + ")"
@@ -63,9 +64,8 @@ func parse(address, origin string) (Address, error) {
 // File returns the address of a SQLite file, by its absolute path.
 func File(path string) Address { return Address{scheme: sqliteScheme, location: filepath.Clean(path)} }
 
-// Resolve returns the address that the argument holds or, if it is empty, the
-// variable DELIVERY_REPOSITORY, or else that of the default: a SQLite file in
-// the user's data directory.
+// Resolve returns the address in the argument. If that is empty, it returns the address in the variable
+// DELIVERY_REPOSITORY, or else the default: a SQLite file in the user's data directory.
 func Resolve(argument string) (Address, error) {
 	if argument != "" {
 		return parse(argument, "")
@@ -77,8 +77,8 @@ func Resolve(argument string) (Address, error) {
 	return File(file), err
 }
 
-// String returns the address as a URL, which Parse reads; of the zero Address,
-// the empty text.
+// String returns the address as a URL, which Parse parses. The zero Address returns the empty
+// string.
 func (a Address) String() string {
 	s, ok := schemes[a.scheme]
 	if !ok {
@@ -87,15 +87,14 @@ func (a Address) String() string {
 	return s.format(a.location)
 }
 
-// Key is a short text that stands for the repository in file names: of what is
-// kept for it on this machine.
+// Key returns a short text that stands for the repository in the names of files on this
+// machine.
 func (a Address) Key() string {
 	digest := sha256.Sum256([]byte(a.String()))
 	return hex.EncodeToString(digest[:8])
 }
 
-// Exists reports whether there is a repository at the address. Opening one may
-// create it.
+// Exists reports whether there is a repository at the address, without creating it.
 func (a Address) Exists(ctx context.Context) (bool, error) {
 	s, ok := schemes[a.scheme]
 	if !ok {
@@ -104,8 +103,8 @@ func (a Address) Exists(ctx context.Context) (bool, error) {
 	return s.exists(ctx, a.location)
 }
 
-// defaultFile is delivery/delivery.db in the user's data directory: as the XDG
-// base directory specification has it, or LocalAppData on Windows.
+// defaultFile returns the path delivery/delivery.db in the user's data directory, which is that of
+// the XDG base directory specification, or LocalAppData on Windows.
 func defaultFile() (string, error) {
 	base := os.Getenv("XDG_DATA_HOME")
 	if base == "" && runtime.GOOS == "windows" {
@@ -114,7 +113,8 @@ func defaultFile() (string, error) {
 	if base == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("no build data repository is named, and there is no home directory for the default one (%w): set %s", err, Variable)
+			return "", fmt.Errorf("no address of a build data repository is given, "+
+				"and there is no home directory for the default repository (%w): set %s", err, Variable)
 		}
 		base = filepath.Join(home, ".local", "share")
 	}

@@ -44,7 +44,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestResolve_RefusesInvalidAddresses(t *testing.T) {
-	for address, says := range map[string]string{
+	for address, want := range map[string]string{
 		"postgres://host/db": `the scheme "postgres" is unknown`,
 		"/a/b.db":            "has no scheme",
 		"sqlite://a/b.db":    "not absolute",
@@ -56,8 +56,9 @@ func TestResolve_RefusesInvalidAddresses(t *testing.T) {
 	} {
 		t.Run(address, func(t *testing.T) {
 			environment(t, t.TempDir(), nil)
-			if got, err := repository.Resolve(address); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), address) {
-				t.Errorf("got %q and %v, want an error that says %q and repeats the address", got, err, says)
+			if got, err := repository.Resolve(address); err == nil || !strings.Contains(err.Error(), want) ||
+				!strings.Contains(err.Error(), address) {
+				t.Errorf("got %q and %v, want an error that contains %q and the address", got, err, want)
 			}
 			t.Setenv(repository.Variable, address)
 			if _, err := repository.Resolve(""); err == nil || !strings.Contains(err.Error(), "(from DELIVERY_REPOSITORY)") {
@@ -67,9 +68,9 @@ func TestResolve_RefusesInvalidAddresses(t *testing.T) {
 	}
 }
 
-// TestAddress_SurvivesAnyPath opens one repository by its address and again by
-// what the address prints, as the programs inside a pipe do.
-func TestAddress_SurvivesAnyPath(t *testing.T) {
+// A repository can be opened by its printed address, as the programs inside a pipe do, whatever characters
+// are in its path.
+func TestAddress_AnyPath(t *testing.T) {
 	for _, folder := range []string{"plain", "data 100%", "what?", "a#b", "ümläut", "a%25b", "a%3Fb", "semi;colon&more"} {
 		t.Run(folder, func(t *testing.T) {
 			environment(t, t.TempDir(), map[string]string{"XDG_DATA_HOME": filepath.Join(t.TempDir(), folder)})
@@ -100,7 +101,7 @@ func TestAddress_SurvivesAnyPath(t *testing.T) {
 				t.Errorf("got the address %s, want %s", inner, outer)
 			}
 			if exists, err := inner.Exists(t.Context()); !exists || err != nil {
-				t.Errorf("got %t and %v, want that it exists", exists, err)
+				t.Errorf("got %t and %v, want that the repository exists", exists, err)
 			}
 		})
 	}
@@ -114,7 +115,7 @@ func TestAddress_KeysDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if other, ok := keys[a.Key()]; ok {
-			t.Errorf("%s and %s have one key", address, other)
+			t.Errorf("%s and %s have the same key", address, other)
 		}
 		keys[a.Key()] = address
 	}

@@ -19,12 +19,12 @@ import (
 // Config is what a repository is opened with.
 type Config struct {
 	Clock clock.Clock
-	// AWS says how to reach AWS, for repositories that are there.
+	// AWS is the configuration of AWS clients, for repositories on AWS.
 	AWS awscloud.Config
 }
 
-// Open opens the repository at an address; see the packages of the stores for
-// whether that creates one. The caller closes it.
+// Open opens the repository at an address. The package of the store documents whether that creates
+// the repository. The caller closes it.
 func Open(ctx context.Context, a Address, c Config) (builddata.Store, error) {
 	s, ok := schemes[a.scheme]
 	if !ok {
@@ -35,8 +35,8 @@ func Open(ctx context.Context, a Address, c Config) (builddata.Store, error) {
 
 var errNoAddress = errors.New("no address of a build data repository is given")
 
-// scheme is a kind of repository. A location is the part of an address after
-// its scheme, in the scheme's own form.
+// scheme is a kind of repository. A location is the rest of an address after its scheme,
+// in a form of the scheme's own.
 type scheme struct {
 	parse  func(u *url.URL) (location string, err error)
 	format func(location string) string
@@ -82,7 +82,7 @@ func fileExists(_ context.Context, path string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for the build data repository: %w", err)
+		return false, fmt.Errorf("find the build data repository: %w", err)
 	}
 	return true, nil
 }

@@ -248,7 +248,7 @@ func (m *Manager) start(ctx context.Context, lease *heldLease, id cluster.ID, pl
 		return plan.before(), fmt.Errorf("cluster %s was not changed: record the rollout: %w", id, err)
 	}
 	m.recordEvent(ctx, rollout.ID, id, plan, builddata.Started)
-	// The plan runs as it was stored, so that resuming it is no special case.
+	// Run the plan as it was stored, so that it can be resumed in the same way.
 	j, err := readJournal(rollout)
 	if err != nil {
 		return plan.before(), err

@@ -1,7 +1,6 @@
-// Package spool keeps what happens in a run on this machine until the build data
-// repository has it: for the moment that takes, through an outage, and after
-// the death of the runner. Every record has an ID, so the repository stores it
-// once, however often it is sent.
+// Package spool keeps the records of a run on this machine until the build data repository
+// has them, even if the repository cannot be reached or the runner dies. Every record has an
+// ID, so that the repository stores it once, however often it is sent.
 package spool
 
 import (
@@ -21,46 +20,46 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// Repository is the part of the build data repository that takes the records.
+// Repository is the part of the build data repository that stores the records of a run.
 type Repository interface {
 	Version(ctx context.Context, service, name string) (builddata.Version, error)
 	Append(ctx context.Context, events ...builddata.Event) error
 	SaveRun(ctx context.Context, r builddata.Run) error
 }
 
-// Connect opens the repository, or returns the one that is open.
+// Connect returns the repository. It opens it on first use.
 type Connect func(ctx context.Context) (Repository, error)
 
-// File is the spool file of one run. It outlives the runner.
+// File is the spool file of one run, which remains if the runner dies. It implements pipe.Recorder.
 type File struct {
 	path    string
 	lock    *flock.Flock
 	connect Connect
 	clock   clock.Clock
-	// version is the name of the existing version that the run is for; its
-	// number may only be known once the repository is reached.
+	// version is the name of the existing version that the run is for; empty if there is none. While
+	// the repository cannot be reached, its number may be unknown.
 	version string
 
 	mu   sync.Mutex
 	file *os.File
-	// fileErr is why the file does not hold everything.
+	// fileErr is why the file does not hold all records; nil if it does.
 	fileErr error
-	// durable says that each record is synced to the disk, because the
-	// repository did not take the last ones: only the file has them.
+	// durable says to sync each record to the disk, because the repository did not
+	// store the last ones, so that only the file holds them.
 	durable bool
 	queue   []record
 	latest  builddata.Run
 
-	// wake tells the sender that there is something to send.
+	// wake tells the sender that the queue is not empty.
 	wake chan struct{}
-	// sending admits one to the repository at a time.
+	// sending admits one sender at a time.
 	sending chan struct{}
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-// format is the number of the file's format. A change of it keeps a sample of
-// the one before under testdata, and reads it.
+// format is the number of the file's format. When it changes, a sample of the previous
+// format stays in testdata, and read still reads it.
 const format = 1
 
 // header is the first line of the file.
@@ -76,8 +75,8 @@ type record struct {
 	Event   *builddata.Event `json:"event,omitempty"`
 }
 
-// batchDelay is how long records are gathered before they are sent. They are in
-// the file by then.
+// batchDelay is how long records are gathered before they are sent. The file already
+// holds them.
 const batchDelay = 250 * time.Millisecond
 
 // extension ends the names of spool files.
@@ -108,8 +107,8 @@ func Create(ctx context.Context, folder, run, version string, connect Connect, c
 	return f, nil
 }
 
-// lockFile takes the lock beside a spool file, which the system releases when
-// its holder dies.
+// lockFile takes the lock of a spool file. The system releases it when its holder dies. If another
+// process holds it, the error is errInProgress.
 func lockFile(path string) (*flock.Flock, error) {
 	lock := flock.New(path + ".lock")
 	ok, err := lock.TryLock()
@@ -165,9 +164,8 @@ func (f *File) wakeSender() {
 	}
 }
 
-// send sends the queue until it is stopped. While the repository cannot be
-// reached, it tries again from time to time; while the queue is empty, it sends
-// signs of life.
+// send sends the queue until ctx ends. While the queue is empty, it sends signs of life.
+// While the repository cannot be reached, it tries again at the same interval.
 func (f *File) send(ctx context.Context) {
 	defer close(f.stopped)
 	go func() {
@@ -187,8 +185,8 @@ func (f *File) send(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-f.wake:
-			// Records of about the same time are sent in one commit: each commit
-			// is synced to the disk, which slows down the steps' own writes.
+			// Records of about the same time are sent together: the repository syncs each
+			// commit to the disk, which slows down the writes of the steps.
 			if f.clock.Sleep(ctx, batchDelay) != nil {
 				return
 			}
@@ -225,8 +223,8 @@ func (f *File) Flush(ctx context.Context) error {
 	}
 }
 
-// sent removes what was sent from the queue. If the repository did not take
-// everything, the file is made durable.
+// sent removes the first n records from the queue, which were sent. If the repository did not store
+// all of them, it makes the file durable.
 func (f *File) sent(n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,29 +235,30 @@ func (f *File) sent(n int, err error) {
 	f.durable = err != nil
 }
 
-// UnsentError says that the repository does not have everything yet.
+// UnsentError says that the repository does not have all records of a run.
 type UnsentError struct {
-	// Path is the spool file; Records is how many of its records are not in the
-	// repository.
+	// Path is the spool file, and Records the number of records that are not in the repository.
 	Path    string
 	Records int
-	// Lost is why the file does not have them either; nil if it does.
+	// Lost is why the file does not have these records either; nil if it does.
 	Lost error
 	Err  error
 }
 
 func (e *UnsentError) Error() string {
 	if e.Lost != nil {
-		return fmt.Sprintf("%d records of the run are lost: the build data repository did not take them (%v), and %s could not be written (%v)", e.Records, e.Err, e.Path, e.Lost)
+		return fmt.Sprintf("%d records of the run are lost: the build data repository did not store them (%v), and %s could not be written (%v)",
+			e.Records, e.Err, e.Path, e.Lost)
 	}
-	return fmt.Sprintf("%d records of the run are not in the build data repository yet (%v); they are kept in %s, and sent by the next run on this machine, or by \"delivery sync\"", e.Records, e.Err, e.Path)
+	return fmt.Sprintf("%d records of the run are not in the build data repository yet (%v); they are kept in %s, "+
+		"and the next run on this machine, or \"delivery sync\", sends them", e.Records, e.Err, e.Path)
 }
 
-// Unwrap returns why they could not be sent.
+// Unwrap returns why the records could not be sent.
 func (e *UnsentError) Unwrap() error { return e.Err }
 
-// Close sends what is left and removes the file. If that cannot be done, the
-// file stays, and the error is an *UnsentError.
+// Close sends the remaining records and removes the file. If they cannot be sent, the file
+// stays, and the error is an *UnsentError.
 func (f *File) Close(ctx context.Context) error {
 	err := f.Flush(ctx)
 	f.stop()
@@ -287,8 +286,8 @@ func remove(path string) error {
 	return errors.Join(err, os.Remove(path+".lock"))
 }
 
-// deliver sends records in their order, consecutive events in one call, and
-// returns how many were sent.
+// deliver sends records in order, consecutive events in one call. It returns the number of records
+// that were sent.
 func deliver(ctx context.Context, repository Repository, records []record) (sent int, err error) {
 	for sent < len(records) {
 		if r := records[sent].Run; r != nil {
@@ -321,10 +320,9 @@ func deliver(ctx context.Context, repository Repository, records []record) (sent
 	return sent, nil
 }
 
-// number is the version number of a record, or else that of the existing
-// version that the run is for. If there was no version of that name at the
-// time, it is 0: the record belongs to no version, in particular not to one
-// that got the name later.
+// number returns the version number of a record: the known one, or else that of the existing
+// version that the run is for. If no version had that name at the time of the record, it returns
+// 0: the record then belongs to no version, not even to one that got the name later.
 func number(ctx context.Context, repository Repository, service, version string, known int64, at time.Time) (int64, error) {
 	if known != 0 || version == "" {
 		return known, nil
@@ -336,21 +334,22 @@ func number(ctx context.Context, repository Repository, service, version string,
 	return v.Number, err
 }
 
-// read returns the records of a spool file. The last line may be cut off, where
-// the writer died.
+// read returns the records of a spool file. It ignores a last line that is cut off, as by the death of the
+// runner.
 func read(path string) ([]record, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	lines := bytes.Split(text, []byte("\n"))
-	lines = lines[:len(lines)-1] // what follows the last newline is cut off
+	lines = lines[:len(lines)-1] // a line without a newline is cut off
 	var records []record
 	for i, line := range lines {
 		if i == 0 {
 			var h header
 			if err := json.Unmarshal(line, &h); err != nil || h.Format != format {
-				return nil, fmt.Errorf("%s:1: the file has format %d, and this release reads format %d: send it with the release that wrote it, or remove it",
+				return nil, fmt.Errorf("%s:1: the file has format %d, and this release reads format %d: "+
+					"send it with the release that wrote it, or remove it",
 					path, h.Format, format)
 			}
 			continue

@@ -13,7 +13,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// TestRead_Format1 reads a stored sample, and encodes what it read to the same text.
+// A stored sample is read, and its records are encoded to the same text.
 func TestRead_Format1(t *testing.T) {
 	const sample = "testdata/format-1.spool"
 	records, err := read(sample)

@@ -12,23 +12,22 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// Synced is what became of one spool file.
+// Synced describes a spool file that was sent.
 type Synced struct {
-	// Run is the run as it is known now.
+	// Run is the run as it is recorded now.
 	Run builddata.Run
-	// Records is how many records were sent.
+	// Records is the number of records that were sent.
 	Records int
 	// LostSteps names the steps that were running when the runner died.
 	LostSteps []string
-	// UnknownVersion is the version that the run was for, if no version of that
-	// name existed; the run is recorded without one.
+	// UnknownVersion is the version that the run was for if no version had that name; the run is
+	// then recorded without a version.
 	UnknownVersion string
 }
 
-// Sync sends what dead runs and outages have left in a folder, the oldest run
-// first. A run without an end died with its runner, since its spool file is not
-// locked: it is recorded as lost at the time of its last record. The spool files
-// of runs in progress are skipped.
+// Sync sends the spool files in a folder, the oldest run first, and removes them. It skips the
+// files of runs in progress, which are locked. A run whose file is not locked and has no end has
+// lost its runner: it is recorded as lost at the time of its last record.
 func Sync(ctx context.Context, folder string, repository Repository) ([]Synced, error) {
 	paths, err := filepath.Glob(filepath.Join(folder, "*"+extension)) // sorted, as the ids of runs are
 	if err != nil {
@@ -41,7 +40,7 @@ func Sync(ctx context.Context, folder string, repository Repository) ([]Synced, 
 		switch {
 		case errors.Is(err, errInProgress), errors.Is(err, os.ErrNotExist):
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s is kept as it is: %w", path, err))
+			errs = append(errs, fmt.Errorf("%s was not sent and not changed: %w", path, err))
 		case synced.Records > 0:
 			all = append(all, synced)
 		}
@@ -84,8 +83,8 @@ func syncFile(ctx context.Context, path string, repository Repository) (s Synced
 	return s, remove(path)
 }
 
-// lostRecords returns the records that a runner that died could not write any
-// more, and the names of the steps that were running.
+// lostRecords returns the final records of a run whose runner died, and the names of the steps that were
+// running. It returns none for a run that has ended.
 func lostRecords(records []record) (lost []record, steps []string) {
 	var run *builddata.Run
 	var version string
@@ -122,10 +121,10 @@ func lostRecords(records []record) (lost []record, steps []string) {
 		event.Message = "the runner died in this step"
 		lost = append(lost, record{Version: version, Event: &event})
 	}
-	over := *run
-	over.Status, over.EndedAt, over.SeenAt, over.Message = builddata.Lost, last, last, "the runner died"
+	ended := *run
+	ended.Status, ended.EndedAt, ended.SeenAt, ended.Message = builddata.Lost, last, last, "the runner died"
 	if len(steps) > 0 {
-		over.Message = "the runner died at " + strings.Join(steps, ", ")
+		ended.Message = "the runner died at " + strings.Join(steps, ", ")
 	}
-	return append(lost, record{Version: version, Run: &over}), steps
+	return append(lost, record{Version: version, Run: &ended}), steps
 }

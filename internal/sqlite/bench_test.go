@@ -18,10 +18,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 )
 
-// BenchmarkAllocate sets versions allocated per second beside the natural
-// alternative, a bare loop that commits one row, on the same file system with
-// the same durability. The two take turns, so a machine that slows down slows
-// both. The metric "x-bare" is ours divided by theirs.
+// BenchmarkAllocate compares allocated versions per second with a bare loop that commits single
+// rows, on the same file system and with the same durability. The two take turns, so that a
+// slower machine slows down both. The metric "x-bare" is the ratio of the two.
 func BenchmarkAllocate(b *testing.B) {
 	const round = 256
 	for _, goroutines := range []int{1, 8, 64} {
@@ -52,7 +51,7 @@ func BenchmarkAllocate(b *testing.B) {
 		bare := bareLoop(b, filepath.Join(b.TempDir(), "bare.db"))
 		compare(b, round, bare, func() []int64 { return children.allocate(round / 8) })
 	})
-	// The bare loop pays for the competition of eight processes, too.
+	// Here, the bare loop also competes with itself in eight processes.
 	b.Run("processes=8/bare=8", func(b *testing.B) {
 		children := startAllocators(b, "allocate", filepath.Join(b.TempDir(), "delivery.db"), 8)
 		bare := startAllocators(b, "bare", filepath.Join(b.TempDir(), "bare.db"), 8)
@@ -60,7 +59,7 @@ func BenchmarkAllocate(b *testing.B) {
 	})
 }
 
-// compare times rounds of ours against rounds of the bare loop.
+// compare measures rounds of the store and rounds of the bare loop.
 func compare(b *testing.B, round int, bare func(n int) []int64, ours func() []int64) {
 	bare(round)
 	seen := map[int64]bool{}
@@ -75,7 +74,7 @@ func compare(b *testing.B, round int, bare func(n int) []int64, ours func() []in
 		oursTook += time.Since(start)
 		for _, n := range numbers {
 			if seen[n] {
-				b.Fatalf("number %d was handed out twice", n)
+				b.Fatalf("number %d was allocated twice", n)
 			}
 			seen[n] = true
 		}
@@ -90,7 +89,7 @@ func compare(b *testing.B, round int, bare func(n int) []int64, ours func() []in
 	b.ReportMetric(bareTook.Seconds()/oursTook.Seconds(), "x-bare")
 }
 
-// bareLoop commits single rows, with a prepared statement and nothing else.
+// bareLoop returns a function that commits single rows with a prepared statement.
 func bareLoop(tb testing.TB, path string) func(n int) []int64 {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
 	if err != nil {
@@ -173,7 +172,7 @@ func startAllocators(tb testing.TB, how, path string, n int) *allocators {
 		})
 		a.in, a.out = append(a.in, in), append(a.out, bufio.NewReader(out))
 	}
-	a.allocate(1) // so that none is still starting
+	a.allocate(1) // wait until all have started
 	return a
 }
 
@@ -207,7 +206,7 @@ func TestAllocatorProcess(t *testing.T) {
 	case "bare":
 		numbers = bareLoop(t, path)
 	default:
-		return // only a child has something to do here
+		return // this process is not a child
 	}
 	out := bufio.NewWriter(os.Stdout)
 	for {

@@ -72,7 +72,8 @@ func eventsQuery(q builddata.EventQuery) (query string, args []any) {
 func scanEvent(r row) (e builddata.Event, err error) {
 	var at int64
 	var outputs string
-	err = r.Scan(&e.ID, &e.Service, &e.Number, &e.Run, &e.Step, &e.Type, &e.Location, &e.Status, &e.Reason, &e.Message, &e.Report, &outputs, &at)
+	err = r.Scan(&e.ID, &e.Service, &e.Number, &e.Run, &e.Step, &e.Type, &e.Location, &e.Status, &e.Reason, &e.Message, &e.Report, &outputs,
+		&at)
 	if err != nil {
 		return builddata.Event{}, err
 	}
@@ -83,7 +84,7 @@ func scanEvent(r row) (e builddata.Event, err error) {
 	return e, nil
 }
 
-// toObject encodes a map; an empty one is the empty text.
+// toObject encodes a map as JSON; an empty map as the empty string.
 func toObject(m map[string]string) (string, error) {
 	if len(m) == 0 {
 		return "", nil

@@ -19,7 +19,7 @@ func (s *Store) Acquire(ctx context.Context, r builddata.LeaseRequest) (l buildd
 		if err != nil {
 			return err
 		}
-		// The time is read here, because waiting for the lock may have taken long.
+		// The clock is read here, because the wait for the lock may have been long.
 		if l, err = r.Acquire(latest, s.clock.Now()); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (s *Store) Lease(ctx context.Context, service, name string) (l builddata.Le
 	return l, err
 }
 
-// checkLease reports a lease that was lost as a *builddata.LostError.
+// checkLease returns a *builddata.LostError if the lease was lost.
 func checkLease(ctx context.Context, tx *sql.Tx, l builddata.Lease) error {
 	latest, err := latestLease(ctx, tx, l.Service, l.Name)
 	if err != nil {
@@ -98,7 +98,8 @@ func checkLease(ctx context.Context, tx *sql.Tx, l builddata.Lease) error {
 // latestLease returns the latest lease of that name: without a holder if it was
 // released, zero if there never was one.
 func latestLease(ctx context.Context, q querier, service, name string) (builddata.Lease, error) {
-	l, err := one(ctx, q, scanLease, `SELECT service, name, holder, token, acquired_at, expires_at FROM leases WHERE service = ? AND name = ?`, service, name)
+	l, err := one(ctx, q, scanLease, `SELECT service, name, holder, token, acquired_at, expires_at FROM leases WHERE service = ? AND name = ?`,
+		service, name)
 	if err != nil || l == nil {
 		return builddata.Lease{}, err
 	}

@@ -20,7 +20,7 @@ import (
 
 var midnight = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
-// execute runs statements as another program would.
+// execute runs statements on the file, without the store.
 func execute(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -37,8 +37,7 @@ func execute(t *testing.T, path string, statements ...string) {
 	}
 }
 
-// TestOpen_ReadsEverySchema opens a sample of each schema since numbering began
-// and compares everything in it.
+// TestOpen_ReadsEverySchema opens a sample of each schema and compares everything in it.
 func TestOpen_ReadsEverySchema(t *testing.T) {
 	samples, err := filepath.Glob("testdata/schema-*.sql")
 	if err != nil {
@@ -81,7 +80,8 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 					},
 				},
 				Images: []builddata.Image{{
-					Service: "web", Number: 1, Region: "eu-north-1", ID: "ami-1", Architecture: "arm64", Digest: "sha256:1", Run: "r-1", RegisteredAt: midnight,
+					Service: "web", Number: 1, Region: "eu-north-1", ID: "ami-1", Architecture: "arm64", Digest: "sha256:1", Run: "r-1",
+					RegisteredAt: midnight,
 				}},
 				Lease: builddata.Lease{
 					Service: "web", Name: "cluster:prod:eu-north-1", Holder: "ada@ci-7", Token: 1,
@@ -89,7 +89,8 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 				},
 				Rollout: builddata.Rollout{
 					ID: "o-1", Service: "web", Environment: "prod", Region: "eu-north-1", ToVersion: "0.1.0", Plan: []byte(`{"format":1}`),
-					Status: builddata.Failed, Result: []byte(`{"format":1}`), Gone: true, AbortRequestedBy: "grace@laptop", StartedAt: midnight, EndedAt: midnight,
+					Status: builddata.Failed, Result: []byte(`{"format":1}`), Gone: true, AbortRequestedBy: "grace@laptop", StartedAt: midnight,
+					EndedAt: midnight,
 					Entries: []builddata.Entry{
 						{Step: "make_template:web-prod-bcdfghjk", Phase: builddata.Began, At: midnight},
 						{Step: "make_template:web-prod-bcdfghjk", Undo: true, Phase: builddata.Erred, Note: "refused", At: midnight},
@@ -100,7 +101,8 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 					Context: map[string]string{"owner_team": "fruit"}, To: "bake", Revision: "abc", Holder: "ada@ci-7",
 					Status: builddata.Started, StartedAt: midnight, SeenAt: midnight.Add(time.Second),
 				},
-				Promotions: []builddata.Promotion{{Service: "web", Number: 1, Stage: "passed_test", Requires: []string{"test"}, Run: "r-1", At: midnight}},
+				Promotions: []builddata.Promotion{{Service: "web", Number: 1, Stage: "passed_test", Requires: []string{"test"}, Run: "r-1",
+					At: midnight}},
 			}
 			if diff := cmp.Diff(readEverything(t, s), want); diff != "" {
 				t.Errorf("got (-) differs from want (+):\n%s", diff)
@@ -113,7 +115,7 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 	}
 }
 
-// everything is what the samples hold of the service web.
+// everything is the content of a sample.
 type everything struct {
 	Services   []string
 	Versions   []builddata.Version
@@ -164,16 +166,16 @@ func TestOpen_CreatesOneSchemaUnderContention(t *testing.T) {
 	wg.Wait()
 }
 
-// While the creation of the schema waits for the lock, the lock's holder makes
-// the file one of a newer release.
-func TestOpen_RefusesANewerReleaseThatCameBetween(t *testing.T) {
+// While Open waits for the lock to create the schema, the holder of the lock upgrades the file
+// to a newer release.
+func TestOpen_RefusesConcurrentUpgrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "delivery.db")
 	release := holdLock(t, path)
-	hands := &releasing{Fake: clock.NewFake(midnight), f: func() {
+	fakeClock := &interruptingClock{Fake: clock.NewFake(midnight), f: func() {
 		release()
 		execute(t, path, "PRAGMA user_version = 99")
 	}}
-	s, err := sqlite.Open(t.Context(), path, hands)
+	s, err := sqlite.Open(t.Context(), path, fakeClock)
 	if err == nil {
 		_ = s.Close()
 	}

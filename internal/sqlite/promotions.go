@@ -13,11 +13,11 @@ const promotionColumns = `service, number, stage, requires, run, at`
 
 // Promote implements builddata.Promotions.
 func (s *Store) Promote(ctx context.Context, p builddata.Promotion) (result builddata.Promotion, err error) {
-	doing := fmt.Sprintf("promote number %d of %s to %s", p.Number, p.Service, p.Stage)
+	operation := fmt.Sprintf("promote number %d of %s to %s", p.Number, p.Service, p.Stage)
 	if err := p.Validate(); err != nil {
-		return builddata.Promotion{}, fmt.Errorf("%s: %w", doing, err)
+		return builddata.Promotion{}, fmt.Errorf("%s: %w", operation, err)
 	}
-	err = s.write(ctx, doing, func(tx *sql.Tx) error {
+	err = s.write(ctx, operation, func(tx *sql.Tx) error {
 		evidence, err := readEvidence(ctx, tx, p)
 		if err != nil {
 			return err
@@ -34,7 +34,7 @@ func (s *Store) Promote(ctx context.Context, p builddata.Promotion) (result buil
 	return result, nil
 }
 
-// readEvidence reads what decides whether a version may be promoted.
+// readEvidence reads the evidence by which Promotion.Evaluate decides.
 func readEvidence(ctx context.Context, tx *sql.Tx, p builddata.Promotion) (e builddata.Evidence, err error) {
 	if e.Version, err = requireVersion(ctx, tx, versionByNumber, p.Service, p.Number); err != nil {
 		return e, err

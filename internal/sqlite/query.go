@@ -9,17 +9,17 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// querier is what *sql.DB and *sql.Tx have in common.
+// querier has the common methods of *sql.DB and *sql.Tx.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// row is what *sql.Row and *sql.Rows have in common.
+// row has the common method of *sql.Row and *sql.Rows.
 type row interface{ Scan(into ...any) error }
 
-// selection is a SELECT with conditions for what was asked for only: one that
-// also holds for an empty argument would keep SQLite from using an index.
+// selection is a SELECT statement that has a condition only for each argument that is
+// set. Conditions that accept empty arguments would prevent SQLite from using an index.
 type selection struct {
 	from       string
 	conditions []string
@@ -32,7 +32,7 @@ func (s *selection) and(condition string, args ...any) {
 	s.conditions, s.args = append(s.conditions, condition), append(s.args, args...)
 }
 
-// equal adds the condition that a column has a value, unless that is empty.
+// equal adds the condition that a column has a value, unless the value is empty.
 func (s *selection) equal(column, value string) {
 	if value != "" {
 		s.and(column+" = ?", value)
@@ -48,10 +48,10 @@ func (s *selection) query(columns string, limit int) (string, []any) {
 	return query + " ORDER BY " + s.orderBy + " LIMIT ?", append(s.args, builddata.PageSize(limit))
 }
 
-// list reads all rows of a query.
-func list[T any](ctx context.Context, s *Store, doing string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+// list returns all rows of a query.
+func list[T any](ctx context.Context, s *Store, operation string, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	var all []T
-	err := s.retryBusy(ctx, doing, func() (err error) {
+	err := s.retryBusy(ctx, operation, func() (err error) {
 		all, err = collect(ctx, s.db, scan, query, args...)
 		return err
 	})
@@ -61,7 +61,7 @@ func list[T any](ctx context.Context, s *Store, doing string, scan func(row) (T,
 	return all, nil
 }
 
-// collect reads all rows of a query on a database or in a transaction.
+// collect returns all rows of a query on a database or in a transaction.
 func collect[T any](ctx context.Context, q querier, scan func(row) (T, error), query string, args ...any) (all []T, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -78,7 +78,7 @@ func collect[T any](ctx context.Context, q querier, scan func(row) (T, error), q
 	return all, rows.Err()
 }
 
-// one reads the row of a query, nil if there is none.
+// one returns the row of a query; nil if there is none.
 func one[T any](ctx context.Context, q querier, scan func(row) (T, error), query string, args ...any) (*T, error) {
 	t, err := scan(q.QueryRowContext(ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {

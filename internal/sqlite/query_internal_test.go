@@ -10,8 +10,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// TestQueries_UseIndexes checks that what is asked again and again does not take
-// longer because there is a long history.
+// TestQueries_UseIndexes checks that frequent queries do not take longer with a longer
+// history.
 func TestQueries_UseIndexes(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "delivery.db"), clock.System{})
 	if err != nil {
@@ -33,13 +33,22 @@ func TestQueries_UseIndexes(t *testing.T) {
 		// want are the lines of the plan.
 		want []string
 	}{
-		{"OpenRolloutOfACluster", of(rolloutsQuery(open)), []string{"SEARCH rollouts USING INDEX rollouts_open (service=? AND environment=? AND region=?)"}},
-		{"LatestRolloutOfACluster", of(rolloutsQuery(cluster)), []string{"SEARCH rollouts USING INDEX rollouts_by_cluster (service=? AND environment=? AND region=?)"}},
+		{
+			"OpenRolloutOfACluster", of(rolloutsQuery(open)),
+			[]string{"SEARCH rollouts USING INDEX rollouts_open (service=? AND environment=? AND region=?)"},
+		},
+		{
+			"LatestRolloutOfACluster", of(rolloutsQuery(cluster)),
+			[]string{"SEARCH rollouts USING INDEX rollouts_by_cluster (service=? AND environment=? AND region=?)"},
+		},
 		{"NextRolloutOfACluster", of(rolloutsQuery(next)), []string{
 			"SEARCH rollouts USING INDEX rollouts_by_cluster (service=? AND environment=? AND region=? AND seq<?)",
 			"SCALAR SUBQUERY 1", "SEARCH rollouts USING COVERING INDEX sqlite_autoindex_rollouts_1 (service=? AND id=?)",
 		}},
-		{"OneRollout", query{rolloutQuery, []any{"web", "r-1"}}, []string{"SEARCH rollouts USING INDEX sqlite_autoindex_rollouts_1 (service=? AND id=?)"}},
+		{
+			"OneRollout", query{rolloutQuery, []any{"web", "r-1"}},
+			[]string{"SEARCH rollouts USING INDEX sqlite_autoindex_rollouts_1 (service=? AND id=?)"},
+		},
 		{"EntriesOfARollout", query{entriesQuery, []any{"web", "r-1"}}, []string{
 			"SEARCH rollout_entries USING PRIMARY KEY (rollout=?)",
 			"SCALAR SUBQUERY 1", "SEARCH rollouts USING COVERING INDEX sqlite_autoindex_rollouts_1 (service=? AND id=?)",
@@ -50,9 +59,18 @@ func TestQueries_UseIndexes(t *testing.T) {
 		{"ClustersOfAnEnvironment", of(clustersQuery(builddata.ClusterQuery{Service: "web", Environment: "prod"})), []string{
 			"SEARCH c USING INDEX clusters_present (service=? AND environment=?)", "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
 		}},
-		{"EventsOfAVersion", of(eventsQuery(builddata.EventQuery{Service: "web", Number: 1})), []string{"SEARCH events USING INDEX events_by_version (service=? AND number=?)"}},
-		{"EventsOfARun", of(eventsQuery(builddata.EventQuery{Service: "web", Run: "r-1"})), []string{"SEARCH events USING INDEX events_by_run (service=? AND run=?)"}},
-		{"LatestPromotions", query{latestPromotionsQuery, []any{"web"}}, []string{"SEARCH s USING PRIMARY KEY (service=?)", "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"}},
+		{
+			"EventsOfAVersion", of(eventsQuery(builddata.EventQuery{Service: "web", Number: 1})),
+			[]string{"SEARCH events USING INDEX events_by_version (service=? AND number=?)"},
+		},
+		{
+			"EventsOfARun", of(eventsQuery(builddata.EventQuery{Service: "web", Run: "r-1"})),
+			[]string{"SEARCH events USING INDEX events_by_run (service=? AND run=?)"},
+		},
+		{
+			"LatestPromotions", query{latestPromotionsQuery, []any{"web"}},
+			[]string{"SEARCH s USING PRIMARY KEY (service=?)", "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			plan, err := collect(t.Context(), s.db, func(r row) (detail string, err error) {

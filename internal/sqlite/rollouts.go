@@ -14,11 +14,11 @@ const rolloutColumns = `id, service, environment, region, from_version, to_versi
 
 // Begin implements builddata.Rollouts.
 func (s *Store) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollout) error {
-	doing := "begin rollout " + r.ID
+	operation := "begin rollout " + r.ID
 	if err := r.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
-	return s.write(ctx, doing, func(tx *sql.Tx) error {
+	return s.write(ctx, operation, func(tx *sql.Tx) error {
 		if err := checkLease(ctx, tx, l); err != nil {
 			return err
 		}
@@ -26,7 +26,8 @@ func (s *Store) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollou
 		if err != nil {
 			return err
 		}
-		query, args := rolloutsQuery(builddata.RolloutQuery{Service: r.Service, Environment: r.Environment, Region: r.Region, Open: true, Limit: 1})
+		query, args := rolloutsQuery(builddata.RolloutQuery{Service: r.Service, Environment: r.Environment, Region: r.Region, Open: true,
+			Limit: 1})
 		open, err := one(ctx, tx, scanRollout, query, args...)
 		if err != nil {
 			return err
@@ -59,11 +60,11 @@ func insertRollout(ctx context.Context, tx *sql.Tx, r builddata.Rollout) error {
 
 // Record implements builddata.Rollouts.
 func (s *Store) Record(ctx context.Context, l builddata.Lease, id string, e builddata.Entry) error {
-	doing := "record a step of rollout " + id
+	operation := "record a step of rollout " + id
 	if err := e.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
-	return s.write(ctx, doing, func(tx *sql.Tx) error {
+	return s.write(ctx, operation, func(tx *sql.Tx) error {
 		r, err := rolloutUnder(ctx, tx, l, id)
 		if err != nil {
 			return err
@@ -80,11 +81,11 @@ func (s *Store) Record(ctx context.Context, l builddata.Lease, id string, e buil
 
 // End implements builddata.Rollouts.
 func (s *Store) End(ctx context.Context, l builddata.Lease, id string, e builddata.Ending) error {
-	doing := "end rollout " + id
+	operation := "end rollout " + id
 	if err := e.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
-	return s.write(ctx, doing, func(tx *sql.Tx) error {
+	return s.write(ctx, operation, func(tx *sql.Tx) error {
 		r, err := rolloutUnder(ctx, tx, l, id)
 		if err != nil {
 			return err
@@ -115,7 +116,8 @@ func (s *Store) RequestAbort(ctx context.Context, service, id, by string) error 
 		if err != nil || !changed {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE rollouts SET abort_requested_by = ? WHERE service = ? AND id = ?`, requested.AbortRequestedBy, service, id)
+		_, err = tx.ExecContext(ctx, `UPDATE rollouts SET abort_requested_by = ? WHERE service = ? AND id = ?`, requested.AbortRequestedBy,
+			service, id)
 		return err
 	})
 }
@@ -123,7 +125,7 @@ func (s *Store) RequestAbort(ctx context.Context, service, id, by string) error 
 // Rollout implements builddata.Rollouts.
 func (s *Store) Rollout(ctx context.Context, service, id string) (r builddata.Rollout, err error) {
 	err = s.retryBusy(ctx, "read rollout "+id, func() error {
-		// The transaction shows the rollout and its entries as they were at one time.
+		// The transaction reads the rollout and its entries at the same point in time.
 		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
 			return err
@@ -148,7 +150,7 @@ func (s *Store) Rollouts(ctx context.Context, q builddata.RolloutQuery) ([]build
 func rolloutsQuery(q builddata.RolloutQuery) (query string, args []any) {
 	from := selection{from: "rollouts", orderBy: "seq DESC"}
 	if q.Open {
-		// However long the history is, there are few of them.
+		// There are few open rollouts, even in a long history.
 		from.from = "rollouts INDEXED BY rollouts_open"
 		from.and("status = 'started'")
 	}
@@ -170,13 +172,14 @@ func (s *Store) LatestRollouts(ctx context.Context, q builddata.ClusterQuery) ([
 func clustersQuery(q builddata.ClusterQuery) (query string, args []any) {
 	from := selection{from: "clusters c JOIN rollouts r ON r.seq = c.rollout", orderBy: "c.environment, c.region"}
 	if !q.IncludeGone {
-		// However many test environments there were, there are few of them.
+		// Few clusters are present, even if there were many test environments.
 		from.from = "clusters c INDEXED BY clusters_present JOIN rollouts r ON r.seq = c.rollout"
 		from.and("NOT c.gone")
 	}
 	from.and("c.service = ?", q.Service)
 	from.equal("c.environment", q.Environment)
-	return from.query("r.id, r.service, r.environment, r.region, r.from_version, r.to_version, NULL, r.status, NULL, r.gone, r.abort_requested_by, r.started_at, r.ended_at", math.MaxInt32)
+	return from.query("r.id, r.service, r.environment, r.region, r.from_version, r.to_version, NULL, r.status, NULL, r.gone, "+
+		"r.abort_requested_by, r.started_at, r.ended_at", math.MaxInt32)
 }
 
 const (
@@ -187,7 +190,7 @@ const (
 	entriesQuery   = `SELECT step, undo, phase, note, at` + entriesOf + ` ORDER BY seq`
 )
 
-// rolloutUnder returns a rollout that is to be changed under a lease.
+// rolloutUnder checks the lease and returns the rollout that is changed under it.
 func rolloutUnder(ctx context.Context, tx *sql.Tx, l builddata.Lease, id string) (builddata.Rollout, error) {
 	if err := checkLease(ctx, tx, l); err != nil {
 		return builddata.Rollout{}, err

@@ -15,11 +15,11 @@ const (
 
 // SaveRun implements builddata.Runs.
 func (s *Store) SaveRun(ctx context.Context, r builddata.Run) error {
-	doing := "save run " + r.ID
+	operation := "save run " + r.ID
 	if err := r.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
-	return s.write(ctx, doing, func(tx *sql.Tx) error {
+	return s.write(ctx, operation, func(tx *sql.Tx) error {
 		stored, err := one(ctx, tx, scanWholeRun, runQuery, r.Service, r.ID)
 		if err != nil {
 			return err
@@ -50,15 +50,16 @@ func insertRun(ctx context.Context, tx *sql.Tx, r builddata.Run) error {
 	return err
 }
 
+// ended returns the column ended_at of a run.
 func ended(r builddata.Run) sql.NullInt64 {
 	return sql.NullInt64{Int64: toMicros(r.EndedAt), Valid: !r.EndedAt.IsZero()}
 }
 
 // Run implements builddata.Runs.
 func (s *Store) Run(ctx context.Context, service, id string) (builddata.Run, error) {
-	doing := fmt.Sprintf("read run %s of %s", id, service)
+	operation := fmt.Sprintf("read run %s of %s", id, service)
 	var r *builddata.Run
-	err := s.retryBusy(ctx, doing, func() (err error) {
+	err := s.retryBusy(ctx, operation, func() (err error) {
 		r, err = one(ctx, s.db, scanWholeRun, runQuery, service, id)
 		return err
 	})
@@ -66,7 +67,7 @@ func (s *Store) Run(ctx context.Context, service, id string) (builddata.Run, err
 		return builddata.Run{}, err
 	}
 	if r == nil {
-		return builddata.Run{}, fmt.Errorf("%s: %w", doing, builddata.ErrNotFound)
+		return builddata.Run{}, fmt.Errorf("%s: %w", operation, builddata.ErrNotFound)
 	}
 	return *r, nil
 }

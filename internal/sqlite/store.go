@@ -24,13 +24,12 @@ import (
 )
 
 const (
-	// applicationID marks our files in their header ("dlvr"), so that another
-	// program's database is never taken for ours.
+	// applicationID marks our files in their header ("dlvr"), so that a database of another
+	// program is recognized.
 	applicationID = 0x646c7672
-	// schemaVersion is the number of the latest file in the folder schema,
-	// firstSchema that of the first. A file that was released never changes:
-	// what the next release needs is a further file. What was written before
-	// firstSchema was never released, and is refused.
+	// schemaVersion is the number of the latest file in the folder schema, and firstSchema
+	// that of the first. A released file never changes: a new release adds a file. Earlier
+	// schemas than firstSchema were never released, and are refused.
 	schemaVersion = 4
 	firstSchema   = 4
 	// lockTimeout is how long an operation waits for other processes.
@@ -45,18 +44,17 @@ type Store struct {
 	db    *sql.DB
 	path  string
 	clock clock.Clock
-	// writing admits one goroutine at a time to the write lock, which is a
-	// good deal faster than letting the connection pool hand it over.
+	// writing admits one goroutine at a time to the write lock, which is much
+	// faster than queueing in the connection pool.
 	writing    chan struct{}
 	allocation allocation
 }
 
 var _ builddata.Store = (*Store)(nil)
 
-// Open opens the repository at path, creating the file and its folder if they
-// do not exist. The file is readable by its owner only (mode 0600). A file that
-// is not a build data repository, or one of another release's format, is left
-// as it is and reported as builddata.ErrCorrupt.
+// Open opens the repository at path. It creates the file and its folder if they do not exist;
+// only the owner can read the file (mode 0600). A file that is not a build data repository, or
+// that has an unknown schema, is not changed, and the error is builddata.ErrCorrupt.
 func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -66,9 +64,8 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 		return nil, fmt.Errorf("open build data repository %s: %w: %w", path, builddata.ErrUnavailable, err)
 	}
 	// These are settings of a connection, not of the file, so they belong in
-	// the DSN. The full sync on every commit keeps a number that was handed out
-	// from being handed out again after a power failure; on macOS that takes
-	// fullfsync as well.
+	// the DSN. Because of the full sync on every commit, a number that was allocated
+	// is not allocated again after a power failure; macOS also needs fullfsync for that.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)", "fullfsync(1)"},
 		"_txlock": {"immediate"},
@@ -77,7 +74,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open build data repository %s: %w", path, err)
 	}
-	// One connection: goroutines then queue in order for the one writer that
+	// With one connection, goroutines queue in order for the one writer that
 	// SQLite allows, instead of competing for its lock.
 	db.SetMaxOpenConns(1)
 	s := &Store{db: db, path: path, clock: c, writing: make(chan struct{}, 1)}
@@ -94,7 +91,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	return s, nil
 }
 
-// touch creates the file with the right mode before SQLite creates it with a wider one.
+// touch creates the file with mode 0600. SQLite would create it with more permissions.
 func touch(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -109,7 +106,7 @@ func touch(path string) error {
 // Close releases the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// migrate brings the file to schemaVersion. Several processes may do so at once.
+// migrate upgrades the file to schemaVersion. Several processes may call it at once.
 func (s *Store) migrate(ctx context.Context) error {
 	var version int
 	err := s.retryBusy(ctx, "open", func() (err error) {
@@ -119,7 +116,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil || version == schemaVersion {
 		return err
 	}
-	// Not possible inside a transaction, and kept in the file from then on.
+	// This is not possible inside a transaction. The file keeps the mode.
 	err = s.retryBusy(ctx, "open", func() error {
 		_, err := s.db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
 		return err
@@ -149,7 +146,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	})
 }
 
-// inspect returns the file's schema version, 0 for an empty file, or why the
+// inspect returns the schema version of the file, which is 0 for an empty file. It is an error if the
 // file cannot be used.
 func (s *Store) inspect(ctx context.Context, q querier) (version int, err error) {
 	var id, objects int
@@ -161,27 +158,29 @@ func (s *Store) inspect(ctx context.Context, q querier) (version int, err error)
 	case err != nil:
 		return 0, err
 	case objects > 0 && id != applicationID:
-		return 0, fmt.Errorf("build data repository %s: %w: it is another program's database; it was left as it is; name another file",
+		return 0, fmt.Errorf("build data repository %s: %w: it is the database of another program; it was not changed; name another file",
 			s.path, builddata.ErrCorrupt)
 	case version > schemaVersion:
-		return 0, fmt.Errorf("build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); upgrade this program",
+		return 0, fmt.Errorf("build data repository %s: %w: it was written by a newer release (schema %d, this release knows %d); "+
+			"upgrade this program",
 			s.path, builddata.ErrCorrupt, version, schemaVersion)
 	case objects > 0 && version < firstSchema:
-		return 0, fmt.Errorf("build data repository %s: %w: it was written by a build from before the first release (schema %d, this release reads %d and later); "+
-			"it was left as it is; move it away to begin a new one, or name another file", s.path, builddata.ErrCorrupt, version, firstSchema)
+		return 0, fmt.Errorf("build data repository %s: %w: it was written before the first release (schema %d, "+
+			"this release reads %d and later); "+
+			"it was not changed; move it away to create a new one, or name another file", s.path, builddata.ErrCorrupt, version, firstSchema)
 	}
 	return version, nil
 }
 
-// write runs f in a transaction that holds the write lock from its beginning.
-func (s *Store) write(ctx context.Context, doing string, f func(tx *sql.Tx) error) error {
+// write runs f in a transaction, which holds the write lock from the beginning.
+func (s *Store) write(ctx context.Context, operation string, f func(tx *sql.Tx) error) error {
 	select {
 	case s.writing <- struct{}{}:
 		defer func() { <-s.writing }()
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", doing, ctx.Err())
+		return fmt.Errorf("%s: %w", operation, ctx.Err())
 	}
-	return s.retryBusy(ctx, doing, func() error {
+	return s.retryBusy(ctx, operation, func() error {
 		tx, err := s.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
@@ -195,7 +194,7 @@ func (s *Store) write(ctx context.Context, doing string, f func(tx *sql.Tx) erro
 
 // retryBusy repeats f while another process holds the file, and translates
 // the driver's errors into the domain's.
-func (s *Store) retryBusy(ctx context.Context, doing string, f func() error) error {
+func (s *Store) retryBusy(ctx context.Context, operation string, f func() error) error {
 	start := s.clock.Now()
 	for {
 		err := f()
@@ -203,20 +202,23 @@ func (s *Store) retryBusy(ctx context.Context, doing string, f func() error) err
 			return nil
 		}
 		if !busy(err) {
-			return s.translate(doing, err)
+			return s.translate(operation, err)
 		}
 		waited := s.clock.Now().Sub(start)
 		if waited >= lockTimeout {
-			return fmt.Errorf("%s: build data repository %s: %w: another process has held its lock for %s; nothing was changed; end that process (\"fuser %s\" names it) and try again",
-				doing, s.path, builddata.ErrUnavailable, waited.Round(time.Second), s.path)
+			return fmt.Errorf("%s: build data repository %s: %w: another process has held its lock for %s; nothing was changed; "+
+				"end that process (\"fuser %s\" names it) and try again",
+				operation, s.path, builddata.ErrUnavailable, waited.Round(time.Second), s.path)
 		}
-		// Random waits keep processes that met once from meeting for ever.
+		// Random waits prevent processes from blocking each other again and again.
 		if err := s.clock.Sleep(ctx, 100*time.Microsecond+rand.N(900*time.Microsecond)); err != nil {
-			return fmt.Errorf("%s: build data repository %s: interrupted while another process holds its lock; nothing was changed: %w", doing, s.path, err)
+			return fmt.Errorf("%s: build data repository %s: interrupted while another process holds its lock; nothing was changed: %w", operation,
+				s.path, err)
 		}
 	}
 }
 
+// busy reports whether another connection holds a lock.
 func busy(err error) bool {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
@@ -226,28 +228,28 @@ func busy(err error) bool {
 	return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED
 }
 
-// translate turns the driver's error into the domain's, by its code.
-func (s *Store) translate(doing string, err error) error {
+// translate converts an error of the driver to one of the domain, by its code.
+func (s *Store) translate(operation string, err error) error {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
-			return fmt.Errorf("%s: build data repository %s: %w: the file is damaged or not a SQLite database (%w); it was left as it is; restore it from a backup or name another file",
-				doing, s.path, builddata.ErrCorrupt, err)
+			return fmt.Errorf("%s: build data repository %s: %w: the file is damaged or not a SQLite database (%w); it was not changed; "+
+				"restore it from a backup or name another file", operation, s.path, builddata.ErrCorrupt, err)
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL:
-			return fmt.Errorf("%s: build data repository %s: %w: %w", doing, s.path, builddata.ErrUnavailable, err)
+			return fmt.Errorf("%s: build data repository %s: %w: %w", operation, s.path, builddata.ErrUnavailable, err)
 		}
 		switch e.Code() {
 		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-			return fmt.Errorf("%s: %w: the version does not exist", doing, builddata.ErrNotFound)
+			return fmt.Errorf("%s: %w: the version does not exist", operation, builddata.ErrNotFound)
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return fmt.Errorf("%s: %w: %w", doing, builddata.ErrConflict, err)
+			return fmt.Errorf("%s: %w: %w", operation, builddata.ErrConflict, err)
 		}
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s: build data repository %s: %w: %w", doing, s.path, builddata.ErrUnavailable, err)
+		return fmt.Errorf("%s: build data repository %s: %w: %w", operation, s.path, builddata.ErrUnavailable, err)
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return fmt.Errorf("%s: %w", operation, err)
 }
 
 func toMicros(t time.Time) int64 { return t.UnixMicro() }

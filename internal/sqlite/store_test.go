@@ -42,7 +42,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func TestOpen_MakesAPrivateFile(t *testing.T) {
+func TestOpen_CreatesAPrivateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "delivery.db")
 	s := open(t, path, clock.System{})
 	if _, err := s.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Sequence}); err != nil {
@@ -89,10 +89,13 @@ func TestOpen_Refuses(t *testing.T) {
 		name string
 		path func(t *testing.T) string
 		want error
-		says string
+		text string
 	}{
 		{"Corrupt", func(t *testing.T) string { return write(t, strings.Repeat("no database ", 1000)) }, builddata.ErrCorrupt, "damaged"},
-		{"AnotherProgramsDatabase", func(t *testing.T) string { return foreign(t, "CREATE TABLE other (x)") }, builddata.ErrCorrupt, "another program"},
+		{
+			"AnotherProgramsDatabase", func(t *testing.T) string { return foreign(t, "CREATE TABLE other (x)") }, builddata.ErrCorrupt,
+			"another program",
+		},
 		{"NewerRelease", func(t *testing.T) string {
 			return foreign(t, "CREATE TABLE v (x); PRAGMA application_id = 1684829810; PRAGMA user_version = 99")
 		}, builddata.ErrCorrupt, "newer release"},
@@ -100,7 +103,10 @@ func TestOpen_Refuses(t *testing.T) {
 			return foreign(t, "CREATE TABLE v (x); PRAGMA application_id = 1684829810; PRAGMA user_version = 3")
 		}, builddata.ErrCorrupt, "before the first release (schema 3"},
 		{"Folder", func(t *testing.T) string { return t.TempDir() }, builddata.ErrUnavailable, "is a directory"},
-		{"FileInThePath", func(t *testing.T) string { return filepath.Join(write(t, ""), "x", "delivery.db") }, builddata.ErrUnavailable, "not a directory"},
+		{
+			"FileInThePath", func(t *testing.T) string { return filepath.Join(write(t, ""), "x", "delivery.db") }, builddata.ErrUnavailable,
+			"not a directory",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,8 +116,8 @@ func TestOpen_Refuses(t *testing.T) {
 			if err == nil {
 				_ = s.Close()
 			}
-			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), path) {
-				t.Errorf("got %v, want %v that says %q and names the file", err, tt.want, tt.says)
+			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want %v with %q and the path of the file", err, tt.want, tt.text)
 			}
 			after, _ := os.ReadFile(path)
 			if string(before) != string(after) {
@@ -121,7 +127,7 @@ func TestOpen_Refuses(t *testing.T) {
 	}
 }
 
-// holdLock holds the repository's write lock as another process would.
+// holdLock holds the write lock of the repository, as another process would.
 func holdLock(t *testing.T, path string) (release func()) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
@@ -140,14 +146,14 @@ func holdLock(t *testing.T, path string) (release func()) {
 	}
 }
 
-// releasing is a clock that runs f in its third sleep.
-type releasing struct {
+// interruptingClock is a clock that calls f in its third sleep.
+type interruptingClock struct {
 	*clock.Fake
 	f      func()
 	sleeps int
 }
 
-func (r *releasing) Sleep(ctx context.Context, d time.Duration) error {
+func (r *interruptingClock) Sleep(ctx context.Context, d time.Duration) error {
 	if r.sleeps++; r.sleeps == 3 {
 		r.f()
 	}
@@ -160,9 +166,9 @@ func TestStore_LockedByAnotherProcess(t *testing.T) {
 
 	t.Run("ForAWhile", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "delivery.db")
-		hands := &releasing{Fake: clock.NewFake(start)}
-		s := open(t, path, hands)
-		hands.f = holdLock(t, path)
+		fakeClock := &interruptingClock{Fake: clock.NewFake(start)}
+		s := open(t, path, fakeClock)
+		fakeClock.f = holdLock(t, path)
 		if v, err := s.Allocate(t.Context(), web); err != nil || v.Number != 1 {
 			t.Errorf("got %d and %v, want 1 once the lock is free", v.Number, err)
 		}
@@ -183,8 +189,8 @@ func TestStore_LockedByAnotherProcess(t *testing.T) {
 	t.Run("UntilInterrupted", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "delivery.db")
 		ctx, cancel := context.WithCancel(t.Context())
-		hands := &releasing{Fake: clock.NewFake(start), f: cancel}
-		s := open(t, path, hands)
+		fakeClock := &interruptingClock{Fake: clock.NewFake(start), f: cancel}
+		s := open(t, path, fakeClock)
 		defer holdLock(t, path)()
 		if _, err := s.Allocate(ctx, web); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
@@ -192,9 +198,8 @@ func TestStore_LockedByAnotherProcess(t *testing.T) {
 	})
 }
 
-// A child process allocates for ever and prints each number it was given; the
-// parent kills it in the middle, again and again. What was printed had been
-// acknowledged, so it must never be handed out again.
+// A child process allocates versions in a loop and prints their numbers. The parent kills it again
+// and again. A number that was printed must never be allocated again.
 func TestStore_Kill9(t *testing.T) {
 	if path := os.Getenv("DELIVERY_TEST_ALLOCATE"); path != "" {
 		allocateForEver(t, path)
@@ -220,13 +225,13 @@ func TestStore_Kill9(t *testing.T) {
 		for n := 0; lines.Scan(); n++ {
 			var number int64
 			if _, err := fmt.Sscanf(lines.Text(), "allocated %d.", &number); err != nil {
-				continue // cut off by the kill, so never acknowledged
+				continue // the kill cut the line off
 			}
 			if before, twice := seen[number]; twice {
-				t.Fatalf("number %d was handed out before kill %d and before kill %d", number, before, kill)
+				t.Fatalf("number %d was allocated before kill %d and before kill %d", number, before, kill)
 			}
 			if number <= last {
-				t.Fatalf("number %d was handed out after %d", number, last)
+				t.Fatalf("number %d was allocated after %d", number, last)
 			}
 			seen[number], last = kill, number
 			if n == kill%7 {
@@ -242,11 +247,11 @@ func TestStore_Kill9(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close() //nolint:errcheck // only read
-	var verdict string
-	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
-		t.Errorf("the file is damaged: %s %v", verdict, err)
+	var result string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&result); err != nil || result != "ok" {
+		t.Errorf("the file is damaged: %s %v", result, err)
 	}
-	t.Logf("%d kills, %d numbers acknowledged, none twice, the last %d; integrity %s", kills, len(seen), last, verdict)
+	t.Logf("%d kills, %d numbers allocated, none twice, the last %d; integrity %s", kills, len(seen), last, result)
 }
 
 func allocateForEver(t *testing.T, path string) {

@@ -12,8 +12,8 @@ import (
 
 const versionColumns = `service, number, name, scheme, coalesce(key, ''), source_revision, labels, created_at, revoked_at, revoked_reason`
 
-// allocation holds the statements of Allocate, prepared once: parsing them
-// would take longer than running them.
+// allocation holds the prepared statements of Allocate: parsing them takes longer than
+// running them.
 type allocation struct{ byKey, newest, insert *sql.Stmt }
 
 func prepareAllocation(ctx context.Context, db *sql.DB) (a allocation, err error) {
@@ -59,6 +59,7 @@ func (s *Store) Allocate(ctx context.Context, a builddata.Allocation) (builddata
 	return v, nil
 }
 
+// allocateNext inserts the next version of a service.
 func (s *Store) allocateNext(ctx context.Context, tx *sql.Tx, a builddata.Allocation) (builddata.Version, error) {
 	var newest builddata.Newest
 	err := tx.StmtContext(ctx, s.allocation.newest).QueryRowContext(ctx, a.Service).Scan(&newest.Number, &newest.Semver, &newest.Calver)
@@ -93,15 +94,15 @@ func (s *Store) VersionByNumber(ctx context.Context, service string, number int6
 	return s.readVersion(ctx, fmt.Sprintf("read number %d of %s", number, service), versionByNumber, service, number)
 }
 
-func (s *Store) readVersion(ctx context.Context, doing, query string, args ...any) (v builddata.Version, err error) {
-	err = s.retryBusy(ctx, doing, func() (err error) {
+func (s *Store) readVersion(ctx context.Context, operation, query string, args ...any) (v builddata.Version, err error) {
+	err = s.retryBusy(ctx, operation, func() (err error) {
 		v, err = requireVersion(ctx, s.db, query, args...)
 		return err
 	})
 	return v, err
 }
 
-// requireVersion reads the version of a query, or builddata.ErrNotFound.
+// requireVersion returns the version that a query selects, or builddata.ErrNotFound.
 func requireVersion(ctx context.Context, q querier, query string, args ...any) (builddata.Version, error) {
 	v, err := one(ctx, q, scanVersion, query, args...)
 	if err != nil {
@@ -143,8 +144,8 @@ func (s *Store) Revoke(ctx context.Context, service, name, reason string) (v bui
 	return v, err
 }
 
-// servicesQuery jumps from each name to the next in the indexes, so that it
-// takes as long as there are services, whatever their histories.
+// servicesQuery skips from each name to the next one in the indexes, so that its duration
+// depends on the number of services, not on their histories.
 const servicesQuery = `WITH RECURSIVE
 	with_versions(name) AS (
 		SELECT min(service) FROM versions
