@@ -8,16 +8,15 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// The errors that callers of a Store branch on.
+// The errors of a Store that callers distinguish.
 var (
-	// ErrNotFound: the repository has no such version, run or rollout, or no
-	// such service.
+	// ErrNotFound: the repository does not have the version, run, rollout or service.
 	ErrNotFound = errors.New("not found in the build data repository")
-	// ErrConflict: the repository holds something that contradicts the request.
+	// ErrConflict: the request contradicts what the repository holds.
 	ErrConflict = errors.New("contradicts the build data repository")
-	// ErrUnavailable: the repository cannot be reached, or cannot be written, now.
+	// ErrUnavailable: the repository cannot be reached or written at present.
 	ErrUnavailable error = unavailableError{}
-	// ErrCorrupt: what is there is damaged, or is not a build data repository.
+	// ErrCorrupt: the repository is damaged, or is not a build data repository.
 	ErrCorrupt = errors.New("not a usable build data repository")
 )
 
@@ -25,11 +24,11 @@ type unavailableError struct{}
 
 func (unavailableError) Error() string { return "the build data repository cannot be reached" }
 
-// ExitCode is that of the command line.
+// ExitCode returns the exit code of the command line for this error.
 func (unavailableError) ExitCode() int { return exitcode.Unavailable }
 
-// KeyError says that an idempotency key already stands for a different
-// version. It matches ErrConflict.
+// KeyError says that an idempotency key already belongs to a different version. It matches
+// ErrConflict.
 type KeyError struct {
 	Key    string
 	Holder Version
@@ -38,14 +37,15 @@ type KeyError struct {
 }
 
 func (e *KeyError) Error() string {
-	return fmt.Sprintf("key %q already stands for version %s of service %s, but %s; nothing was allocated: use another key, for example one that includes the run",
+	return fmt.Sprintf("key %q already stands for version %s of service %s, but %s; "+
+		"nothing was allocated: use another key, for example one that includes the run",
 		e.Key, e.Holder.Name, e.Holder.Service, e.Conflict)
 }
 
 // Unwrap makes the error match ErrConflict.
 func (e *KeyError) Unwrap() error { return ErrConflict }
 
-// RevokedError says that a version must not be used.
+// RevokedError says that a version was revoked.
 type RevokedError struct{ Version Version }
 
 func (e *RevokedError) Error() string {

@@ -9,27 +9,26 @@ import (
 	"time"
 )
 
-// Events remembers what happened.
+// Events stores what happened to versions and in runs.
 type Events interface {
 	// Append stores all the events or none of them. An event of a version
 	// that does not exist is ErrNotFound.
 	Append(ctx context.Context, events ...Event) error
-	// Events lists events in the order they were appended.
+	// Events lists events in the order in which they were appended.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 }
 
-// Event is something that happened to a version.
+// Event is something that happened to a version or in a run.
 type Event struct {
-	// ID is unique in the repository. Appending an event whose ID is already
-	// there changes nothing, so a report may be sent again. A store gives an
-	// ID to an event that has none.
+	// ID is unique in the repository. Appending an event again with the same ID changes
+	// nothing. A store gives an ID to an event that has none.
 	ID      string `json:"id"`
 	Service string `json:"service"`
-	// Number is the version's. In a run it may be 0: the event happened before
+	// Number is the number of the version. In a run it may be 0: the event happened before
 	// the run had a version.
 	Number int64 `json:"number,omitempty"`
-	// Run is the pipe run it happened in; empty outside of one. Step is the
-	// name of the step.
+	// Run is the run in which the event happened, and Step the name of the step; both are empty
+	// outside of a run.
 	Run  string `json:"run,omitempty"`
 	Step string `json:"step,omitempty"`
 	// Type says what happened: "bake", "deploy"; of a step, its task: "test.command".
@@ -37,20 +36,20 @@ type Event struct {
 	// Location is where it happened: a region, an environment or a machine.
 	Location string `json:"location,omitempty"`
 	Status   Status `json:"status"`
-	// Reason is a short code that says why the event has its status, where
-	// callers branch on that; usually empty.
+	// Reason is a code for why the event has its status; empty unless callers need to
+	// distinguish reasons.
 	Reason string `json:"reason,omitempty"`
 	// Message is one line for people.
 	Message string `json:"message,omitempty"`
-	// Report is the full report, or links to it, or names its file.
+	// Report is the full report, a link to it, or the name of its file.
 	Report string `json:"report,omitempty"`
-	// Outputs are the values that a step gave to the run, without secrets.
+	// Outputs are the values that a step added to the context of the run, without secrets.
 	Outputs map[string]string `json:"outputs,omitempty"`
-	// At is a Timestamp. A store sets it where it is zero.
+	// At is a Timestamp. A store sets it if it is zero.
 	At time.Time `json:"at"`
 }
 
-// Status is how far an event, a run or a rollout has come.
+// Status is the status of an event, a run or a rollout.
 type Status string
 
 // The statuses. All but Started are final.
@@ -66,7 +65,7 @@ const (
 // Statuses lists every status.
 var Statuses = []Status{Started, Succeeded, Failed, Interrupted, Lost}
 
-// Validate reports what no store may accept.
+// Validate returns an error for an event that no store accepts.
 func (e Event) Validate() error {
 	if err := ValidateService(e.Service); err != nil {
 		return err
@@ -81,7 +80,7 @@ func (e Event) Validate() error {
 	return err
 }
 
-// Complete returns the event with the ID and the time that it lacks.
+// Complete returns the event with an ID and a time, if it lacks them.
 func (e Event) Complete(newID func(now time.Time) string, now time.Time) Event {
 	if e.ID == "" {
 		e.ID = newID(now)
@@ -90,8 +89,8 @@ func (e Event) Complete(newID func(now time.Time) string, now time.Time) Event {
 	return e
 }
 
-// Latest returns the latest event of each type and step, in the order of the
-// events, which is the order in which they were appended.
+// Latest returns the latest event of each type and step. The events must be in the order in which they
+// were appended, and so is the result.
 func Latest(events []Event) []Event {
 	type key struct{ eventType, step string }
 	seen := map[key]bool{}
@@ -106,30 +105,27 @@ func Latest(events []Event) []Event {
 	return latest
 }
 
-// fulfills reports whether the event is one that a requirement names: by its
-// type in any letter case, by the first words of its type up to a dot, or by
-// its step.
+// fulfills reports whether a requirement names the event: by its type in any letter case, by the
+// part of its type before a dot, or by its step.
 func (e Event) fulfills(requirement string) bool {
 	wanted := strings.ToLower(requirement)
 	return e.Step == requirement || e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")
 }
 
-// EventQuery selects the events of one version or of one run of a service, in
-// the order they were appended.
+// EventQuery selects the events of one version or of one run of a service.
 type EventQuery struct {
 	Service string
 	// Number selects the events of a version, Run those of a run; with both,
 	// an event has to match both. One of them is required.
 	Number int64
 	Run    string
-	// After continues after the event with this ID. After an ID that does not
-	// exist there is nothing.
+	// After selects the events after the one with this ID; none if that does not exist.
 	After string
 	// Limit bounds the page; 0 means DefaultPage.
 	Limit int
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for a query that no store accepts.
 func (q EventQuery) Validate() error {
 	if err := ValidateService(q.Service); err != nil {
 		return err

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Images knows which image holds which version.
+// Images stores which image contains which version.
 type Images interface {
 	// Register stores all the images or none of them. Registering the same
-	// image again for the same version updates its digest and run; for
+	// image again for the same version updates its architecture, digest and run; for
 	// another version it is ErrConflict. A version that does not exist is
 	// ErrNotFound.
 	Register(ctx context.Context, images ...Image) error
@@ -18,26 +18,26 @@ type Images interface {
 	Images(ctx context.Context, q ImageQuery) ([]Image, error)
 }
 
-// Image is a machine image that holds a version, in one region.
+// Image is a machine image that contains a version, in one region.
 type Image struct {
 	Service string
-	// Number is the version's.
+	// Number is the number of the version.
 	Number int64
-	// Region and ID name the image at the provider: "eu-north-1", "ami-0123".
+	// Region and ID identify the image at the cloud provider: "eu-north-1", "ami-0123".
 	Region string
 	ID     string
-	// Architecture is the provider's word for it: "x86_64", "arm64".
+	// Architecture is the cloud provider's name for the architecture: "x86_64", "arm64".
 	Architecture string
-	// Digest stands for everything the image was made from; two images with
-	// the same digest were made from the same inputs.
+	// Digest is a digest of all inputs of the image: two images with the same digest were
+	// made from the same inputs.
 	Digest string
-	// Run is the pipe run that baked the image; empty outside of one.
+	// Run is the run that baked the image; empty outside of a run.
 	Run string
 	// RegisteredAt is a Timestamp, set by the store.
 	RegisteredAt time.Time
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for an image that no store accepts.
 func (i Image) Validate() error {
 	if err := ValidateService(i.Service); err != nil {
 		return err
@@ -48,9 +48,8 @@ func (i Image) Validate() error {
 	return nil
 }
 
-// Register returns the image as it is to be stored. The existing one is the
-// image with the same region and ID, nil if there is none; if it holds another
-// version, that is ErrConflict.
+// Register returns the image to store. Existing is the stored image with the same region and ID, nil if there is
+// none. If it contains another version, the error is ErrConflict.
 func (i Image) Register(existing *Image, now time.Time) (Image, error) {
 	i.RegisteredAt = Timestamp(now)
 	if existing == nil {
@@ -93,7 +92,7 @@ func SelectImage(v Version, images []Image, region, architecture string) (Image,
 type ImageQuery struct {
 	Service string
 	Number  int64
-	// Region and Architecture, when set, leave out the others.
+	// Region and Architecture, if not empty, select only the images of these.
 	Region       string
 	Architecture string
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Leases keep two processes from changing one thing at once. A lease expires,
-// so that a holder that died does not keep it for ever. A holder may not notice
+// Leases prevent two processes from changing the same thing at once. A lease expires,
+// so that a holder that has died does not hold it forever. A holder may not notice
 // that its lease expired, so each lease has a fencing token that rises every
 // time the lease is acquired, and a write under a lease is refused once the
 // token is no longer the latest. (Kleppmann, "How to do distributed locking",
@@ -51,7 +51,7 @@ type LeaseRequest struct {
 	TTL                   time.Duration
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for a request that no store accepts.
 func (r LeaseRequest) Validate() error {
 	if err := ValidateService(r.Service); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (l Lease) Renew(latest Lease, ttl time.Duration, now time.Time) (Lease, err
 }
 
 // Release returns the latest lease as it is once l is released, and whether
-// that changes it. The token stays, so that tokens rise for ever.
+// that changes it. The token stays, so that tokens never repeat.
 func (l Lease) Release(latest Lease) (released Lease, changed bool) {
 	if latest.Token != l.Token || !latest.Held() {
 		return latest, false
@@ -140,7 +140,8 @@ func (e *LostError) Error() string {
 	if e.Now.Token == 0 {
 		return fmt.Sprintf("the lease %s is no longer held by %s", e.Name, e.Holder)
 	}
-	return fmt.Sprintf("the lease %s is no longer held by %s: %s took it at %s", e.Name, e.Holder, e.Now.Holder, e.Now.AcquiredAt.Format(time.RFC3339))
+	return fmt.Sprintf("the lease %s is no longer held by %s: %s took it at %s", e.Name, e.Holder, e.Now.Holder,
+		e.Now.AcquiredAt.Format(time.RFC3339))
 }
 
 // Unwrap makes the error match ErrConflict.

@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// NameRule states which names are valid, for error messages and schema descriptions.
+// NameRule describes valid names, for errors and schema descriptions.
 const NameRule = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
 
 // namePattern keeps a name usable in AWS tags, resource names and ids of the

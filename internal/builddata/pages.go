@@ -5,9 +5,8 @@ import (
 	"iter"
 )
 
-// pages iterates over a list in pages of DefaultPage: next returns the page that
-// begins where the last entry of the page before says. After an error the
-// iteration ends.
+// pages iterates over a list in pages of DefaultPage. Next returns the page after the last entry of the
+// previous page, which is nil for the first page. The iteration ends after an error.
 func pages[T any](next func(last *T) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var last *T

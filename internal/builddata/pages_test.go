@@ -28,7 +28,8 @@ func TestAll_ReadsEveryPage(t *testing.T) {
 	if err != nil || len(events) != n {
 		t.Errorf("got %d events and %v, want %d", len(events), err, n)
 	}
-	if _, err := builddata.Collect(builddata.AllEvents(t.Context(), s, builddata.EventQuery{Service: "web"})); err == nil || errors.Is(err, builddata.ErrNotFound) {
+	if _, err := builddata.Collect(builddata.AllEvents(t.Context(), s, builddata.EventQuery{Service: "web"})); err == nil ||
+		errors.Is(err, builddata.ErrNotFound) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Promotions remembers which version was put at which stage.
+// Promotions stores which version was promoted to which stage.
 type Promotions interface {
-	// Promote puts a version at a stage, as Promotion.Evaluate decides. A
+	// Promote promotes a version to a stage, as Promotion.Evaluate decides. A
 	// version that does not exist is ErrNotFound.
 	Promote(ctx context.Context, p Promotion) (Promotion, error)
 	// Promotions lists the promotions of a service, the latest first.
@@ -19,25 +19,24 @@ type Promotions interface {
 	LatestPromotions(ctx context.Context, service string) ([]Promotion, error)
 }
 
-// Promotion says that a version has reached a stage.
+// Promotion is the promotion of a version to a stage.
 type Promotion struct {
 	Service string
-	// Number is the version's.
+	// Number is the number of the version.
 	Number int64
 	// Stage is a named point that versions are promoted to: "passed_test", "prod".
 	Stage string
-	// Requires are what must have happened to the version. Each is the Type of
-	// an event, in any letter case, or the first words of a type up to a dot, or
-	// the name of a step. The latest event of each such type and step must have
-	// succeeded.
+	// Requires names events of the version: by the Type of an event in any letter case, by the
+	// part of a type before a dot, or by the name of a step. For each, there must be an event, and
+	// the latest event of each matching type and step must have succeeded.
 	Requires []string
-	// Run is the pipe run it happened in; empty outside of one.
+	// Run is the run that promoted the version; empty outside of a run.
 	Run string
 	// At is a Timestamp, set by the store.
 	At time.Time
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for a promotion that no store accepts.
 func (p Promotion) Validate() error {
 	if err := ValidateService(p.Service); err != nil {
 		return err
@@ -48,11 +47,10 @@ func (p Promotion) Validate() error {
 	return ValidateName("stage", p.Stage)
 }
 
-// Evidence is what the repository knows that decides whether a version may be
-// promoted.
+// Evidence holds the facts from the repository by which Promotion.Evaluate decides.
 type Evidence struct {
 	Version Version
-	// Events are all events of the version, or at least the Latest of them.
+	// Events are the events of the version, or at least the Latest of them.
 	Events []Event
 	// Runs are the runs of the version, in any order.
 	Runs []Run
@@ -62,9 +60,8 @@ type Evidence struct {
 
 // Evaluate decides whether a version may be promoted. A revoked version is a
 // *RevokedError; requirements that are not met are a *RequirementError. If the
-// version is already the latest at the stage, it returns that promotion and
-// false: there is nothing to store. That the version is there does not exempt
-// it from the requirements.
+// version is already at the stage and meets the requirements, it returns that promotion and
+// false: there is nothing to store.
 func (p Promotion) Evaluate(e Evidence, now time.Time) (result Promotion, changed bool, err error) {
 	if _, err := Usable(e.Version); err != nil {
 		return Promotion{}, false, err
@@ -79,7 +76,7 @@ func (p Promotion) Evaluate(e Evidence, now time.Time) (result Promotion, change
 	return p, true, nil
 }
 
-// unmet lists the requirements that are not met, each with what is the case.
+// unmet lists the requirements that are not met, each with the reason.
 func (p Promotion) unmet(e Evidence) (unmet []string) {
 	if r := firstUntraceable(e.Runs); r != nil {
 		unmet = append(unmet, "it cannot be traced to a pushed revision: "+r.Untraceable)
@@ -107,7 +104,7 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 	return unmet
 }
 
-// firstUntraceable is the earliest run that is not tied to a pushed revision.
+// firstUntraceable returns the earliest run without a pushed revision; nil if there is none.
 func firstUntraceable(runs []Run) *Run {
 	var first *Run
 	for i := range runs {
@@ -121,9 +118,9 @@ func firstUntraceable(runs []Run) *Run {
 // PromotionQuery selects promotions, the latest first.
 type PromotionQuery struct {
 	Service string
-	// Stage, when set, leaves out the other stages.
+	// Stage, if not empty, selects only the promotions to this stage.
 	Stage string
-	// Number, when set, leaves out the other versions.
+	// Number, if not 0, selects only the promotions of this version.
 	Number int64
 	// Limit bounds the page; 0 means DefaultPage.
 	Limit int
@@ -133,7 +130,7 @@ type PromotionQuery struct {
 type RequirementError struct {
 	Version Version
 	Stage   string
-	// Unmet are the requirements that are not met, each with what is the case.
+	// Unmet are the requirements that are not met, each with the reason.
 	Unmet []string
 }
 

@@ -8,17 +8,16 @@ import (
 	"time"
 )
 
-// Rollouts is the journal of rollouts: every step is recorded before it is
-// done, so that a process that comes after a crash knows what there may be.
-// Everything is written under the lease of the cluster, which belongs to the
-// rollout's service; a write under a lost lease is a *LostError.
+// Rollouts stores the journals of rollouts. Every step is recorded before it begins, so that
+// another process can continue after a crash. Writes need the lease of the cluster, which belongs to
+// the rollout's service; a write under a lost lease is a *LostError.
 type Rollouts interface {
 	// Begin stores a new rollout, as Rollout.Begin decides.
 	Begin(ctx context.Context, l Lease, r Rollout) error
 	// Record appends an entry to the journal of a rollout, as Rollout.Record
 	// decides. A rollout that does not exist is ErrNotFound.
 	Record(ctx context.Context, l Lease, id string, e Entry) error
-	// End stores how the rollout ended and what that left, as Rollout.End decides.
+	// End stores how the rollout ended, as Rollout.End decides.
 	End(ctx context.Context, l Lease, id string, e Ending) error
 	// RequestAbort asks the process that runs the rollout to roll it back, as
 	// Rollout.RequestAbort decides. It needs no lease.
@@ -33,29 +32,28 @@ type Rollouts interface {
 	LatestRollouts(ctx context.Context, q ClusterQuery) ([]Rollout, error)
 }
 
-// Rollout is the move of a cluster from one generation to the next, as the
-// repository remembers it. A rollout from nothing is the cluster's creation; a
-// rollout to nothing is its destruction.
+// Rollout is the record of the move of a cluster from one generation to the next. A rollout
+// without a FromVersion creates the cluster; a rollout without a ToVersion destroys it.
 type Rollout struct {
 	// ID is unique in the repository and sorts by time.
 	ID string
-	// Service, Environment and Region name the cluster.
+	// Service, Environment and Region identify the cluster.
 	Service     string
 	Environment string
 	Region      string
-	// FromVersion and ToVersion are empty where there is nothing.
+	// FromVersion is the old version and ToVersion the new one; either may be empty.
 	FromVersion string
 	ToVersion   string
-	// Plan is all that is needed to continue the rollout or to roll it back, in
+	// Plan holds everything that is needed to continue the rollout or to roll it back, in
 	// the encoding of package rollout. It never changes.
 	Plan []byte
 
-	// Status is Started until the end. With it, Result and Gone are what the
-	// end set; see Ending.
+	// Status is Started until the rollout ends. The end sets Status, Result and Gone; see
+	// Ending.
 	Status Status
 	Result []byte
 	Gone   bool
-	// AbortRequestedBy names who asked to roll it back; empty if no one did.
+	// AbortRequestedBy names the process that asked to roll it back; empty if none has.
 	AbortRequestedBy string
 	// StartedAt and EndedAt are Timestamps, set by the store. EndedAt is zero
 	// until the end.
@@ -69,20 +67,20 @@ type Rollout struct {
 // Open reports whether the rollout has not ended.
 func (r Rollout) Open() bool { return r.Status == Started }
 
-// Begin decides whether the rollout may begin, under a lease that is still
-// held. The existing rollout is the one with the same ID, the open one the
-// rollout of the same cluster that has not ended; each is nil if there is none.
-// It returns the rollout to store. Beginning the same rollout again returns
-// false: there is nothing to store. A different rollout with the same ID, or one
-// that is open, is ErrConflict.
+// Begin decides whether the rollout may begin, and returns the rollout to store. The caller has checked that
+// the lease is held. Existing is the stored rollout with the same ID, and open the rollout of
+// the same cluster that has not ended; each is nil if there is none. If the same rollout has already
+// begun, it returns false: there is nothing to store. A different rollout with the same ID, or an
+// open one, is ErrConflict.
 func (r Rollout) Begin(l Lease, existing, open *Rollout, now time.Time) (begun Rollout, changed bool, err error) {
 	if l.Service != r.Service {
 		return Rollout{}, false, fmt.Errorf("%w: a lease of service %s does not cover a rollout of service %s", ErrConflict, l.Service, r.Service)
 	}
 	if existing != nil {
-		// Accepting a different one would promise a plan that is not stored.
+		// The plan of a different rollout would not be stored.
 		if !existing.sameAs(r) {
-			return Rollout{}, false, fmt.Errorf("%w: the id already stands for a rollout of %s in %s in %s from version %q to version %q with a plan of its own",
+			return Rollout{}, false, fmt.Errorf("%w: the id already stands for a rollout of %s in %s in %s from version %q to version %q with "+
+				"a plan of its own",
 				ErrConflict, existing.Service, existing.Environment, existing.Region, existing.FromVersion, existing.ToVersion)
 		}
 		return *existing, false, nil
@@ -103,8 +101,8 @@ func (r Rollout) sameAs(other Rollout) bool {
 		r.FromVersion == other.FromVersion && r.ToVersion == other.ToVersion && bytes.Equal(r.Plan, other.Plan)
 }
 
-// Record returns the entry to append to the journal of r. A rollout that has
-// ended is ErrConflict.
+// Record returns the entry to append to the journal of r. If the rollout has ended, the error is
+// ErrConflict.
 func (r Rollout) Record(e Entry, now time.Time) (Entry, error) {
 	if !r.Open() {
 		return Entry{}, r.endedError()
@@ -113,17 +111,17 @@ func (r Rollout) Record(e Entry, now time.Time) (Entry, error) {
 	return e, nil
 }
 
-// Ending is how a rollout ended.
+// Ending describes how a rollout ended.
 type Ending struct {
 	// Status is Succeeded if ToVersion serves, Failed if it was rolled back.
 	Status Status
-	// Result is what the rollout left, in the encoding of package rollout.
+	// Result describes the cluster after the rollout, in the encoding of package rollout.
 	Result []byte
 	// Gone says that nothing is left of the cluster.
 	Gone bool
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for an ending that no store accepts.
 func (e Ending) Validate() error {
 	if e.Status != Succeeded && e.Status != Failed {
 		return fmt.Errorf("a rollout ends as %s or %s, not as %q", Succeeded, Failed, e.Status)
@@ -131,9 +129,8 @@ func (e Ending) Validate() error {
 	return nil
 }
 
-// End returns the rollout as it is once it has ended, and whether that changes
-// anything: ending it again in the same way does not. Ending it in another way
-// is ErrConflict.
+// End returns the ended rollout, and whether that differs from r. Ending a rollout again in
+// the same way changes nothing; ending it in another way is ErrConflict.
 func (r Rollout) End(e Ending, now time.Time) (ended Rollout, changed bool, err error) {
 	switch {
 	case r.Open():
@@ -150,9 +147,8 @@ func (r Rollout) End(e Ending, now time.Time) (ended Rollout, changed bool, err 
 	return r, false, r.endedError()
 }
 
-// RequestAbort returns the rollout with the request to roll it back, and
-// whether that changes anything: only the first request counts. A rollout that
-// has ended is ErrConflict.
+// RequestAbort returns the rollout with the request to roll it back, and whether that differs from
+// r: only the first request is stored. If the rollout has ended, the error is ErrConflict.
 func (r Rollout) RequestAbort(by string) (requested Rollout, changed bool, err error) {
 	switch {
 	case by == "":
@@ -166,12 +162,12 @@ func (r Rollout) RequestAbort(by string) (requested Rollout, changed bool, err e
 	return r, true, nil
 }
 
-// endedError says that r has ended, where that contradicts the request.
+// endedError says that r has already ended.
 func (r Rollout) endedError() error {
 	return fmt.Errorf("%w: it ended at %s and %s", ErrConflict, r.EndedAt.Format(time.RFC3339), r.Status)
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for a rollout that no store accepts.
 func (r Rollout) Validate() error {
 	if err := ValidateService(r.Service); err != nil {
 		return err
@@ -184,11 +180,11 @@ func (r Rollout) Validate() error {
 
 // Entry is a line of a rollout's journal.
 type Entry struct {
-	// Step is the code of the step it is about.
+	// Step is the code of the step.
 	Step string
-	// Undo says that the step is one of rolling back.
+	// Undo says that the step is part of rolling back.
 	Undo bool
-	// Phase says whether the step is about to be done, or was done, or failed.
+	// Phase says whether the step began, is done, or failed.
 	Phase Phase
 	// Note is a fact that a later step needs, or why a step failed.
 	Note string
@@ -196,17 +192,17 @@ type Entry struct {
 	At time.Time
 }
 
-// Phase is how far a step has come.
+// Phase is the phase of a step.
 type Phase string
 
-// The phases. A step that Began may have been done or not.
+// The phases. If Began is the last entry of a step, the step may be done or not.
 const (
 	Began Phase = "began"
 	Done  Phase = "done"
 	Erred Phase = "failed"
 )
 
-// Validate reports what no store may accept.
+// Validate returns an error for an entry that no store accepts.
 func (e Entry) Validate() error {
 	if e.Step == "" {
 		return errors.New("a journal entry names no step")
@@ -218,13 +214,12 @@ func (e Entry) Validate() error {
 // RolloutQuery selects the rollouts of a service, the newest first.
 type RolloutQuery struct {
 	Service string
-	// Environment and Region, when set, leave out the others.
+	// Environment and Region, if not empty, select only the rollouts there.
 	Environment string
 	Region      string
-	// Open leaves out those that have ended.
+	// Open selects only rollouts that have not ended.
 	Open bool
-	// Before continues after the rollout with this ID. After an ID that does
-	// not exist there is nothing.
+	// Before selects rollouts older than the one with this ID; none if that does not exist.
 	Before string
 	// Limit bounds the page; 0 means DefaultPage.
 	Limit int
@@ -233,8 +228,8 @@ type RolloutQuery struct {
 // ClusterQuery selects clusters of a service.
 type ClusterQuery struct {
 	Service string
-	// Environment, when set, leaves out the others.
+	// Environment, if not empty, selects only the clusters there.
 	Environment string
-	// IncludeGone adds clusters of which nothing is left; see Rollout.Gone.
+	// IncludeGone also selects clusters of which nothing is left; see Rollout.Gone.
 	IncludeGone bool
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Runs remembers the executions of pipes.
+// Runs stores the executions of pipes.
 type Runs interface {
-	// SaveRun stores a run, or what has become of it, as Run.Advance decides. A
+	// SaveRun stores a new run, or updates a stored one as Run.Advance decides. A
 	// version that does not exist is ErrNotFound.
 	SaveRun(ctx context.Context, r Run) error
 	// Run returns one run of a service.
@@ -18,50 +18,50 @@ type Runs interface {
 	Runs(ctx context.Context, q RunQuery) ([]Run, error)
 }
 
-// Run is one execution of a pipe, for one version. What its steps did is in
-// the events that name it.
+// Run is one execution of a pipe, for one version. The events of the run describe its
+// steps.
 type Run struct {
 	// ID is unique in the repository and sorts by time.
 	ID      string `json:"id"`
 	Service string `json:"service"`
-	// Number is the version's; 0 until the run has one.
+	// Number is the number of the version; 0 until the run has one.
 	Number int64 `json:"number,omitempty"`
 	// Pipe is the pipe's name, and Definition the whole pipe as it ran, in the
 	// encoding of package pipe.
 	Pipe       string `json:"pipe"`
 	Definition []byte `json:"definition"`
-	// Context is what the run began with, without secrets.
+	// Context holds the values that the run began with, without secrets.
 	Context map[string]string `json:"context,omitempty"`
-	// To is the step that the run was to end at, Only the one step that was to
-	// run. Both are empty for a run of the whole pipe.
+	// To is the step to run to, and Only the only step to run. Both are empty for a run of
+	// the whole pipe.
 	To   string `json:"run_to,omitempty"`
 	Only string `json:"run_task,omitempty"`
-	// Revision is the SCM revision. Untraceable says why the run is not tied to
-	// a revision that the remote has; empty if it is.
+	// Revision is the SCM revision of the checkout. Untraceable says why the remote does not
+	// have it; empty if the remote does.
 	Revision    string `json:"revision,omitempty"`
 	Untraceable string `json:"untraceable,omitempty"`
-	// Holder says who runs it, for people: "ada@ci-7, delivery, process 4711".
+	// Holder identifies the process that runs it, for people: "ada@ci-7, delivery, process 4711".
 	Holder string `json:"holder"`
 
 	Status Status `json:"status"`
 	// Message says how it ended, in one line.
 	Message string `json:"message,omitempty"`
-	// The times are Timestamps by the clock of the machine that runs it. SeenAt
-	// is when it last showed that it is alive; EndedAt is zero until the end.
+	// The times are Timestamps by the clock of the machine that runs it. SeenAt is the time of
+	// the last sign of life. EndedAt is zero until the run ends.
 	StartedAt time.Time `json:"started_at"`
 	SeenAt    time.Time `json:"seen_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 }
 
-// RunSignsOfLife is how often a run in progress shows that it is alive.
-// RunLostAfter is how long after the last sign of life it counts as lost.
+// RunSignsOfLife is the interval at which a run in progress sends a sign of life. If it sends none
+// for RunLostAfter, it counts as lost.
 const (
 	RunSignsOfLife = 20 * time.Second
 	RunLostAfter   = 2 * time.Minute
 )
 
-// State is the run's status at the time now: a run in progress that has given
-// no sign of life for RunLostAfter counts as Lost.
+// State returns the status of the run at the time now: a run in progress that has given no sign of life
+// for RunLostAfter counts as Lost.
 func (r Run) State(now time.Time) Status {
 	if r.Status == Started && now.Sub(r.SeenAt) > RunLostAfter {
 		return Lost
@@ -72,10 +72,9 @@ func (r Run) State(now time.Time) Status {
 // Ended reports whether the run has ended.
 func (r Run) Ended() bool { return r.Status != Started }
 
-// Advance returns the stored run r with what later says has become of it, and
-// whether that changes anything. The definition, the context and when it
-// started are fixed; a version number stays, also if an older record arrives
-// late; a run that has ended stays as it is.
+// Advance returns the stored run r updated from a later record, and whether that differs from r. Only the
+// number, status, message, SeenAt and EndedAt are updated; a known number is kept if the record has
+// none. A run that has ended does not change.
 func (r Run) Advance(later Run) (Run, bool) {
 	if r.Ended() {
 		return r, false
@@ -90,18 +89,17 @@ func (r Run) Advance(later Run) (Run, bool) {
 // RunQuery selects the runs of a service, the newest first.
 type RunQuery struct {
 	Service string
-	// Number, when set, leaves out the runs of other versions.
+	// Number, if not 0, selects only the runs of this version.
 	Number int64
-	// Open leaves out those that have ended.
+	// Open selects only runs that have not ended.
 	Open bool
-	// Before continues after the run with this ID. After an ID that does not
-	// exist there is nothing.
+	// Before selects runs older than the one with this ID; none if that does not exist.
 	Before string
 	// Limit bounds the page; 0 means DefaultPage.
 	Limit int
 }
 
-// Validate reports what no store may accept.
+// Validate returns an error for a run that no store accepts.
 func (r Run) Validate() error {
 	if err := ValidateService(r.Service); err != nil {
 		return err

@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// Scheme is how a version's number is rendered.
+// Scheme is the form of a version's name.
 type Scheme string
 
-// The schemes. Within each, names rise with the numbers, and every name is
-// also a valid semantic version core or a plain number.
+// The schemes. Within each, names rise with the numbers. Every name is a number or has the form
+// N.N.N.
 const (
-	// Sequence renders the number itself: 17.
+	// Sequence is the number itself: 17.
 	Sequence Scheme = "sequence"
-	// Semver renders MAJOR.MINOR.PATCH, raised by a Bump: 1.4.0.
+	// Semver is MAJOR.MINOR.PATCH, raised by a Bump: 1.4.0.
 	Semver Scheme = "semver"
-	// Calver renders YEAR.MONTH.N in UTC, N counting within the month: 2026.11.3.
+	// Calver is YEAR.MONTH.N in UTC, where N counts within the month: 2026.11.3.
 	Calver Scheme = "calver"
 )
 
 // Schemes lists every scheme, the default first.
 var Schemes = []Scheme{Sequence, Semver, Calver}
 
-// ParseScheme checks the name of a scheme.
+// ParseScheme parses the name of a scheme.
 func ParseScheme(s string) (Scheme, error) {
 	return parse("scheme", s, Schemes)
 }
 
-// Bump is the part of a semantic version that rises; the parts after it start
-// again at 0.
+// Bump is the part of a semantic version to raise. The parts after it become 0.
 type Bump string
 
 // The bumps.
@@ -43,11 +42,12 @@ const (
 // Bumps lists every bump, the default first.
 var Bumps = []Bump{Patch, Minor, Major}
 
-// ParseBump checks the name of a bump.
+// ParseBump parses the name of a bump.
 func ParseBump(s string) (Bump, error) {
 	return parse("bump", s, Bumps)
 }
 
+// parse returns the known value with a name.
 func parse[T ~string](what, s string, known []T) (T, error) {
 	names := make([]string, len(known))
 	for i, k := range known {
@@ -59,9 +59,9 @@ func parse[T ~string](what, s string, known []T) (T, error) {
 	return "", fmt.Errorf("unknown %s %q: use one of %s", what, s, strings.Join(names, ", "))
 }
 
-// Render names the version with the given number. Previous is the name of the
-// service's latest version of the same scheme, empty if there is none. A clock
-// that went back does not make a calver fall: it stays in the latest month.
+// Render returns the name of the version with a number. Previous is the name of the
+// service's latest version of the same scheme; empty if there is none. If the clock was set
+// back, a calver stays in the latest month.
 func (s Scheme) Render(number int64, previous string, bump Bump, now time.Time) (string, error) {
 	switch s {
 	case Sequence:
@@ -95,7 +95,7 @@ func (s Scheme) Render(number int64, previous string, bump Bump, now time.Time) 
 	return "", fmt.Errorf("unknown scheme %q", s)
 }
 
-// parts splits a name of three numbers; the empty name is 0.0.0.
+// parts splits a name of three numbers; the empty name counts as 0.0.0.
 func parts(name string) (p [3]int64, err error) {
 	if name == "" {
 		return p, nil

@@ -1,8 +1,7 @@
-// Package builddata is the domain of the build data repository: the versions of
-// a service, the events that happened to them, the images made from them, and
-// the Store that keeps all of it. The rules are pure functions on the types
-// here; a store reads, asks them, and writes on a condition. The package knows
-// no database.
+// Package builddata is the domain of the build data repository: versions of services, their
+// events and images, runs, promotions, leases and rollouts, and the Store that keeps them. The rules
+// are pure functions on these types: a store reads, calls them, and writes on a condition. The package does not
+// depend on a database.
 package builddata
 
 import (
@@ -13,36 +12,36 @@ import (
 
 // Version is one build of a service.
 type Version struct {
-	// Service is the name of what was built; see ValidateService.
+	// Service is the name of the service; see ValidateService.
 	Service string
-	// Number is unique and rising within the service, from 1. Gaps occur.
+	// Number is unique within the service and rises from 1, possibly with gaps.
 	Number int64
-	// Name is the number's rendering by Scheme, unique within the service:
+	// Name is the name of the version in the form of its Scheme, unique within the service:
 	// "17", "1.4.0", "2026.11.3".
 	Name   string
 	Scheme Scheme
-	// Key is the idempotency key of its allocation; empty if there was none.
+	// Key is the idempotency key of the allocation; empty if there was none.
 	Key string
-	// SourceRevision is the SCM revision it was built from; empty if unknown.
+	// SourceRevision is the SCM revision that the version was built from; empty if unknown.
 	SourceRevision string
-	// Labels are the caller's own facts, fixed at allocation. Never nil when
+	// Labels are set by the caller at allocation and never change. They are not nil if
 	// the version comes from a Store.
 	Labels map[string]string
 	// CreatedAt is a Timestamp.
 	CreatedAt time.Time
-	// Revocation is set once the version must no longer be used.
+	// Revocation is not nil if the version was revoked.
 	Revocation *Revocation
 }
 
-// Revocation says since when and why a version must no longer be used.
-// Versions are revoked, never deleted: history is not rewritten.
+// Revocation says since when and why a version must no longer be used. Versions are never
+// deleted.
 type Revocation struct {
 	At     time.Time
 	Reason string
 }
 
-// Revoke returns the version revoked. A version that is revoked already keeps
-// its first time and reason.
+// Revoke returns the revoked version. If it was revoked before, the first time and reason
+// stay.
 func (v Version) Revoke(reason string, now time.Time) Version {
 	if v.Revocation == nil {
 		v.Revocation = &Revocation{At: Timestamp(now), Reason: reason}
@@ -58,17 +57,15 @@ func Usable(v Version) (Version, error) {
 	return v, nil
 }
 
-// Newest is what a store knows of a service's newest version. It carries the
-// latest name of each scheme forward, so that the newest version alone decides
-// what follows. The zero value is a service without versions.
+// Newest describes the newest version of a service. It includes the latest name of each scheme, so
+// that the next version depends on nothing else. The zero value stands for a service without versions.
 type Newest struct {
 	Number int64
 	// Semver and Calver are the latest names of these schemes; empty if none.
 	Semver, Calver string
 }
 
-// Next returns the version to allocate after n, and what the store has to know
-// of it then.
+// Next returns the version to allocate after n, and the Newest to store with it.
 func (n Newest) Next(a Allocation, now time.Time) (Version, Newest, error) {
 	v := Version{
 		Service: a.Service, Number: n.Number + 1, Scheme: a.Scheme, Key: a.Key,
@@ -97,20 +94,20 @@ func (n Newest) Next(a Allocation, now time.Time) (Version, Newest, error) {
 type Allocation struct {
 	Service string
 	Scheme  Scheme
-	// Bump is the part by which a semver version rises; other schemes ignore it.
+	// Bump is the part of a semver version to raise; other schemes ignore it.
 	Bump Bump
-	// Key makes the allocation idempotent: the same service and key give the
-	// same version, however often and from wherever it is asked for. Without a
-	// key, each allocation gives a new version. At most 512 bytes.
+	// Key makes the allocation idempotent: allocations with the same service and key return
+	// the same version. Without a key, each allocation returns a new version. A key has at most
+	// 512 bytes.
 	Key            string
 	SourceRevision string
 	Labels         map[string]string
 }
 
-// maxKey bounds keys, so that every store can index them.
+// maxKey is the maximum length of a key in bytes, so that every store can index it.
 const maxKey = 512
 
-// Validate reports what no store may accept.
+// Validate returns an error for an allocation that no store accepts.
 func (a Allocation) Validate() error {
 	if err := ValidateService(a.Service); err != nil {
 		return err
@@ -129,8 +126,8 @@ func (a Allocation) Validate() error {
 	return nil
 }
 
-// Match reports whether v, which has the key of a, is the version that a asks
-// for. If not, the error is a *KeyError that names the difference.
+// Match checks that v, which has the key of a, matches the allocation. If it does not, the error is
+// a *KeyError with the difference.
 func (a Allocation) Match(v Version) error {
 	conflict := ""
 	switch {

@@ -254,7 +254,8 @@ const (
 	lineFormat = `{"format":1}`
 	lineRun    = `{"run":{"id":"r-1","service":"web","pipe":"ci","definition":"e30=","status":"started",` +
 		`"started_at":"2026-11-24T12:00:00Z","seen_at":"2026-11-24T12:00:00Z"}}`
-	lineBegan = `{"event":{"id":"e-1","service":"web","run":"r-1","step":"build","type":"build.command","status":"started","at":"2026-11-24T12:00:05Z"}}`
+	lineBegan = `{"event":{"id":"e-1","service":"web","run":"r-1",` +
+		`"step":"build","type":"build.command","status":"started","at":"2026-11-24T12:00:05Z"}}`
 )
 
 // A run whose runner died is recorded as lost, and so is the step that was running. A line that is cut off

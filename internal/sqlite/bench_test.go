@@ -91,7 +91,8 @@ func compare(b *testing.B, round int, bare func(n int) []int64, ours func() []in
 
 // bareLoop returns a function that commits single rows with a prepared statement.
 func bareLoop(tb testing.TB, path string) func(n int) []int64 {
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
+	db, err := sql.Open("sqlite",
+		"file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
 	if err != nil {
 		tb.Fatal(err)
 	}

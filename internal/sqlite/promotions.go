@@ -44,7 +44,8 @@ func readEvidence(ctx context.Context, tx *sql.Tx, p builddata.Promotion) (e bui
 	e.Events, err = collect(ctx, tx, func(r row) (event builddata.Event, err error) {
 		var seq int64
 		return event, r.Scan(&event.Type, &event.Step, &event.Status, &seq)
-	}, `SELECT type, step, status, max(seq) FROM events WHERE service = ? AND number = ? GROUP BY type, step ORDER BY max(seq)`, p.Service, p.Number)
+	}, `SELECT type, step, status, max(seq) FROM events WHERE service = ? AND number = ?
+		GROUP BY type, step ORDER BY max(seq)`, p.Service, p.Number)
 	if err != nil {
 		return e, err
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-const rolloutColumns = `id, service, environment, region, from_version, to_version, plan, status, result, gone, abort_requested_by, started_at, ended_at`
+const rolloutColumns = `id, service, environment, region, from_version, to_version, plan, status, result, gone,
+	abort_requested_by, started_at, ended_at`
 
 // Begin implements builddata.Rollouts.
 func (s *Store) Begin(ctx context.Context, l builddata.Lease, r builddata.Rollout) error {

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	runColumns = `id, service, coalesce(number, 0), pipe, to_step, only_step, revision, untraceable, holder, status, message, started_at, seen_at, ended_at`
-	runQuery   = `SELECT ` + runColumns + `, definition, context FROM runs WHERE service = ? AND id = ?`
+	runColumns = `id, service, coalesce(number, 0), pipe, to_step, only_step, revision, untraceable, holder, status,
+		message, started_at, seen_at, ended_at`
+	runQuery = `SELECT ` + runColumns + `, definition, context FROM runs WHERE service = ? AND id = ?`
 )
 
 // SaveRun implements builddata.Runs.
@@ -31,7 +32,8 @@ func (s *Store) SaveRun(ctx context.Context, r builddata.Run) error {
 		if !changed {
 			return nil
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE runs SET number = nullif(?, 0), status = ?, message = ?, seen_at = ?, ended_at = ? WHERE service = ? AND id = ?`,
+		_, err = tx.ExecContext(ctx, `UPDATE runs SET number = nullif(?, 0), status = ?, message = ?, seen_at = ?, ended_at = ?
+			WHERE service = ? AND id = ?`,
 			advanced.Number, string(advanced.Status), advanced.Message, toMicros(advanced.SeenAt), ended(advanced), r.Service, r.ID)
 		return err
 	})
@@ -43,7 +45,8 @@ func insertRun(ctx context.Context, tx *sql.Tx, r builddata.Run) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO runs
-		(id, service, number, pipe, definition, context, to_step, only_step, revision, untraceable, holder, status, message, started_at, seen_at, ended_at)
+		(id, service, number, pipe, definition, context, to_step, only_step, revision, untraceable, holder, status, message,
+			started_at, seen_at, ended_at)
 		VALUES (?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.Service, r.Number, r.Pipe, r.Definition, values, r.To, r.Only, r.Revision, r.Untraceable, r.Holder,
 		string(r.Status), r.Message, toMicros(r.StartedAt), toMicros(r.SeenAt), ended(r))

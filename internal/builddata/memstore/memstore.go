@@ -1,6 +1,5 @@
 // Package memstore is a builddata.Store in memory, for tests: maps and a mutex.
-// It passes the same suites as every store and holds no rule, which shows how
-// much a store has to know.
+// It passes the same test suites as every store, and contains no rules.
 package memstore
 
 import (
@@ -18,14 +17,14 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 )
 
-// Repository holds what the stores that are opened on it have in common.
+// Repository holds the data that the stores opened on it share.
 type Repository struct {
 	mu       sync.Mutex
 	services map[string]*service
 	images   map[[2]string]builddata.Image // by region and id
 }
 
-// service is what the repository knows of one service.
+// service holds the data of one service.
 type service struct {
 	versions   []builddata.Version // by number, from 1
 	newest     builddata.Newest
@@ -44,7 +43,7 @@ type Store struct {
 
 var _ builddata.Store = (*Store)(nil)
 
-// New makes an empty repository.
+// New creates an empty repository.
 func New() *Repository {
 	return &Repository{services: map[string]*service{}, images: map[[2]string]builddata.Image{}}
 }
@@ -55,7 +54,7 @@ func (r *Repository) Open(c clock.Clock) *Store { return &Store{Repository: r, c
 // Close does nothing.
 func (s *Store) Close() error { return nil }
 
-// of returns what is known of a service, for writing and reading.
+// of returns the data of a service, for reading and writing.
 func (s *Store) of(name string) *service {
 	if s.services[name] == nil {
 		s.services[name] = &service{leases: map[string]builddata.Lease{}, runs: map[string]builddata.Run{}}
@@ -239,7 +238,8 @@ func (s *Store) Images(_ context.Context, q builddata.ImageQuery) ([]builddata.I
 	defer s.lock()()
 	var all []builddata.Image
 	for _, i := range s.images {
-		if i.Service == q.Service && i.Number == q.Number && (q.Region == "" || i.Region == q.Region) && (q.Architecture == "" || i.Architecture == q.Architecture) {
+		if i.Service == q.Service && i.Number == q.Number && (q.Region == "" || i.Region == q.Region) &&
+			(q.Architecture == "" || i.Architecture == q.Architecture) {
 			all = append(all, i)
 		}
 	}
@@ -316,7 +316,7 @@ func (s *Store) Begin(_ context.Context, l builddata.Lease, r builddata.Rollout)
 	return err
 }
 
-// find returns a rollout that the caller may change.
+// find returns a stored rollout, which the caller may change.
 func (s *Store) find(service, id string) (*builddata.Rollout, error) {
 	for _, r := range slices.Backward(s.of(service).rollouts) {
 		if r.ID == id {
@@ -326,7 +326,7 @@ func (s *Store) find(service, id string) (*builddata.Rollout, error) {
 	return nil, fmt.Errorf("rollout %s of %s: %w", id, service, builddata.ErrNotFound)
 }
 
-// under returns a rollout that may be changed under a lease.
+// under checks the lease and returns the rollout that is changed under it.
 func (s *Store) under(l builddata.Lease, id string) (*builddata.Rollout, error) {
 	if err := l.Check(s.of(l.Service).leases[l.Name]); err != nil {
 		return nil, err
@@ -464,7 +464,8 @@ func (s *Store) Runs(_ context.Context, q builddata.RunQuery) ([]builddata.Run, 
 	var page []builddata.Run
 	for _, key := range slices.Backward(slices.Sorted(maps.Keys(of.runs))) {
 		r := of.runs[key]
-		if len(page) < builddata.PageSize(q.Limit) && (q.Before == "" || r.ID < q.Before) && (q.Number == 0 || r.Number == q.Number) && (!q.Open || !r.Ended()) {
+		if len(page) < builddata.PageSize(q.Limit) && (q.Before == "" || r.ID < q.Before) && (q.Number == 0 || r.Number == q.Number) &&
+			(!q.Open || !r.Ended()) {
 			r.Definition, r.Context = nil, nil
 			page = append(page, r)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// Events is what every builddata.Events promises.
+// Events tests what every builddata.Events guarantees.
 func Events(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryFactComesBackInOrder", eventEveryFactComesBackInOrder},
@@ -78,11 +78,14 @@ func eventsOfARunAreListed(t *testing.T, fresh Fresh) {
 	v := allocate(t, s, sequence("web"))
 	events := []builddata.Event{
 		{ID: "e-1", Service: "web", Run: "r-1", Step: "clean", Type: "setup.clean", Status: builddata.Succeeded, At: noon},
-		{ID: "e-2", Service: "web", Number: v.Number, Run: "r-1", Step: "unit tests", Type: "test.command", Status: builddata.Lost, At: noon, Report: "{}", Outputs: map[string]string{"a": "b"}, Reason: "timeout"},
+		{
+			ID: "e-2", Service: "web", Number: v.Number, Run: "r-1", Step: "unit tests", Type: "test.command", Status: builddata.Lost, At: noon,
+			Report: "{}", Outputs: map[string]string{"a": "b"}, Reason: "timeout",
+		},
 		{ID: "e-3", Service: "web", Number: v.Number, Run: "r-2", Type: "bake", Status: builddata.Succeeded, At: noon},
 	}
 	ok(t, s.Append(t.Context(), events...))
-	ok(t, s.Append(t.Context(), events...)) // once, however often it is sent
+	ok(t, s.Append(t.Context(), events...)) // stored once, however often it is sent
 	for _, tt := range []struct {
 		q    builddata.EventQuery
 		want []builddata.Event

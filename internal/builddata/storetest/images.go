@@ -7,7 +7,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// Images is what every builddata.Images promises.
+// Images tests what every builddata.Images guarantees.
 func Images(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryFactComesBackFiltered", imageEveryFactComesBackFiltered},
@@ -71,7 +71,7 @@ func imageOfAnUnknownVersionIsErrNotFound(t *testing.T, fresh Fresh) {
 	}
 }
 
-// image is one of version 1 of web.
+// image returns an image of version 1 of web.
 func image(region, id, architecture string) builddata.Image {
 	return builddata.Image{
 		Service: "web", Number: 1, Region: region, ID: id, Architecture: architecture,

@@ -15,7 +15,7 @@ const (
 	grace = "grace@laptop"
 )
 
-// Leases is what every builddata.Leases promises.
+// Leases tests what every builddata.Leases guarantees.
 func Leases(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"LeaseIsHeldUntilItExpires", leaseIsHeldUntilItExpires},
@@ -64,7 +64,7 @@ func leaseHolderCanBeRead(t *testing.T, fresh Fresh) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 	want := acquire(t, s, "web", ada)
-	hands.Set(want.ExpiresAt.Add(time.Hour)) // one that ended is there, too
+	hands.Set(want.ExpiresAt.Add(time.Hour)) // a lease that has expired is returned as well
 	got, err := other.Lease(t.Context(), "web", "web")
 	ok(t, err)
 	equal(t, got, want)
@@ -139,7 +139,7 @@ func leaseRenewMovesTheExpiry(t *testing.T, fresh Fresh) {
 	hands.Set(l.ExpiresAt)
 	isHeld(t, other, grace, want)
 
-	// From what it was before, too: a client may have missed the answer.
+	// Also from its earlier value: a client may have missed the reply.
 	renewed, err = s.Renew(t.Context(), l, time.Second)
 	ok(t, err)
 	equal(t, renewed.ExpiresAt, l.ExpiresAt.Add(time.Second))
@@ -166,7 +166,7 @@ func leaseRenewOfALostLeaseNamesTheNewHolder(t *testing.T, fresh Fresh) {
 	isLost(t, err, l, now)
 	isHeld(t, s, ada, now)
 
-	// Not even after that one ended, or was released.
+	// Not even after the later lease has expired or was released.
 	hands.Set(now.ExpiresAt)
 	_, err = s.Renew(t.Context(), l, time.Minute)
 	isLost(t, err, l, now)
@@ -232,7 +232,7 @@ func leaseInvalidRequestsChangeNothing(t *testing.T, fresh Fresh) {
 	isHeld(t, s, grace, l)
 }
 
-// request asks for a lease of the service web.
+// request returns a request for a lease of the service web.
 func request(name, holder string, ttl time.Duration) builddata.LeaseRequest {
 	return builddata.LeaseRequest{Service: "web", Name: name, Holder: holder, TTL: ttl}
 }
@@ -252,7 +252,7 @@ func acquire(t *testing.T, s builddata.Leases, name, holder string) builddata.Le
 	return l
 }
 
-// isHeld checks that holder cannot have the lease, because of want.
+// isHeld checks that holder cannot acquire the lease because want holds it.
 func isHeld(t *testing.T, s builddata.Leases, holder string, want builddata.Lease) {
 	t.Helper()
 	_, err := s.Acquire(t.Context(), request(want.Name, holder, time.Minute))
@@ -264,7 +264,7 @@ func isHeld(t *testing.T, s builddata.Leases, holder string, want builddata.Leas
 	equal(t, held.Lease, want)
 }
 
-// isLost checks that err says that l was lost to now.
+// isLost checks that err says that l was lost, and that now is the later lease.
 func isLost(t *testing.T, err error, l, now builddata.Lease) {
 	t.Helper()
 	var lost *builddata.LostError

@@ -9,7 +9,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// Promotions is what every builddata.Promotions promises.
+// Promotions tests what every builddata.Promotions guarantees.
 func Promotions(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryFactComesBack", promotionEveryFactComesBack},
@@ -32,7 +32,7 @@ func promotionEveryFactComesBack(t *testing.T, fresh Fresh) {
 	ok(t, err)
 	equal(t, got, one)
 	hands.Set(noon.Add(time.Minute))
-	got, err = promote(t, s, 1) // it is there already
+	got, err = promote(t, s, 1) // it is already at the stage
 	ok(t, err)
 	equal(t, got, one)
 	got, err = promote(t, s, 2)
@@ -52,7 +52,7 @@ func promotionEveryFactComesBack(t *testing.T, fresh Fresh) {
 		ok(t, err)
 		equal(t, all, tt.want)
 	}
-	// Back to an earlier one is a promotion of its own.
+	// The promotion of an earlier version is a new promotion.
 	got, err = promote(t, s, 1)
 	ok(t, err)
 	equal(t, got.At, noon.Add(time.Minute))
@@ -73,7 +73,8 @@ func promotionLatestOfEachStageIsListed(t *testing.T, fresh Fresh) {
 	}
 	got, err := s.LatestPromotions(t.Context(), "web")
 	ok(t, err)
-	equal(t, got, []builddata.Promotion{{Service: "web", Number: 1, Stage: "prod", At: noon}, {Service: "web", Number: 2, Stage: "tested", At: noon}})
+	equal(t, got, []builddata.Promotion{{Service: "web", Number: 1, Stage: "prod", At: noon},
+		{Service: "web", Number: 2, Stage: "tested", At: noon}})
 	got, err = s.LatestPromotions(t.Context(), "unknown")
 	ok(t, err)
 	equal(t, len(got), 0)
@@ -102,7 +103,7 @@ func promotionRequirementsMustBeMet(t *testing.T, fresh Fresh) {
 	if _, err := promote(t, s, 1, "test", "unit tests", "Test.Command"); err != nil {
 		t.Error(err)
 	}
-	// That it is there already does not say that it still may be.
+	// The requirements apply even if the version is already at the stage.
 	tested(t, s, "load tests", builddata.Failed)
 	refused("test: load tests failed", "test")
 }
@@ -131,7 +132,8 @@ func promotionRevokedAndUnknownVersionsAreRefused(t *testing.T, fresh Fresh) {
 	if _, err := promote(t, s, 2); !errors.Is(err, builddata.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
-	for _, p := range []builddata.Promotion{{Service: "web", Number: 1}, {Service: "web", Stage: "a b", Number: 1}, {Stage: "x", Number: 1}, {Service: "web", Stage: "x"}} {
+	for _, p := range []builddata.Promotion{{Service: "web", Number: 1}, {Service: "web", Stage: "a b", Number: 1}, {Stage: "x", Number: 1},
+		{Service: "web", Stage: "x"}} {
 		if _, err := s.Promote(t.Context(), p); err == nil {
 			t.Errorf("%+v was stored", p)
 		}
@@ -143,7 +145,7 @@ func promote(t *testing.T, s builddata.Store, number int64, requires ...string) 
 	return s.Promote(t.Context(), builddata.Promotion{Service: "web", Number: number, Stage: "tested", Requires: requires, Run: "r-1"})
 }
 
-// tested records the outcome of a test of version 1 of web.
+// tested records the result of a test of version 1 of web.
 func tested(t *testing.T, s builddata.Store, step string, status builddata.Status) {
 	t.Helper()
 	ok(t, s.Append(t.Context(), builddata.Event{Service: "web", Number: 1, Run: "r-1", Type: "test.command", Step: step, Status: status}))

@@ -12,7 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// Rollouts is what every builddata.Rollouts promises.
+// Rollouts tests what every builddata.Rollouts guarantees.
 func Rollouts(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryFactComesBack", rolloutEveryFactComesBack},
@@ -47,7 +47,7 @@ func rolloutEveryFactComesBack(t *testing.T, fresh Fresh) {
 	want.Status, want.StartedAt = builddata.Started, noon
 	equal(t, read(t, s, "r-1"), want)
 
-	// What the store sets is not the caller's to set.
+	// The store overrides the fields that it sets.
 	at := noon
 	for _, e := range []builddata.Entry{
 		{Step: "launch", Phase: builddata.Began, At: noon.AddDate(1, 0, 0)},
@@ -265,7 +265,7 @@ func rolloutNoEntryIsLostUnderContention(t *testing.T, fresh Fresh) {
 	for _, e := range read(t, s, "r-1").Entries {
 		got = append(got, e.Step)
 		client, n, _ := strings.Cut(e.Step, "-")
-		equal(t, n, fmt.Sprint(next[client])) // each client's own are in order
+		equal(t, n, fmt.Sprint(next[client])) // the entries of each client are in order
 		next[client]++
 	}
 	slices.Sort(got)
@@ -519,8 +519,8 @@ func leaseOf(t *testing.T, s builddata.Leases, service string) builddata.Lease {
 	return l
 }
 
-// rollout is one of the cluster web in production in eu-north-1, with every
-// fact that is the caller's.
+// rollout returns a rollout of the cluster web in production in eu-north-1, with all fields that
+// the caller sets.
 func rollout(id string) builddata.Rollout {
 	return builddata.Rollout{
 		ID: id, Service: "web", Environment: "production", Region: "eu-north-1",

@@ -9,7 +9,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// Runs is what every builddata.Runs promises.
+// Runs tests what every builddata.Runs guarantees.
 func Runs(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryFactComesBack", runEveryFactComesBack},
@@ -38,7 +38,7 @@ func runAdvancesUntilItEnds(t *testing.T, fresh Fresh) {
 	ok(t, s.SaveRun(t.Context(), r))
 	r.Number, r.SeenAt = v.Number, noon.Add(time.Minute)
 	ok(t, s.SaveRun(t.Context(), r))
-	// What began it stays; so does the version, if an earlier record comes late.
+	// The first fields do not change, nor does the version number if an earlier record arrives late.
 	late := run("r-1")
 	late.Definition, late.Context, late.Revision = []byte(`"other"`), map[string]string{"other": "x"}, "def"
 	ok(t, s.SaveRun(t.Context(), late))
@@ -131,7 +131,7 @@ func runInvalidRunsAreRefused(t *testing.T, fresh Fresh) {
 	}
 }
 
-// run is one in progress.
+// run returns a run in progress.
 func run(id string) builddata.Run {
 	return builddata.Run{
 		ID: id, Service: "web", Pipe: "ci", Definition: []byte(`{"Name":"ci"}`), Context: map[string]string{"owner_team": "fruit"},

@@ -2,7 +2,7 @@ package storetest
 
 import "testing"
 
-// Services is what every builddata.Services promises.
+// Services tests what every builddata.Services guarantees.
 func Services(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryServiceIsListedOnce", servicesEveryServiceIsListedOnce},

@@ -1,5 +1,5 @@
-// Package storetest is what every builddata.Store promises, as a test suite for
-// each concept and one function for each promise. Every implementation runs it.
+// Package storetest tests what every builddata.Store guarantees. It has a test suite for
+// each concept, with one function for each guarantee. Every implementation runs it.
 package storetest
 
 import (
@@ -15,14 +15,14 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// Opener opens one repository. Each call is a client of its own, as another
-// process would be, and is closed by the end of the test.
+// Opener opens one repository. Each call returns a separate client, like that of another
+// process, which is closed at the end of the test.
 type Opener func(t *testing.T, c clock.Clock) builddata.Store
 
-// Fresh makes an empty repository for one test.
+// Fresh creates an empty repository for one test.
 type Fresh func(t *testing.T) Opener
 
-// promise is one thing that every store promises.
+// promise is a guarantee of every store.
 type promise struct {
 	name string
 	test func(t *testing.T, fresh Fresh)
@@ -47,8 +47,7 @@ func runAll(t *testing.T, fresh Fresh, promises []promise) {
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// one opens an empty repository at noon, for tests that need one client and do
-// not move the clock.
+// one opens an empty repository at noon, for tests with one client that do not set the clock.
 func one(t *testing.T, fresh Fresh) builddata.Store { return fresh(t)(t, clock.NewFake(noon)) }
 
 func sequence(service string) builddata.Allocation {
@@ -65,7 +64,7 @@ func allocate(t *testing.T, s builddata.Store, a builddata.Allocation) builddata
 	return v
 }
 
-// concurrently runs f n times at once and collects what they return.
+// concurrently runs f n times at once and returns the results.
 func concurrently(t *testing.T, n int, f func(i int) []string) []string {
 	t.Helper()
 	var (
@@ -99,7 +98,7 @@ func equal[T any](t *testing.T, got, want T) {
 	}
 }
 
-// isA reports whether err matches that type.
+// isA reports whether err matches the type.
 func isA[T error](err error) bool {
 	var as T
 	return errors.As(err, &as)

@@ -12,7 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// Versions is what every builddata.Versions promises.
+// Versions tests what every builddata.Versions guarantees.
 func Versions(t *testing.T, fresh Fresh) {
 	runAll(t, fresh, []promise{
 		{"EveryFactComesBack", versionEveryFactComesBack},
