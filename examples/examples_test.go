@@ -1,4 +1,4 @@
-// Package examples_test applies the examples that the documentation shows.
+// Package examples_test applies the examples of the documentation.
 package examples_test
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// Every example in the documentation applies as it stands, given values for
-// its variables, and can be destroyed again.
+// Every example in the documentation can be applied without changes, with values for its
+// variables, and destroyed again.
 func TestAccExamples(t *testing.T) {
 	folders, err := filepath.Glob("*/delivery_*")
 	if err != nil || len(folders) < 6 {
@@ -25,11 +25,13 @@ func TestAccExamples(t *testing.T) {
 		t.Run(filepath.ToSlash(folder), func(t *testing.T) {
 			e := acctest.New(t)
 			for range 17 {
-				if _, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Semver, Bump: builddata.Minor}); err != nil {
+				if _, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Semver,
+					Bump: builddata.Minor}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			err := e.Store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: 17, Region: acctest.Region, ID: rig.BaseImage, Architecture: "x86_64"})
+			err := e.Store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: 17, Region: acctest.Region, ID: rig.BaseImage,
+				Architecture: "x86_64"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +39,7 @@ func TestAccExamples(t *testing.T) {
 			if err := w.Copy(folder); err != nil {
 				t.Fatal(err)
 			}
-			// Whoever has a .delivery.yml has it in a git repository.
+			// A .delivery.yml is expected in a git repository.
 			if out, err := exec.CommandContext(t.Context(), "git", "init", "--quiet", w.Folder()).CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the table of tasks into the guide")
 
-// guide is what the page of the documentation is made from.
+// guide is the template of the page in the documentation.
 const guide = "../templates/guides/pipes.md"
 
 const (
@@ -35,23 +35,23 @@ func readGuide(t *testing.T) string {
 	return string(text)
 }
 
-// The guide says of each task what the library says of it.
+// The guide describes each task as its definition does.
 func TestGuide_Tasks(t *testing.T) {
 	text := readGuide(t)
 	before, rest, found := strings.Cut(text, tasksBegin)
 	_, after, closed := strings.Cut(rest, tasksEnd)
 	if !found || !closed {
-		t.Fatalf("%s has not the lines %q and %q", guide, tasksBegin, tasksEnd)
+		t.Fatalf("%s does not have the lines %q and %q", guide, tasksBegin, tasksEnd)
 	}
 	want := before + tasksBegin + tasks() + tasksEnd + after
 	if *update {
-		if err := os.WriteFile(guide, []byte(want), 0o644); err != nil { //nolint:gosec // a page that everybody reads
+		if err := os.WriteFile(guide, []byte(want), 0o644); err != nil { //nolint:gosec // a page of the documentation
 			t.Fatal(err)
 		}
 		return
 	}
 	if text != want {
-		t.Errorf("the tasks in %s are not those of the library: run \"go test ./examples -run Guide -update\" and tools/generate.sh", guide)
+		t.Errorf("the tasks in %s differ from the built-in tasks: run \"go test ./examples -run Guide -update\" and tools/generate.sh", guide)
 	}
 }
 
@@ -86,16 +86,17 @@ func tasks() string {
 	return b.String() + "\n"
 }
 
-// yamlFile is a file that the guide shows: its first line says where it lies.
+// yamlFile matches a file in the guide. Its first line is a comment with its path.
 var yamlFile = regexp.MustCompile("(?s)```yaml\n# ([^\n]+)\n(.*?)```")
 
-// The pipes of the guide can be run as they stand.
+// The pipes in the guide can be run without changes.
 func TestGuide_Pipes(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	t.Setenv("DELIVERY_REPOSITORY", "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "delivery.db")))
 	programs := t.TempDir()
-	if err := os.WriteFile(filepath.Join(programs, "delivery-task-measure.size"), []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // it has to be executable
+	if err := os.WriteFile(filepath.Join(programs, "delivery-task-measure.size"), []byte("#!/bin/sh\n"),
+		0o700); err != nil { //nolint:gosec // it has to be executable
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", programs+string(filepath.ListSeparator)+os.Getenv("PATH"))

@@ -18,27 +18,27 @@ packer {
 
 variable "version" {
   type        = string
-  description = "The version to bake, allocated by release/."
+  description = "Version to bake, allocated by release/."
 }
 
 variable "source_ami" {
   type        = string
-  description = "The AMI to bake from: a Linux with systemd."
+  description = "AMI to bake from: a Linux with systemd."
 }
 
 variable "regions" {
   type        = list(string)
-  description = "Where the image is needed. It is baked in the first and copied to the others."
+  description = "Regions of the image. It is baked in the first region and copied to the others."
   default     = ["eu-north-1", "eu-west-1"]
 }
 
 variable "rehearsal" {
   type        = bool
-  description = "Leave out the provisioning, for an emulated AWS that starts no machines to sign in to."
+  description = "Omit the provisioning, for an emulated AWS that does not start machines."
   default     = false
 }
 
-# Reads the version, and fails where there is none or it was revoked.
+# Reads the version. It fails if the version does not exist or was revoked.
 data "delivery-version" "this" {
   service = "strawberry"
   version = var.version
@@ -56,7 +56,7 @@ source "amazon-ebs" "strawberry" {
 }
 
 build {
-  # The same source under two names, so that provisioners can tell them apart.
+  # The same source has two names, so that provisioners can be limited to one.
   dynamic "source" {
     for_each = var.rehearsal ? ["rehearsal"] : ["server"]
     labels   = ["amazon-ebs.strawberry"]
@@ -83,7 +83,7 @@ build {
     ]
   }
 
-  # Tells the servers which release they are.
+  # Writes the manifest from which the servers read their version.
   provisioner "delivery-manifest" {
     except     = ["amazon-ebs.rehearsal"]
     service    = "strawberry"
@@ -100,7 +100,7 @@ build {
     inputs     = ["${path.root}/dist/strawberry", "${path.root}/strawberry.service", "${path.root}/image.pkr.hcl"]
   }
 
-  # Lists the AMIs, and so keeps them should stamping them fail half-way.
+  # Lists the AMIs. It also makes Packer keep them if stamping them fails.
   post-processor "manifest" {
     output = "${path.root}/dist/images.json"
   }

@@ -1,5 +1,5 @@
-// Command strawberry is the service of the example: it says which release it
-// is, and whether it is healthy.
+// Command strawberry is the service of the example. It returns its version, and has a health
+// check.
 package main
 
 import (
@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// versionHeader says which version has answered.
+// versionHeader is the response header with the version.
 const versionHeader = "X-Version"
 
-// manifest is where the provisioner delivery-manifest puts the release's facts.
+// manifest is the file that the provisioner delivery-manifest writes.
 const manifest = "/etc/delivery/release.json"
 
 func main() {
@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, and then finishes the requests under way.
+// run serves until ctx ends, and then finishes the open requests.
 func run(ctx context.Context, address, manifest string) error {
 	release, err := readRelease(manifest)
 	if err != nil {
@@ -49,13 +49,13 @@ func run(ctx context.Context, address, manifest string) error {
 	return <-stopped
 }
 
-// release is what the service tells about itself.
+// release describes the running version.
 type release struct {
 	Service string `json:"service"`
 	Version string `json:"version"`
 }
 
-// readRelease reads the manifest; outside of an image there is none.
+// readRelease reads the manifest. Without one, as outside of an image, the version is "unreleased".
 func readRelease(path string) (release, error) {
 	r := release{Service: "strawberry", Version: "unreleased"}
 	text, err := os.ReadFile(path)

@@ -10,7 +10,7 @@ data "delivery_pipe" "strawberry" {
   folder = path.module
 }
 
-# What "delivery run" would do here, step by step.
+# The steps that "delivery run" would run here.
 output "steps" {
   value = [for s in data.delivery_pipe.strawberry.steps : "${s.section}: ${s.name}"]
 }

@@ -15,7 +15,7 @@ output "tags" {
   value = data.delivery_tags.strawberry.map
 }
 
-# The same tags where AWS wants them in another form:
+# The same tags in the form that aws_autoscaling_group takes:
 #
 # resource "aws_autoscaling_group" "strawberry" {
 #   ...

@@ -1,5 +1,5 @@
-# A test environment: fresh servers of one version, made from the image that
-# was baked for it, at a host name of their own on a shared listener.
+# A test environment: new servers with the image of one version, at their own host
+# name on a shared listener.
 
 terraform {
   required_version = ">= 1.11"
@@ -30,7 +30,7 @@ resource "delivery_cluster" "this" {
   tags = var.tags
 }
 
-# The same tags for whatever else belongs to the environment.
+# The same tags, for other resources of the environment.
 data "delivery_tags" "this" {
   service     = var.service
   environment = var.name

@@ -1,14 +1,14 @@
 output "url" {
   value       = "http://${var.host}/"
-  description = "Where the tests send their requests."
+  description = "URL of the environment."
 }
 
 output "cluster" {
   value       = delivery_cluster.this.id
-  description = "The cluster, as service/environment."
+  description = "ID of the cluster: service/environment."
 }
 
 output "tags" {
   value       = data.delivery_tags.this.map
-  description = "The tags for whatever else belongs to the environment."
+  description = "Tags for other resources of the environment."
 }

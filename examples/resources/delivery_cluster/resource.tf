@@ -5,22 +5,22 @@ terraform {
 }
 
 variable "release" {
-  description = "The version to run."
+  description = "Version to run."
   type        = string
 }
 
 variable "subnet_ids" {
-  description = "The subnets of the servers."
+  description = "Subnets of the servers."
   type        = set(string)
 }
 
 variable "security_group_ids" {
-  description = "The security groups of the servers."
+  description = "Security groups of the servers."
   type        = set(string)
 }
 
 variable "listener_arn" {
-  description = "The load balancer's listener."
+  description = "ARN of the load balancer's listener."
   type        = string
 }
 
@@ -48,8 +48,8 @@ resource "delivery_cluster" "strawberry" {
     solution   = "shop"
   }
 
-  # Another version gets a tenth of the requests, then all, each watched for a
-  # while. What goes wrong meanwhile takes it back.
+  # A new version gets a tenth of the requests, then all. After each step, the
+  # rollout is observed, and rolled back if something goes wrong.
   rollout = {
     steps       = [10, 100]
     observe_for = "5m"

@@ -6,18 +6,18 @@ terraform {
 
 variable "revision" {
   type        = string
-  description = "The commit that the checkout is at."
+  description = "Commit of the checkout."
 }
 
 variable "rehearsal" {
   type        = bool
-  description = "Run from a checkout that is not pushed."
+  description = "Run from a checkout that has not been pushed."
   default     = false
 }
 
 provider "delivery" {}
 
-# Builds and tests what the checkout holds, once for each commit.
+# Builds and tests the checkout, once for each commit.
 resource "delivery_pipe_run" "strawberry" {
   folder         = path.module
   run_to         = "unit tests"

@@ -5,7 +5,7 @@ terraform {
 }
 
 variable "revision" {
-  description = "The commit that is built."
+  description = "Commit to build."
   type        = string
 }
 
@@ -15,7 +15,7 @@ resource "delivery_version" "strawberry" {
   bump            = "minor"
   source_revision = var.revision
 
-  # The same commit gives the same version, however often this is applied.
+  # The same commit always gets the same version.
   keepers = {
     revision = var.revision
   }

@@ -1,5 +1,5 @@
 # A test environment for one version of strawberry, on a load balancer that
-# other environments share. Destroy it when the tests have run.
+# environments share. Destroy it after the tests.
 
 terraform {
   required_providers {
@@ -9,27 +9,27 @@ terraform {
 
 variable "region" {
   type        = string
-  description = "The AWS region."
+  description = "AWS region."
 }
 
 variable "name" {
   type        = string
-  description = "The name of the environment."
+  description = "Name of the environment."
 }
 
 variable "version_to_test" {
   type        = string
-  description = "The version of strawberry to test."
+  description = "Version of strawberry to test."
 }
 
 variable "subnet_ids" {
   type        = set(string)
-  description = "Where the servers run."
+  description = "Subnets of the servers."
 }
 
 variable "security_group_ids" {
   type        = set(string)
-  description = "What guards the servers. The load balancer must be let in at port 8080."
+  description = "Security groups of the servers. They must allow requests from the load balancer to port 8080."
 }
 
 variable "listener" {
@@ -59,10 +59,10 @@ module "environment" {
 
 output "cluster" {
   value       = module.environment.cluster
-  description = "The servers under test."
+  description = "ID of the cluster under test."
 }
 
 output "url" {
   value       = module.environment.url
-  description = "Where the tests send their requests."
+  description = "URL of the environment."
 }

@@ -1,5 +1,5 @@
-// Package functional_test tests strawberry as its users see it, where
-// STRAWBERRY_URL says that it runs.
+// Package functional_test tests strawberry from outside, at the URL in
+// STRAWBERRY_URL.
 package functional_test
 
 import (
@@ -13,7 +13,7 @@ func url(t *testing.T) string {
 	t.Helper()
 	at := os.Getenv("STRAWBERRY_URL")
 	if at == "" {
-		t.Skip("STRAWBERRY_URL does not say where strawberry runs")
+		t.Skip("STRAWBERRY_URL is not set")
 	}
 	return at
 }
@@ -31,7 +31,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The servers run the version that was baked for the test, and no other.
+// All servers run the version under test.
 func TestVersion(t *testing.T) {
 	for range 20 {
 		resp, err := client.Get(url(t) + "/")

@@ -1,5 +1,4 @@
-// Package load_test sends strawberry many requests, where STRAWBERRY_URL says
-// that it runs.
+// Package load_test sends many requests to strawberry, at the URL in STRAWBERRY_URL.
 package load_test
 
 import (
@@ -20,7 +19,7 @@ const (
 func TestLoad(t *testing.T) {
 	url := os.Getenv("STRAWBERRY_URL")
 	if url == "" {
-		t.Skip("STRAWBERRY_URL does not say where strawberry runs")
+		t.Skip("STRAWBERRY_URL is not set")
 	}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: users}}
 	failures := make(chan error, users*each)

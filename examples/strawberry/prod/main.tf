@@ -1,6 +1,6 @@
-# Strawberry in production. To release a version, apply with its number: new
-# servers from its image get a tenth of the requests, then all, and the old
-# ones go. If an alarm fires meanwhile, everything is as it was before.
+# Strawberry in production. To release a version, apply with its name: new servers
+# with its image get a tenth of the requests, then all, and the old servers are
+# removed. If an alarm fires meanwhile, the rollout is rolled back.
 
 terraform {
   required_providers {
@@ -10,22 +10,22 @@ terraform {
 
 variable "region" {
   type        = string
-  description = "The AWS region."
+  description = "AWS region."
 }
 
 variable "release" {
   type        = string
-  description = "The version of strawberry to run."
+  description = "Version of strawberry to run."
 }
 
 variable "subnet_ids" {
   type        = set(string)
-  description = "Where the servers run."
+  description = "Subnets of the servers."
 }
 
 variable "security_group_ids" {
   type        = set(string)
-  description = "What guards the servers. The load balancer must be let in at port 8080."
+  description = "Security groups of the servers. They must allow requests from the load balancer to port 8080."
 }
 
 variable "listener" {
@@ -35,19 +35,19 @@ variable "listener" {
 
 variable "alarms" {
   type        = set(string)
-  description = "Names of the alarms that speak against a version."
+  description = "Names of the alarms that roll a rollout back when they fire."
   default     = null
 }
 
 variable "observe_for" {
   type        = string
-  description = "How long each step of a rollout is watched."
+  description = "How long each step of a rollout is observed."
   default     = "5m"
 }
 
 variable "drain" {
   type        = string
-  description = "How long the old servers may finish their requests."
+  description = "How long the old servers may take to finish their requests."
   default     = "30s"
 }
 
@@ -84,7 +84,7 @@ resource "delivery_cluster" "strawberry" {
 
 output "cluster" {
   value       = delivery_cluster.strawberry.id
-  description = "The cluster, for delivery rollout status."
+  description = "ID of the cluster, as \"delivery rollout status\" takes it."
 }
 
 output "last_rollout" {

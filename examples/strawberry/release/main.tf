@@ -1,5 +1,5 @@
-# Allocates a version of strawberry. The same commit built in the same run has
-# the same version, however often this is applied; another run gets another.
+# Allocates a version of strawberry. The same commit and run always get the same
+# version; another run gets another version.
 
 terraform {
   required_providers {
@@ -9,12 +9,12 @@ terraform {
 
 variable "source_revision" {
   type        = string
-  description = "The commit to build."
+  description = "Commit to build."
 }
 
 variable "run" {
   type        = string
-  description = "The pipe run that builds it."
+  description = "ID of the run that builds the version."
 }
 
 provider "delivery" {}
@@ -27,5 +27,5 @@ resource "delivery_version" "strawberry" {
 
 output "version" {
   value       = delivery_version.strawberry.version
-  description = "The version to bake."
+  description = "Version to bake."
 }
