@@ -12,7 +12,8 @@ import (
 
 // pipes implements resources.Pipes with the same runner as the command line.
 type pipes struct {
-	// open returns the runner. It is an error if the provider's arguments are not known yet.
+	// open returns the runner. It is an error if the provider's arguments are not known
+	// yet.
 	open func() (*runner.Runner, error)
 	// checkouts are locked while a pipe runs in them.
 	checkouts keylock.Locks

@@ -1,5 +1,5 @@
-// Package provider implements the Terraform provider: its configuration, and the list of its
-// resources and data sources.
+// Package provider implements the Terraform provider: its configuration, and the list of
+// its resources and data sources.
 package provider
 
 import (
@@ -48,8 +48,9 @@ type model struct {
 	RequiredTags types.Set    `tfsdk:"required_tags"`
 }
 
-// requireKnown returns an error for the first of the arguments whose value is not known yet. With
-// the default instead, resources would not be found, and Terraform would plan to create them again.
+// requireKnown returns an error for the first of the arguments whose value is not known
+// yet. With the default instead, resources would not be found, and Terraform would plan to
+// create them again.
 func (m model) requireKnown(arguments ...string) error {
 	values := map[string]attr.Value{
 		"repository": m.Repository, "region": m.Region, "profile": m.Profile, "assume_role": m.AssumeRole, "endpoints": m.Endpoints,
@@ -88,7 +89,8 @@ var (
 // New returns a constructor of the provider in the given version, with the system's clock.
 func New(version string) func() provider.Provider { return NewWithClock(version, clock.System{}) }
 
-// NewWithClock returns a constructor of the provider in the given version, with the clock c.
+// NewWithClock returns a constructor of the provider in the given version, with the clock
+// c.
 func NewWithClock(version string, c clock.Clock) func() provider.Provider {
 	return func() provider.Provider { return &deliveryProvider{version: version, clock: c} }
 }

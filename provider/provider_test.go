@@ -34,10 +34,12 @@ func TestAccProvider_UnknownArgument(t *testing.T) {
 	})
 }
 
-// A version needs neither credentials nor a region. For a cluster, missing credentials are an error.
+// A version needs neither credentials nor a region. For a cluster, missing credentials are
+// an error.
 func TestAccProvider_WithoutCredentials(t *testing.T) {
 	e := acctest.NewWithoutAWS(t)
-	// A profile that does not exist overrides the credentials in the environment of the tests.
+	// A profile that does not exist overrides the credentials in the environment of the
+	// tests.
 	profile := `  profile = "missing"`
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: acctest.Factories,

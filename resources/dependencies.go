@@ -43,7 +43,8 @@ type Dependencies struct {
 	Holder string
 }
 
-// OpenStore opens the build data repository. If it cannot, it adds an error to diags and returns false.
+// OpenStore opens the build data repository. If it cannot, it adds an error to diags and
+// returns false.
 func (d *Dependencies) OpenStore(ctx context.Context, diags *diag.Diagnostics) (store builddata.Store, ok bool) {
 	store, err := d.Store(ctx)
 	if err != nil {

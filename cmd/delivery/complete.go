@@ -9,8 +9,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 )
 
-// candidates returns the words that the shell offers, given the arguments before the
-// word. After an error, it returns none.
+// candidates returns the words that the shell offers, given the arguments before the word.
+// After an error, it returns none.
 type candidates func(ctx context.Context, args []string) []string
 
 // complete makes the shell complete the value of a flag.
@@ -20,8 +20,8 @@ func complete(cmd *cobra.Command, flag string, all candidates) {
 	})
 }
 
-// completeFile makes the shell complete the value of a flag with the names of files,
-// which it does for no other flag.
+// completeFile makes the shell complete the value of a flag with the names of files, which
+// it does for no other flag.
 func completeFile(cmd *cobra.Command, flag string) {
 	register(cmd, flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveDefault
@@ -62,7 +62,8 @@ func oneOf[T ~string](words ...T) candidates {
 	}
 }
 
-// stepNames returns the names of the steps of a pipe; an empty name stands for the pipe that .delivery.yml names.
+// stepNames returns the names of the steps of a pipe; an empty name stands for the pipe
+// that .delivery.yml names.
 func (f *projectFlags) stepNames(ctx context.Context, name string) (names []string) {
 	_, project, err := f.project()
 	if err != nil {
@@ -126,8 +127,8 @@ func (c *common) runIDs(ctx context.Context, _ []string) (ids []string) {
 	return ids
 }
 
-// withExisting calls f with the repository if it exists: completing a word must not
-// create it.
+// withExisting calls f with the repository if it exists: completing a word must not create
+// it.
 func (c *common) withExisting(ctx context.Context, f func(store builddata.Store)) {
 	config, err := c.app()
 	if err != nil {

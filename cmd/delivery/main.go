@@ -1,4 +1,5 @@
-// Command delivery is the command line program. It works the same on a laptop and on any CI node.
+// Command delivery is the command line program. It works the same on a laptop and on any CI
+// node.
 package main
 
 import (

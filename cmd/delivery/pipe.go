@@ -197,7 +197,8 @@ func stepLines(s pipe.Summary) string {
 	return b.String()
 }
 
-// firstDifference describes the first line in which two texts differ; empty if they are equal.
+// firstDifference describes the first line in which two texts differ; empty if they are
+// equal.
 func firstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(strings.ReplaceAll(want, "\r\n", "\n"), "\n")
 	for i := range max(len(g), len(w)) {

@@ -70,8 +70,8 @@ func golden(t *testing.T, got string) {
 	}
 }
 
-// articles is the folder of pipes that were published in 2014 and 2015. The lines that
-// end with a colon and the indentation, which their text had lost, are restored.
+// articles is the folder of pipes that were published in 2014 and 2015. The lines that end
+// with a colon and the indentation, which their text had lost, are restored.
 const articles = "internal/pipefile/testdata/articles"
 
 // article creates a checkout with the pipes of an article. The programs, which stand for

@@ -18,8 +18,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// progress prints what a run does. On a terminal, it also shows the running steps at the bottom, with
-// the time that each has taken; elsewhere it prints every line once.
+// progress prints what a run does. On a terminal, it also shows the running steps at the
+// bottom, with the time that each has taken; elsewhere it prints every line once.
 type progress struct {
 	out   io.Writer
 	clock clock.Clock
@@ -63,8 +63,8 @@ func newProgress(c *common, verbose bool) *progress {
 	return p
 }
 
-// terminal returns a function that returns the size of the terminal out; nil if out is not a terminal, or
-// one that cannot move its cursor.
+// terminal returns a function that returns the size of the terminal out; nil if out is not
+// a terminal, or one that cannot move its cursor.
 func terminal(out io.Writer) func() (width, height int) {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
@@ -191,8 +191,8 @@ func (p *progress) print(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// erase removes the running steps from the terminal, and the ^C that the terminal
-// prints below them.
+// erase removes the running steps from the terminal, and the ^C that the terminal prints
+// below them.
 func (p *progress) erase() {
 	if p.drawn > 0 {
 		_, _ = fmt.Fprintf(p.out, "\r\x1b[%dA\x1b[J", p.drawn)
@@ -200,8 +200,8 @@ func (p *progress) erase() {
 	}
 }
 
-// draw shows as many of the running steps as fit on the screen: a line that has
-// left the screen cannot be erased.
+// draw shows as many of the running steps as fit on the screen: a line that has left the
+// screen cannot be erased.
 func (p *progress) draw() {
 	if p.size == nil {
 		return

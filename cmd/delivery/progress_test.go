@@ -10,7 +10,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// The golden files show the output for a terminal of 40 columns and 5 lines, and without a terminal.
+// The golden files show the output for a terminal of 40 columns and 5 lines, and without a
+// terminal.
 func TestProgress(t *testing.T) {
 	for name, size := range map[string]func() (int, int){"Terminal": func() (int, int) { return 40, 5 }, "Lines": nil} {
 		t.Run(name, func(t *testing.T) {

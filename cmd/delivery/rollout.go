@@ -60,7 +60,8 @@ is rolled back from here. Without a rollout, nothing is done.`,
 		},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: verb.name + " SERVICE/ENVIRONMENT", Short: verb.short, Long: verb.long, Example: verb.example, Args: exactArgs("SERVICE/ENVIRONMENT"),
+			Use: verb.name + " SERVICE/ENVIRONMENT", Short: verb.short, Long: verb.long, Example: verb.example,
+			Args: exactArgs("SERVICE/ENVIRONMENT"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return c.changeCluster(cmd.Context(), args[0], verb.do)
 			},
@@ -88,7 +89,8 @@ func (c *common) changeCluster(ctx context.Context, name string, do clusterActio
 			return err
 		}
 		m := &rollout.Manager{
-			Store: cat.Store, Cloud: cloud, Clock: c.clock, Region: regions[0], Holder: app.Holder("delivery"), Entropy: c.entropy, Progress: c.progress,
+			Store: cat.Store, Cloud: cloud, Clock: c.clock, Region: regions[0], Holder: app.Holder("delivery"), Entropy: c.entropy,
+			Progress: c.progress,
 		}
 		if _, err := do(m, ctx, id); err != nil {
 			return err

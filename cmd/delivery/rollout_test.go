@@ -82,8 +82,8 @@ func TestDelivery_BadInput(t *testing.T) {
 	})
 }
 
-// The package that the provider uses rolls a cluster out. The command line then shows, resumes and
-// rolls back its rollouts.
+// The package that the provider uses rolls a cluster out. The command line then shows,
+// resumes and rolls back its rollouts.
 func TestAccDelivery_Rollout(t *testing.T) {
 	account := rig.NewAccount(t)
 	landscape, err := rig.Prepare(t.Context(), account, "eu-north-1")
@@ -164,7 +164,8 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	}
 
 	fatal(t, apply("1"))
-	if code, _, stderr := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(stderr, "version 1 is its first") {
+	if code, _, stderr := delivery(t, "rollout", "undo", "strawberry/prod"); code != exitcode.Failed ||
+		!strings.Contains(stderr, "version 1 is its first") {
 		t.Errorf("got code %d and %q, want to be told that there is nothing before", code, stderr)
 	}
 	fatal(t, apply("2"))
@@ -177,7 +178,8 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	contains(t, do("undo"), "as "+first)
 	look("2 serves, 1 kept, succeeded")
 
-	if code, _, stderr := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitcode.Failed || !strings.Contains(stderr, "no rollout of this cluster is in progress") {
+	if code, _, stderr := delivery(t, "rollout", "resume", "strawberry/prod"); code != exitcode.Failed ||
+		!strings.Contains(stderr, "no rollout of this cluster is in progress") {
 		t.Errorf("got code %d and %q", code, stderr)
 	}
 	do("abort")
@@ -207,7 +209,8 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	applied := make(chan error, 1)
 	go func() { applied <- apply("5") }()
 	for { // until the rollout is in progress
-		if p, err := rollout.ReadStatus(t.Context(), m.Store, spec("5").ID, m.Region); err == nil && p.Open != nil && p.Serving.Spec.Version == "5" {
+		if p, err := rollout.ReadStatus(t.Context(), m.Store, spec("5").ID, m.Region); err == nil && p.Open != nil &&
+			p.Serving.Spec.Version == "5" {
 			break
 		}
 	}
@@ -215,7 +218,8 @@ func TestAccDelivery_Rollout(t *testing.T) {
 	contains(t, out, "in progress since", "run by     the test")
 	do("abort")
 	var failure *rollout.Error
-	if err := <-applied; !errors.As(err, &failure) || failure.Outcome != rollout.RolledBack || !strings.Contains(err.Error(), "abort requested by") {
+	if err := <-applied; !errors.As(err, &failure) || failure.Outcome != rollout.RolledBack ||
+		!strings.Contains(err.Error(), "abort requested by") {
 		t.Errorf("got %v, want it rolled back because of the abort", err)
 	}
 	look("3 serves, 2 kept, failed")

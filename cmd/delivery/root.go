@@ -194,8 +194,8 @@ func argumentsError(cmd *cobra.Command, args []string, takes ...string) error {
 		cmd.CommandPath(), strings.Join(takes, " "), got, cmd.CommandPath())}
 }
 
-// rejectEmpty returns an error for a flag with an empty value, as from a variable that is not
-// set. Otherwise an empty value would have the meaning of an omitted flag.
+// rejectEmpty returns an error for a flag with an empty value, as from a variable that is
+// not set. Otherwise an empty value would have the meaning of an omitted flag.
 func rejectEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		if f := cmd.Flags().Lookup(name); f.Changed && strings.TrimSpace(f.Value.String()) == "" {

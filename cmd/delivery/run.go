@@ -155,9 +155,9 @@ func (f *projectFlags) run(ctx context.Context, req runner.Request, verbose bool
 	if err != nil {
 		return err
 	}
-	// The reader of the output may close it early, as head does. The run continues
-	// all the same, to the end of its section last. The signal is caught, not
-	// ignored: the steps would inherit that.
+	// The reader of the output may close it early, as head does. The run continues all the
+	// same, to the end of its section last. The signal is caught, not ignored: the steps
+	// would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	progress := newProgress(f.common, verbose)
 	hard, soft, release := interruptible(ctx, progress, req.Only != "")

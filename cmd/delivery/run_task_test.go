@@ -44,8 +44,8 @@ func printed(t *testing.T, s pipe.Summary) string {
 	return string(log)
 }
 
-// A single step takes its context from the latest earlier run of its pipe, or from the run that the
-// flags name.
+// A single step takes its context from the latest earlier run of its pipe, or from the run
+// that the flags name.
 func TestRunTask_Context(t *testing.T) {
 	c := newParts(t)
 	c.run(t, 0)

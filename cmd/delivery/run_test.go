@@ -64,8 +64,8 @@ func TestRun(t *testing.T) {
 	contains(t, string(log), "tidying after succeeded in "+r.Context["environment"])
 }
 
-// The summary of a failed run shows the end of the failed step's output, and a command that runs
-// just that step again, with the same version and values.
+// The summary of a failed run shows the end of the failed step's output, and a command that
+// runs just that step again, with the same version and values.
 func TestRun_FailsAndReruns(t *testing.T) {
 	c := newApplication(t)
 	c.write(t, "functional.sh", "#!/bin/sh\necho looking at $1\necho 'expected 2, got 3' >&2\nexit 7\n")
@@ -240,8 +240,8 @@ func TestRun_NoProject(t *testing.T) {
 	}
 }
 
-// A run from a checkout that is not pushed is refused. With --allow-unpushed it runs, but its version
-// cannot be promoted.
+// A run from a checkout that is not pushed is refused. With --allow-unpushed it runs, but
+// its version cannot be promoted.
 func TestRun_Unpushed(t *testing.T) {
 	c := newApplication(t)
 	c.write(t, "notes.txt", "unfinished")
@@ -316,7 +316,9 @@ func TestRun_Output(t *testing.T) {
 	c := newCheckout(t, `
 - {name: much, do: build.command, command: "yes 0123456789012345678901234567890123456789 | head -c 100000000 >&2; echo; echo done"}
 - {name: one line, do: build.command, command: "head -c 10000000 /dev/zero | tr '\\0' x"}
-- {name: junk, do: build.command, command: "head -c 1000000 /dev/urandom; printf '\\033[31mred\\033[0m \\033]0;title\\007 \\r\\nafter'; exit 1"}
+- name: junk
+  do: build.command
+  command: "head -c 1000000 /dev/urandom; printf '\\033[31mred\\033[0m \\033]0;title\\007 \\r\\nafter'; exit 1"
 `)
 	code, out, stderr := c.delivery(t, "run")
 	if code != exitcode.Failed {
@@ -356,8 +358,8 @@ func TestRun_DiskFull(t *testing.T) {
 	}
 }
 
-// While the repository cannot be reached, a run for an existing version continues, and its records are
-// sent later, once.
+// While the repository cannot be reached, a run for an existing version continues, and its
+// records are sent later, once.
 func TestRun_Outage(t *testing.T) {
 	c := newCheckout(t, "- {name: version, do: init.version}\n- {name: build, do: build.command, command: echo $DELIVERY_VERSION}")
 	if s := c.run(t, 0); s.Version != "1" {

@@ -56,7 +56,8 @@ func TestStageList(t *testing.T) {
 	first := c.run(t, 0)
 	second := c.run(t, 0)
 	_, out, _ = c.delivery(t, "stage", "list")
-	if !regexp.MustCompile(`^STAGE +VERSION +SINCE +RUN\npassed_test +0\.2\.0 +\S+ \S+ +` + second.Run + `\n$`).MatchString(out) || first.Run == second.Run {
+	if !regexp.MustCompile(`^STAGE +VERSION +SINCE +RUN\npassed_test +0\.2\.0 +\S+ \S+ +`+second.Run+`\n$`).MatchString(out) ||
+		first.Run == second.Run {
 		t.Error(out)
 	}
 	c.delivery(t, "version", "revoke", "0.2.0", "--reason", "slow")

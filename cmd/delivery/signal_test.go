@@ -115,7 +115,8 @@ last:
   - {name: tidy, do: build.command, command: "echo tidying after ${{ status }}"}
 `
 
-// checkGroupEnded checks that no process is left of the process group that the step wrote to the file pid.
+// checkGroupEnded checks that no process is left of the process group that the step wrote
+// to the file pid.
 func (c *checkout) checkGroupEnded(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.folder, "..", "pid"))

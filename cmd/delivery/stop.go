@@ -16,9 +16,10 @@ var (
 	errLastStopped = errors.New("the section last was interrupted as well")
 )
 
-// interruptible returns the contexts of a run that Ctrl-C can interrupt. The first Ctrl-C ends ctx
-// and soft, which the section last does not use; the second ends hard; the third kills the process.
-// Alone says that one step is run by itself, without the section last. The caller calls release.
+// interruptible returns the contexts of a run that Ctrl-C can interrupt. The first Ctrl-C
+// ends ctx and soft, which the section last does not use; the second ends hard; the third
+// kills the process. Alone says that one step is run by itself, without the section last.
+// The caller calls release.
 func interruptible(ctx context.Context, p *progress, alone bool) (hard, soft context.Context, release func()) {
 	hard, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	soft, interrupt := context.WithCancelCause(hard)

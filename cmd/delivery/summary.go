@@ -13,8 +13,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// printSummary prints how a run ended. For a failed run, it prints the end of the failed step's output and
-// the command that runs just that step again. Warnings have already been printed.
+// printSummary prints how a run ended. For a failed run, it prints the end of the failed
+// step's output and the command that runs just that step again. Warnings have already been
+// printed.
 func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req runner.Request) {
 	what := s.Service
 	if s.Version != "" {
@@ -60,8 +61,8 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 	p(":\n  %s\n", command)
 }
 
-// rerunCommand returns the command that runs a step of a run again, with the flags of
-// the run. It omits values that are secrets, and returns their names.
+// rerunCommand returns the command that runs a step of a run again, with the flags of the
+// run. It omits values that are secrets, and returns their names.
 func (f *projectFlags) rerunCommand(
 	project *runner.Project, s pipe.Summary, step string, req runner.Request,
 ) (command string, secrets []string) {

@@ -9,8 +9,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
-// The command that runs a failed step again has the flags of the run, except for
-// secrets.
+// The command that runs a failed step again has the flags of the run, except for secrets.
 func TestRun_RerunCommand(t *testing.T) {
 	c := newCheckout(t, `
 - {name: version, do: init.version}

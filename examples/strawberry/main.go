@@ -1,5 +1,5 @@
-// Command strawberry is the service of the example. It returns its version, and has a health
-// check.
+// Command strawberry is the service of the example. It returns its version, and has a
+// health check.
 package main
 
 import (
@@ -55,7 +55,8 @@ type release struct {
 	Version string `json:"version"`
 }
 
-// readRelease reads the manifest. Without one, as outside of an image, the version is "unreleased".
+// readRelease reads the manifest. Without one, as outside of an image, the version is
+// "unreleased".
 func readRelease(path string) (release, error) {
 	r := release{Service: "strawberry", Version: "unreleased"}
 	text, err := os.ReadFile(path)

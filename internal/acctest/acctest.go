@@ -35,8 +35,8 @@ type Env struct {
 	repository repository.Address
 }
 
-// New creates the environment of a test, and marks the test as parallel. Without TF_ACC, it skips
-// the test, as the test library does.
+// New creates the environment of a test, and marks the test as parallel. Without TF_ACC, it
+// skips the test, as the test library does.
 func New(t *testing.T) *Env {
 	t.Helper()
 	e := NewWithoutAWS(t)

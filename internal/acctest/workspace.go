@@ -12,8 +12,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
-// Workspace is a folder in which the real Terraform or OpenTofu runs with a configuration, for tests
-// that the test library does not support, such as interrupts.
+// Workspace is a folder in which the real Terraform or OpenTofu runs with a configuration,
+// for tests that the test library does not support, such as interrupts.
 type Workspace struct {
 	// Environ is added to the environment of the program.
 	Environ []string
@@ -60,7 +60,8 @@ func Main(m *testing.M) (code int) {
 // Required is the terraform block of a configuration for a Workspace.
 const Required = "terraform {\n  required_providers {\n    delivery = { source = \"pipes-as-code/delivery\" }\n  }\n}\n"
 
-// NewWorkspace creates a workspace. If the configuration is not empty, it is written to main.tf.
+// NewWorkspace creates a workspace. If the configuration is not empty, it is written to
+// main.tf.
 func NewWorkspace(t *testing.T, config string) *Workspace {
 	t.Helper()
 	provider, err := build()

@@ -27,8 +27,8 @@ type Event struct {
 	// Number is the number of the version. In a run it may be 0: the event happened before
 	// the run had a version.
 	Number int64 `json:"number,omitempty"`
-	// Run is the run in which the event happened, and Step the name of the step; both are empty
-	// outside of a run.
+	// Run is the run in which the event happened, and Step the name of the step; both are
+	// empty outside of a run.
 	Run  string `json:"run,omitempty"`
 	Step string `json:"step,omitempty"`
 	// Type says what happened: "bake", "deploy"; of a step, its task: "test.command".
@@ -89,8 +89,8 @@ func (e Event) Complete(newID func(now time.Time) string, now time.Time) Event {
 	return e
 }
 
-// Latest returns the latest event of each type and step. The events must be in the order in which they
-// were appended, and so is the result.
+// Latest returns the latest event of each type and step. The events must be in the order in
+// which they were appended, and so is the result.
 func Latest(events []Event) []Event {
 	type key struct{ eventType, step string }
 	seen := map[key]bool{}
@@ -105,8 +105,8 @@ func Latest(events []Event) []Event {
 	return latest
 }
 
-// fulfills reports whether a requirement names the event: by its type in any letter case, by the
-// part of its type before a dot, or by its step.
+// fulfills reports whether a requirement names the event: by its type in any letter case,
+// by the part of its type before a dot, or by its step.
 func (e Event) fulfills(requirement string) bool {
 	wanted := strings.ToLower(requirement)
 	return e.Step == requirement || e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")

@@ -9,10 +9,9 @@ import (
 
 // Images stores which image contains which version.
 type Images interface {
-	// Register stores all the images or none of them. Registering the same
-	// image again for the same version updates its architecture, digest and run; for
-	// another version it is ErrConflict. A version that does not exist is
-	// ErrNotFound.
+	// Register stores all the images or none of them. Registering the same image again for
+	// the same version updates its architecture, digest and run; for another version it is
+	// ErrConflict. A version that does not exist is ErrNotFound.
 	Register(ctx context.Context, images ...Image) error
 	// Images lists a version's images by region, architecture and id.
 	Images(ctx context.Context, q ImageQuery) ([]Image, error)
@@ -48,8 +47,8 @@ func (i Image) Validate() error {
 	return nil
 }
 
-// Register returns the image to store. Existing is the stored image with the same region and ID, nil if there is
-// none. If it contains another version, the error is ErrConflict.
+// Register returns the image to store. Existing is the stored image with the same region
+// and ID, nil if there is none. If it contains another version, the error is ErrConflict.
 func (i Image) Register(existing *Image, now time.Time) (Image, error) {
 	i.RegisteredAt = Timestamp(now)
 	if existing == nil {

@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// Leases prevent two processes from changing the same thing at once. A lease expires,
-// so that a holder that has died does not hold it forever. A holder may not notice
-// that its lease expired, so each lease has a fencing token that rises every
-// time the lease is acquired, and a write under a lease is refused once the
-// token is no longer the latest. (Kleppmann, "How to do distributed locking",
-// 2016.)
+// Leases prevent two processes from changing the same thing at once. A lease expires, so
+// that a holder that has died does not hold it forever. A holder may not notice that its
+// lease expired, so each lease has a fencing token that rises every time the lease is
+// acquired, and a write under a lease is refused once the token is no longer the latest.
+// (Kleppmann, "How to do distributed locking", 2016.)
 type Leases interface {
 	// Acquire takes a lease. While another process holds it, or the same holder
 	// does by an earlier call, the error is a *HeldError.
@@ -105,8 +104,8 @@ func (l Lease) Renew(latest Lease, ttl time.Duration, now time.Time) (Lease, err
 	return latest, nil
 }
 
-// Release returns the latest lease as it is once l is released, and whether
-// that changes it. The token stays, so that tokens never repeat.
+// Release returns the latest lease as it is once l is released, and whether that changes
+// it. The token stays, so that tokens never repeat.
 func (l Lease) Release(latest Lease) (released Lease, changed bool) {
 	if latest.Token != l.Token || !latest.Held() {
 		return latest, false

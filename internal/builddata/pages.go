@@ -5,8 +5,9 @@ import (
 	"iter"
 )
 
-// pages iterates over a list in pages of DefaultPage. Next returns the page after the last entry of the
-// previous page, which is nil for the first page. The iteration ends after an error.
+// pages iterates over a list in pages of DefaultPage. Next returns the page after the last
+// entry of the previous page, which is nil for the first page. The iteration ends after an
+// error.
 func pages[T any](next func(last *T) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var last *T

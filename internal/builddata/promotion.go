@@ -9,8 +9,8 @@ import (
 
 // Promotions stores which version was promoted to which stage.
 type Promotions interface {
-	// Promote promotes a version to a stage, as Promotion.Evaluate decides. A
-	// version that does not exist is ErrNotFound.
+	// Promote promotes a version to a stage, as Promotion.Evaluate decides. A version that
+	// does not exist is ErrNotFound.
 	Promote(ctx context.Context, p Promotion) (Promotion, error)
 	// Promotions lists the promotions of a service, the latest first.
 	Promotions(ctx context.Context, q PromotionQuery) ([]Promotion, error)
@@ -26,9 +26,9 @@ type Promotion struct {
 	Number int64
 	// Stage is a named point that versions are promoted to: "passed_test", "prod".
 	Stage string
-	// Requires names events of the version: by the Type of an event in any letter case, by the
-	// part of a type before a dot, or by the name of a step. For each, there must be an event, and
-	// the latest event of each matching type and step must have succeeded.
+	// Requires names events of the version: by the Type of an event in any letter case, by
+	// the part of a type before a dot, or by the name of a step. For each, there must be an
+	// event, and the latest event of each matching type and step must have succeeded.
 	Requires []string
 	// Run is the run that promoted the version; empty outside of a run.
 	Run string
@@ -58,10 +58,10 @@ type Evidence struct {
 	Current *Promotion
 }
 
-// Evaluate decides whether a version may be promoted. A revoked version is a
-// *RevokedError; requirements that are not met are a *RequirementError. If the
-// version is already at the stage and meets the requirements, it returns that promotion and
-// false: there is nothing to store.
+// Evaluate decides whether a version may be promoted. A revoked version is a *RevokedError;
+// requirements that are not met are a *RequirementError. If the version is already at the
+// stage and meets the requirements, it returns that promotion and false: there is nothing
+// to store.
 func (p Promotion) Evaluate(e Evidence, now time.Time) (result Promotion, changed bool, err error) {
 	if _, err := Usable(e.Version); err != nil {
 		return Promotion{}, false, err
@@ -104,7 +104,8 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 	return unmet
 }
 
-// firstUntraceable returns the earliest run without a pushed revision; nil if there is none.
+// firstUntraceable returns the earliest run without a pushed revision; nil if there is
+// none.
 func firstUntraceable(runs []Run) *Run {
 	var first *Run
 	for i := range runs {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Rollouts stores the journals of rollouts. Every step is recorded before it begins, so that
-// another process can continue after a crash. Writes need the lease of the cluster, which belongs to
-// the rollout's service; a write under a lost lease is a *LostError.
+// Rollouts stores the journals of rollouts. Every step is recorded before it begins, so
+// that another process can continue after a crash. Writes need the lease of the cluster,
+// which belongs to the rollout's service; a write under a lost lease is a *LostError.
 type Rollouts interface {
 	// Begin stores a new rollout, as Rollout.Begin decides.
 	Begin(ctx context.Context, l Lease, r Rollout) error
@@ -67,11 +67,11 @@ type Rollout struct {
 // Open reports whether the rollout has not ended.
 func (r Rollout) Open() bool { return r.Status == Started }
 
-// Begin decides whether the rollout may begin, and returns the rollout to store. The caller has checked that
-// the lease is held. Existing is the stored rollout with the same ID, and open the rollout of
-// the same cluster that has not ended; each is nil if there is none. If the same rollout has already
-// begun, it returns false: there is nothing to store. A different rollout with the same ID, or an
-// open one, is ErrConflict.
+// Begin decides whether the rollout may begin, and returns the rollout to store. The caller
+// has checked that the lease is held. Existing is the stored rollout with the same ID, and
+// open the rollout of the same cluster that has not ended; each is nil if there is none. If
+// the same rollout has already begun, it returns false: there is nothing to store. A
+// different rollout with the same ID, or an open one, is ErrConflict.
 func (r Rollout) Begin(l Lease, existing, open *Rollout, now time.Time) (begun Rollout, changed bool, err error) {
 	if l.Service != r.Service {
 		return Rollout{}, false, fmt.Errorf("%w: a lease of service %s does not cover a rollout of service %s", ErrConflict, l.Service, r.Service)
@@ -101,8 +101,8 @@ func (r Rollout) sameAs(other Rollout) bool {
 		r.FromVersion == other.FromVersion && r.ToVersion == other.ToVersion && bytes.Equal(r.Plan, other.Plan)
 }
 
-// Record returns the entry to append to the journal of r. If the rollout has ended, the error is
-// ErrConflict.
+// Record returns the entry to append to the journal of r. If the rollout has ended, the
+// error is ErrConflict.
 func (r Rollout) Record(e Entry, now time.Time) (Entry, error) {
 	if !r.Open() {
 		return Entry{}, r.endedError()
@@ -147,8 +147,9 @@ func (r Rollout) End(e Ending, now time.Time) (ended Rollout, changed bool, err 
 	return r, false, r.endedError()
 }
 
-// RequestAbort returns the rollout with the request to roll it back, and whether that differs from
-// r: only the first request is stored. If the rollout has ended, the error is ErrConflict.
+// RequestAbort returns the rollout with the request to roll it back, and whether that
+// differs from r: only the first request is stored. If the rollout has ended, the error is
+// ErrConflict.
 func (r Rollout) RequestAbort(by string) (requested Rollout, changed bool, err error) {
 	switch {
 	case by == "":

@@ -9,8 +9,8 @@ import (
 
 // Runs stores the executions of pipes.
 type Runs interface {
-	// SaveRun stores a new run, or updates a stored one as Run.Advance decides. A
-	// version that does not exist is ErrNotFound.
+	// SaveRun stores a new run, or updates a stored one as Run.Advance decides. A version
+	// that does not exist is ErrNotFound.
 	SaveRun(ctx context.Context, r Run) error
 	// Run returns one run of a service.
 	Run(ctx context.Context, service, id string) (Run, error)
@@ -36,32 +36,33 @@ type Run struct {
 	// the whole pipe.
 	To   string `json:"run_to,omitempty"`
 	Only string `json:"run_task,omitempty"`
-	// Revision is the SCM revision of the checkout. Untraceable says why the remote does not
-	// have it; empty if the remote does.
+	// Revision is the SCM revision of the checkout. Untraceable says why the remote does
+	// not have it; empty if the remote does.
 	Revision    string `json:"revision,omitempty"`
 	Untraceable string `json:"untraceable,omitempty"`
-	// Holder identifies the process that runs it, for people: "ada@ci-7, delivery, process 4711".
+	// Holder identifies the process that runs it, for people: "ada@ci-7, delivery, process
+	// 4711".
 	Holder string `json:"holder"`
 
 	Status Status `json:"status"`
 	// Message says how it ended, in one line.
 	Message string `json:"message,omitempty"`
-	// The times are Timestamps by the clock of the machine that runs it. SeenAt is the time of
-	// the last sign of life. EndedAt is zero until the run ends.
+	// The times are Timestamps by the clock of the machine that runs it. SeenAt is the time
+	// of the last sign of life. EndedAt is zero until the run ends.
 	StartedAt time.Time `json:"started_at"`
 	SeenAt    time.Time `json:"seen_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 }
 
-// RunSignsOfLife is the interval at which a run in progress sends a sign of life. If it sends none
-// for RunLostAfter, it counts as lost.
+// RunSignsOfLife is the interval at which a run in progress sends a sign of life. If it
+// sends none for RunLostAfter, it counts as lost.
 const (
 	RunSignsOfLife = 20 * time.Second
 	RunLostAfter   = 2 * time.Minute
 )
 
-// State returns the status of the run at the time now: a run in progress that has given no sign of life
-// for RunLostAfter counts as Lost.
+// State returns the status of the run at the time now: a run in progress that has given no
+// sign of life for RunLostAfter counts as Lost.
 func (r Run) State(now time.Time) Status {
 	if r.Status == Started && now.Sub(r.SeenAt) > RunLostAfter {
 		return Lost
@@ -72,9 +73,9 @@ func (r Run) State(now time.Time) Status {
 // Ended reports whether the run has ended.
 func (r Run) Ended() bool { return r.Status != Started }
 
-// Advance returns the stored run r updated from a later record, and whether that differs from r. Only the
-// number, status, message, SeenAt and EndedAt are updated; a known number is kept if the record has
-// none. A run that has ended does not change.
+// Advance returns the stored run r updated from a later record, and whether that differs
+// from r. Only the number, status, message, SeenAt and EndedAt are updated; a known number
+// is kept if the record has none. A run that has ended does not change.
 func (r Run) Advance(later Run) (Run, bool) {
 	if r.Ended() {
 		return r, false

@@ -10,8 +10,8 @@ import (
 // Scheme is the form of a version's name.
 type Scheme string
 
-// The schemes. Within each, names rise with the numbers. Every name is a number or has the form
-// N.N.N.
+// The schemes. Within each, names rise with the numbers. Every name is a number or has the
+// form N.N.N.
 const (
 	// Sequence is the number itself: 17.
 	Sequence Scheme = "sequence"

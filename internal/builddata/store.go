@@ -8,15 +8,14 @@ import (
 // Store is the build data repository. Each concept has an interface of its own; callers use
 // the one that they need. Package storetest tests what every implementation guarantees.
 //
-// A store contains no rules. It reads what a rule needs, calls the rule, which is a pure function of
-// this package, and writes the result on the condition that nothing it read has changed.
-// Every call names its service, so that a store can have permissions per service.
+// A store contains no rules. It reads what a rule needs, calls the rule, which is a pure
+// function of this package, and writes the result on the condition that nothing it read has
+// changed. Every call names its service, so that a store can have permissions per service.
 //
-// All methods are safe for concurrent use by goroutines, processes and
-// machines. A method that returns nil has made its change durable. A method that
-// returns an error has changed nothing, unless the connection was lost; in that
-// case the call can be repeated. Errors match ErrNotFound, ErrConflict,
-// ErrUnavailable or ErrCorrupt where these apply.
+// All methods are safe for concurrent use by goroutines, processes and machines. A method
+// that returns nil has made its change durable. A method that returns an error has changed
+// nothing, unless the connection was lost; in that case the call can be repeated. Errors
+// match ErrNotFound, ErrConflict, ErrUnavailable or ErrCorrupt where these apply.
 type Store interface {
 	Services
 	Versions
@@ -38,8 +37,8 @@ type Services interface {
 
 // Versions allocates version numbers and stores them.
 type Versions interface {
-	// Allocate returns the service's next version, or the one that the key
-	// already belongs to. If the key belongs to a different version, the error is a *KeyError.
+	// Allocate returns the service's next version, or the one that the key already belongs
+	// to. If the key belongs to a different version, the error is a *KeyError.
 	Allocate(ctx context.Context, a Allocation) (Version, error)
 	// Version returns the version of that name, revoked or not.
 	Version(ctx context.Context, service, name string) (Version, error)

@@ -1,7 +1,7 @@
 // Package builddata is the domain of the build data repository: versions of services, their
-// events and images, runs, promotions, leases and rollouts, and the Store that keeps them. The rules
-// are pure functions on these types: a store reads, calls them, and writes on a condition. The package does not
-// depend on a database.
+// events and images, runs, promotions, leases and rollouts, and the Store that keeps them.
+// The rules are pure functions on these types: a store reads, calls them, and writes on a
+// condition. The package does not depend on a database.
 package builddata
 
 import (
@@ -24,8 +24,8 @@ type Version struct {
 	Key string
 	// SourceRevision is the SCM revision that the version was built from; empty if unknown.
 	SourceRevision string
-	// Labels are set by the caller at allocation and never change. They are not nil if
-	// the version comes from a Store.
+	// Labels are set by the caller at allocation and never change. They are not nil if the
+	// version comes from a Store.
 	Labels map[string]string
 	// CreatedAt is a Timestamp.
 	CreatedAt time.Time
@@ -57,8 +57,9 @@ func Usable(v Version) (Version, error) {
 	return v, nil
 }
 
-// Newest describes the newest version of a service. It includes the latest name of each scheme, so
-// that the next version depends on nothing else. The zero value stands for a service without versions.
+// Newest describes the newest version of a service. It includes the latest name of each
+// scheme, so that the next version depends on nothing else. The zero value stands for a
+// service without versions.
 type Newest struct {
 	Number int64
 	// Semver and Calver are the latest names of these schemes; empty if none.
@@ -126,8 +127,8 @@ func (a Allocation) Validate() error {
 	return nil
 }
 
-// Match checks that v, which has the key of a, matches the allocation. If it does not, the error is
-// a *KeyError with the difference.
+// Match checks that v, which has the key of a, matches the allocation. If it does not, the
+// error is a *KeyError with the difference.
 func (a Allocation) Match(v Version) error {
 	conflict := ""
 	switch {

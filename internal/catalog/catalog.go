@@ -1,6 +1,6 @@
-// Package catalog is the read side of the build data repository. It returns what the repository
-// holds in the form that programs print or encode. It depends neither on the command line
-// nor on a store's technology.
+// Package catalog is the read side of the build data repository. It returns what the
+// repository holds in the form that programs print or encode. It depends neither on the
+// command line nor on a store's technology.
 package catalog
 
 import (
@@ -86,8 +86,8 @@ func (c *Catalog) Stages(ctx context.Context, service string) ([]Stage, error) {
 	return stages, nil
 }
 
-// Runs lists the runs of a service, the newest first. With an empty service, it lists the runs of
-// all services.
+// Runs lists the runs of a service, the newest first. With an empty service, it lists the
+// runs of all services.
 func (c *Catalog) Runs(ctx context.Context, q builddata.RunQuery) ([]Run, error) {
 	services, err := c.servicesOr(ctx, q.Service)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c *Catalog) Runs(ctx context.Context, q builddata.RunQuery) ([]Run, error)
 	return runs, nil
 }
 
-// FindRun returns the run with an ID, without its events. With an empty service, it searches
-// all services.
+// FindRun returns the run with an ID, without its events. With an empty service, it
+// searches all services.
 func (c *Catalog) FindRun(ctx context.Context, service, id string) (builddata.Run, error) {
 	if service != "" {
 		return c.Store.Run(ctx, service, id)

@@ -99,8 +99,9 @@ type Run struct {
 	Events      []Event           `json:"events,omitempty"`
 }
 
-// NewRun converts a run, without the name of its version, its context, definition and events. A run
-// in progress that has given no sign of life for builddata.RunLostAfter before now counts as lost.
+// NewRun converts a run, without the name of its version, its context, definition and
+// events. A run in progress that has given no sign of life for builddata.RunLostAfter
+// before now counts as lost.
 func NewRun(r builddata.Run, now time.Time) Run {
 	run := Run{
 		Run: r.ID, Service: r.Service, Number: r.Number, Pipe: r.Pipe, RunTo: r.To, RunTask: r.Only, Revision: r.Revision,

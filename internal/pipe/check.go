@@ -8,10 +8,11 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// Check validates a pipe before anything runs: every task exists and has valid arguments, every
-// expression names a value that an earlier step sets, and a task that needs a version
+// Check validates a pipe before anything runs: every task exists and has valid arguments,
+// every expression names a value that an earlier step sets, and a task that needs a version
 // comes after the one that allocates it. The values are those that the run begins with,
-// including an existing version. The error is of type Diagnostics, in the order of the steps.
+// including an existing version. The error is of type Diagnostics, in the order of the
+// steps.
 func Check(p *Pipe, registry Registry, values Values) error {
 	c := checker{registry: registry, setBy: map[string]string{}}
 	if len(p.First)+len(p.Main)+len(p.Last) == 0 {
@@ -63,7 +64,8 @@ func (c *checker) checkNames(p *Pipe) {
 	}
 }
 
-// checkSteps checks steps that run one after another, and adds the values that they set to known.
+// checkSteps checks steps that run one after another, and adds the values that they set to
+// known.
 func (c *checker) checkSteps(steps []Step, known map[string]bool) {
 	for i := range steps {
 		step := &steps[i]
@@ -130,8 +132,7 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 	}
 }
 
-// addNoVersion adds the diagnostic for a step that needs a version before the run has
-// one.
+// addNoVersion adds the diagnostic for a step that needs a version before the run has one.
 func (c *checker) addNoVersion(at Position) {
 	c.diagnostics.Add(at, "no earlier step gives the run its version: add an init.version step before this one").Advice = HintVersion
 }

@@ -47,8 +47,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A task that needs a version must come after the one that allocates it, unless the run
-// is for an existing version.
+// A task that needs a version must come after the one that allocates it, unless the run is
+// for an existing version.
 func TestCheck_NeedsVersion(t *testing.T) {
 	l := registry{
 		"init.version":    {Type: "init.version", AllocatesVersion: true, Outputs: []string{pipe.ValueVersion, pipe.ValueNumber}},

@@ -54,8 +54,8 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// format is the number of the format of a pipe in a run's record. When it changes, a sample of
-// the previous format stays in testdata, and Decode still reads it.
+// format is the number of the format of a pipe in a run's record. When it changes, a sample
+// of the previous format stays in testdata, and Decode still reads it.
 const format = 1
 
 // stored is the encoding of a pipe in a run's record.

@@ -24,13 +24,12 @@ type Engine struct {
 	Observer Observer
 	// Mask hides secrets in everything that the engine records, prints or returns.
 	Mask *Mask
-	// Log opens the file for all output of a step, and returns its name; it may be
-	// nil.
+	// Log opens the file for all output of a step, and returns its name; it may be nil.
 	Log func(step string) (io.WriteCloser, string, error)
 	// NewID returns a unique ID that sorts by time.
 	NewID func() string
-	// Folder is the folder in which the pipe runs, and Environ the environment of the programs
-	// that it starts. Scratch is passed to each Call.
+	// Folder is the folder in which the pipe runs, and Environ the environment of the
+	// programs that it starts. Scratch is passed to each Call.
 	Folder, Scratch string
 	Environ         []string
 }
@@ -50,8 +49,8 @@ type Recorder interface {
 type Observer interface {
 	// StepBegan is called when a step begins.
 	StepBegan(s StepSummary)
-	// StepPrinted is called for each line that a step prints, without control characters and
-	// secrets.
+	// StepPrinted is called for each line that a step prints, without control characters
+	// and secrets.
 	StepPrinted(step, line string)
 	// StepEnded is called for each step that has ended or is skipped.
 	StepEnded(s StepSummary)
@@ -60,11 +59,11 @@ type Observer interface {
 // Request says which pipe to run, and how.
 type Request struct {
 	Pipe *Pipe
-	// Run is the record of the run with its ID, Service, Revision, Holder and the like.
-	// The engine sets the other fields.
+	// Run is the record of the run with its ID, Service, Revision, Holder and the like. The
+	// engine sets the other fields.
 	Run builddata.Run
-	// Version is the name of the existing version that the run is for; empty if there is none. Run.Number is
-	// its number, or 0 if the repository could not be reached.
+	// Version is the name of the existing version that the run is for; empty if there is
+	// none. Run.Number is its number, or 0 if the repository could not be reached.
 	Version string
 	// Values are the values that the run begins with.
 	Values Values
@@ -142,8 +141,9 @@ type run struct {
 	start         time.Time
 
 	mu sync.Mutex
-	// summary lists the steps that have ended, in that order. They do not change any more, so
-	// the list can be shared. The list steps holds all steps, in the order in which they began.
+	// summary lists the steps that have ended, in that order. They do not change any more,
+	// so the list can be shared. The list steps holds all steps, in the order in which they
+	// began.
 	summary Summary
 	steps   []StepSummary
 }
@@ -223,8 +223,8 @@ func (r *run) finish(ctx context.Context) Summary {
 // elapsed returns the time since a start; 0 if the clock was set back.
 func (r *run) elapsed(since time.Time) time.Duration { return max(0, r.engine.Clock.Now().Sub(since)) }
 
-// runSteps runs steps one after another, to the end of the route, and reports whether any of them
-// failed. Unless all is set, it stops after a failed step.
+// runSteps runs steps one after another, to the end of the route, and reports whether any
+// of them failed. Unless all is set, it stops after a failed step.
 func (r *run) runSteps(ctx context.Context, section Section, steps []Step, to route, values Values, all bool) (failed bool) {
 	for i := range steps {
 		step := &steps[i]
@@ -248,8 +248,8 @@ func (r *run) runSteps(ctx context.Context, section Section, steps []Step, to ro
 	return failed
 }
 
-// skipStopped reports a step of Last that does not run because the run was stopped, so that users
-// know what was not removed.
+// skipStopped reports a step of Last that does not run because the run was stopped, so that
+// users know what was not removed.
 func (r *run) skipStopped(ctx context.Context, step *Step) {
 	for _, branch := range step.Parallel {
 		for i := range branch {
@@ -266,8 +266,8 @@ func (r *run) skipStopped(ctx context.Context, step *Step) {
 	}
 }
 
-// runParallel runs branches at the same time, and reports whether any of them failed. A failed branch
-// does not stop the others.
+// runParallel runs branches at the same time, and reports whether any of them failed. A
+// failed branch does not stop the others.
 func (r *run) runParallel(ctx context.Context, section Section, step *Step, inside route, values Values, all bool) bool {
 	outcomes := make([]bool, len(step.Parallel))
 	var wait sync.WaitGroup

@@ -73,7 +73,8 @@ func TestEngine_Order(t *testing.T) {
 	}
 }
 
-// Each branch has its own copy of the context, which the steps after the branches do not see.
+// Each branch has its own copy of the context, which the steps after the branches do not
+// see.
 func TestEngine_ContextOfBranches(t *testing.T) {
 	s := newHarness()
 	set := func(value string) func(context.Context, *pipe.Call) (pipe.Result, error) {
@@ -251,8 +252,8 @@ func TestEngine_VariablesOfValues(t *testing.T) {
 	}
 }
 
-// Secrets are masked in everything that the engine records, prints or returns: lines, messages, reports,
-// outputs, the context and the definition.
+// Secrets are masked in everything that the engine records, prints or returns: lines,
+// messages, reports, outputs, the context and the definition.
 func TestEngine_Secrets(t *testing.T) {
 	s := newHarness()
 	s.Mask = pipe.NewMask([]string{"NEXUS_PASSWORD=hunter22", "HOME=/home/ada"}, nil)

@@ -18,8 +18,8 @@ const environmentPrefix = "env."
 type scope struct {
 	Values
 	environ []string
-	// mock gives environment variables that are not set a value, so that a test of a pipe has
-	// the same result on every machine.
+	// mock gives environment variables that are not set a value, so that a test of a pipe
+	// has the same result on every machine.
 	mock bool
 }
 
@@ -71,8 +71,9 @@ func kindError(v Value, expected Kind) error {
 	return fmt.Errorf("expected a %s, got %s", expected, describeValue(v))
 }
 
-// argument evaluates an argument to the Go type of its kind, and checks that it is one of the
-// allowed texts. An empty text is always allowed: it has the meaning of an omitted argument.
+// argument evaluates an argument to the Go type of its kind, and checks that it is one of
+// the allowed texts. An empty text is always allowed: it has the meaning of an omitted
+// argument.
 func (s scope) argument(a Argument, v Value) (any, error) {
 	value, err := s.evaluate(a.Kind, v)
 	if text, ok := value.(string); ok && err == nil && text != "" && len(a.OneOf) > 0 && !slices.Contains(a.OneOf, text) {
@@ -170,8 +171,8 @@ func (s scope) text(v Value) (string, error) {
 }
 
 // script evaluates a command. In a text for the shell, each expression becomes a reference
-// to a variable, so that no value is interpreted as part of the command. A text that consists of
-// a single expression is an exception: its value is the command.
+// to a variable, so that no value is interpreted as part of the command. A text that
+// consists of a single expression is an exception: its value is the command.
 func (s scope) script(v Value) (Script, error) {
 	if list, ok := v.Data.([]Value); ok {
 		args, err := s.list(list)
@@ -231,9 +232,9 @@ var plainCommand = regexp.MustCompile(`^[A-Za-z0-9_./-]+( +[A-Za-z0-9_@%+=:,./-]
 var shellWords = strings.Fields(`. alias bg break case cd command continue do done elif else esac eval exec exit export fc fg fi for
 	getopts hash if jobs local read readonly return set shift then times trap type ulimit umask unalias unset until wait while`)
 
-// shell returns the program and arguments that run a text: the POSIX shell, or the program itself if
-// the shell would only start it. That is faster, and a missing program is
-// found before the start.
+// shell returns the program and arguments that run a text: the POSIX shell, or the program
+// itself if the shell would only start it. That is faster, and a missing program is found
+// before the start.
 func shell(text string) []string {
 	if text = strings.TrimSpace(text); plainCommand.MatchString(text) {
 		if words := strings.Fields(text); !slices.Contains(shellWords, words[0]) {

@@ -2,8 +2,8 @@ package pipe
 
 import "slices"
 
-// Nearest returns the candidate that is most similar to a misspelled word; empty if none
-// is similar.
+// Nearest returns the candidate that is most similar to a misspelled word; empty if none is
+// similar.
 func Nearest(word string, candidates []string) string {
 	best, distance := "", max(2, len(word)/3)+1
 	for _, candidate := range candidates {
@@ -14,7 +14,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// suggest returns the end of an error about an unknown word: "; did you mean build?", or nothing.
+// suggest returns the end of an error about an unknown word: "; did you mean build?", or
+// nothing.
 func suggest(word string, candidates []string) string {
 	if near := Nearest(word, candidates); near != "" {
 		return "; did you mean " + near + "?"
@@ -22,8 +23,8 @@ func suggest(word string, candidates []string) string {
 	return ""
 }
 
-// edits returns the Levenshtein distance of a and b: how many bytes must be added,
-// removed or changed to turn a into b.
+// edits returns the Levenshtein distance of a and b: how many bytes must be added, removed
+// or changed to turn a into b.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -13,8 +13,8 @@ import (
 type Pipe struct {
 	Name string   `json:"name"`
 	At   Position `json:"at"`
-	// All steps of First run, even after one fails. The steps of Main run until one
-	// fails. The steps of Last always run.
+	// All steps of First run, even after one fails. The steps of Main run until one fails.
+	// The steps of Last always run.
 	First []Step `json:"first,omitempty"`
 	Main  []Step `json:"main,omitempty"`
 	Last  []Step `json:"last,omitempty"`
@@ -44,8 +44,8 @@ type Step struct {
 	Retries    int           `json:"retries,omitempty"`
 	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
 
-	// Parallel holds branches that run at the same time, each with its own copy of
-	// the context. It is empty for tasks.
+	// Parallel holds branches that run at the same time, each with its own copy of the
+	// context. It is empty for tasks.
 	Parallel [][]Step `json:"parallel,omitempty"`
 }
 

@@ -21,8 +21,8 @@ func routeTo(steps []Step, to *Step) route {
 	return nil
 }
 
-// enter reports whether the run ends at the step or inside of it, and returns the rest of the route
-// inside of it.
+// enter reports whether the run ends at the step or inside of it, and returns the rest of
+// the route inside of it.
 func (r route) enter(step *Step) (inside route, ends bool) {
 	if len(r) == 0 || r[0] != step {
 		return nil, false
@@ -30,8 +30,8 @@ func (r route) enter(step *Step) (inside route, ends bool) {
 	return r[1:], true
 }
 
-// includes reports whether a branch runs: if the route leads into one of the branches,
-// the others do not.
+// includes reports whether a branch runs: if the route leads into one of the branches, the
+// others do not.
 func (r route) includes(branch []Step) bool {
 	if len(r) == 0 {
 		return true
@@ -44,8 +44,8 @@ func (r route) includes(branch []Step) bool {
 	return false
 }
 
-// Find returns the step with a name and its section. If there is none, the error is a *Diagnostic that
-// suggests the nearest name.
+// Find returns the step with a name and its section. If there is none, the error is a
+// *Diagnostic that suggests the nearest name.
 func (p *Pipe) Find(name string) (Section, *Step, error) {
 	var all []string
 	for section, step := range p.Tasks() {

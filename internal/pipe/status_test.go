@@ -43,8 +43,8 @@ func TestEngine_Interrupted(t *testing.T) {
 	}
 }
 
-// An interrupt while Last is running has no effect. The end of the context interrupts Last, and the
-// steps that follow are skipped.
+// An interrupt while Last is running has no effect. The end of the context interrupts Last,
+// and the steps that follow are skipped.
 func TestEngine_InterruptedInLast(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hard bool
@@ -82,8 +82,8 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 	}
 }
 
-// The failed step is the first to fail, not the first to begin. In an interrupted run, it is a step that
-// was interrupted.
+// The failed step is the first to fail, not the first to begin. In an interrupted run, it
+// is a step that was interrupted.
 func TestEngine_FailedStep(t *testing.T) {
 	for _, want := range []string{"fast", "slow"} {
 		t.Run(want, func(t *testing.T) {

@@ -34,8 +34,8 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 	resolved, err := r.resolve(section, step, values)
 	index := r.addStep(s)
 	if resolved.skip == "" {
-		// The event is recorded before the observer is called, so that a runner that dies now is
-		// recorded as lost in the step that was shown last.
+		// The event is recorded before the observer is called, so that a runner that dies
+		// now is recorded as lost in the step that was shown last.
 		r.event(step, s, builddata.Started)
 		if r.engine.Observer != nil {
 			r.engine.Observer.StepBegan(s)
@@ -98,8 +98,8 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 type resolved struct {
 	task Definition
 	args Args
-	// skip is the reason to skip the step, and why the same for people. Both are empty if the
-	// step runs.
+	// skip is the reason to skip the step, and why the same for people. Both are empty if
+	// the step runs.
 	skip Reason
 	why  string
 	// bestEffort makes a failure of the step a warning.
@@ -137,7 +137,8 @@ func (r *run) resolve(section Section, step *Step, values Values) (resolved, err
 }
 
 // skipMissing skips a step of Last if a value that it needs is not set, because the step
-// that sets it did not succeed: what was not created need not be removed. It returns any other error.
+// that sets it did not succeed: what was not created need not be removed. It returns any
+// other error.
 func skipMissing(section Section, err error) (resolved, error) {
 	var notSet *NotSetError
 	if section == Last && errors.As(err, &notSet) && !strings.HasPrefix(notSet.Name, environmentPrefix) {

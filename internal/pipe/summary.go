@@ -15,17 +15,18 @@ type Summary struct {
 	// Version and Number are the version of the run; empty and 0 until it has one.
 	Version string `json:"version,omitempty"`
 	Number  int64  `json:"number,omitempty"`
-	// Revision is the SCM revision of the checkout. Untraceable says why the remote does not
-	// have it; empty if the remote does.
+	// Revision is the SCM revision of the checkout. Untraceable says why the remote does
+	// not have it; empty if the remote does.
 	Revision    string `json:"revision,omitempty"`
 	Untraceable string `json:"untraceable,omitempty"`
-	// Status is Started while the run is in progress. In the section last, it is
-	// the status that the run ends with unless another step fails.
+	// Status is Started while the run is in progress. In the section last, it is the status
+	// that the run ends with unless another step fails.
 	Status builddata.Status `json:"status"`
 	// FailedStep is the first step that failed or, in an interrupted run, that was
 	// interrupted; empty if there is none.
 	FailedStep string `json:"failed_step,omitempty"`
-	// Steps are the steps that have ended. Once the run has ended, they are in the order in which they began.
+	// Steps are the steps that have ended. Once the run has ended, they are in the order in
+	// which they began.
 	Steps     []StepSummary `json:"steps"`
 	StartedAt time.Time     `json:"started_at"`
 	// Elapsed is the duration of the run.
@@ -52,8 +53,7 @@ const (
 	// ReasonMissingValue: the step of the section last was skipped, because the
 	// step that sets a value it needs did not succeed.
 	ReasonMissingValue Reason = "missing_value"
-	// ReasonStopped: the step of the section last was skipped, because the run
-	// was stopped.
+	// ReasonStopped: the step of the section last was skipped, because the run was stopped.
 	ReasonStopped Reason = "stopped"
 	// ReasonTimedOut: the step failed, because it took longer than its timeout.
 	ReasonTimedOut Reason = "timed_out"
@@ -65,8 +65,8 @@ type StepSummary struct {
 	Task    string           `json:"task"`
 	Section Section          `json:"section"`
 	Status  builddata.Status `json:"status"`
-	// Reason is a code for why the step was skipped or failed; empty if there is no code for
-	// it.
+	// Reason is a code for why the step was skipped or failed; empty if there is no code
+	// for it.
 	Reason Reason `json:"reason,omitempty"`
 	// Message is one line for people. For a failed step, it says why the step failed.
 	Message  string   `json:"message,omitempty"`
@@ -74,8 +74,7 @@ type StepSummary struct {
 	// Outputs are the values that the step added to the context, without secrets.
 	Outputs map[string]string `json:"outputs,omitempty"`
 	Report  string            `json:"report,omitempty"`
-	// Tail is the end of a failed step's output, and Log the file with the complete
-	// output.
+	// Tail is the end of a failed step's output, and Log the file with the complete output.
 	Tail string `json:"output_tail,omitempty"`
 	Log  string `json:"log,omitempty"`
 	// Attempts is the number of attempts.

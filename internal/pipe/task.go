@@ -34,8 +34,8 @@ type Definition struct {
 	NeedsVersion bool
 	// AllocatesVersion says that the task allocates the version of the run.
 	AllocatesVersion bool
-	// Undoes says that the task removes what a run has created. It can be run alone to clean up
-	// after a lost run.
+	// Undoes says that the task removes what a run has created. It can be run alone to
+	// clean up after a lost run.
 	Undoes bool
 	// RequiredAlone holds the arguments that a step must have to be run alone, with the
 	// reasons.
@@ -45,7 +45,8 @@ type Definition struct {
 	Run, Mock func(ctx context.Context, c *Call) (Result, error)
 }
 
-// ArgRequired is the argument of a best-effort task that makes its failure a failure of the step.
+// ArgRequired is the argument of a best-effort task that makes its failure a failure of the
+// step.
 const ArgRequired = "required"
 
 // Argument is one argument of a task.
@@ -92,8 +93,8 @@ type Script struct {
 type Call struct {
 	// Step is the step's name, Task its type.
 	Step, Task string
-	// Args are the evaluated arguments, each in the Go type of its kind, without those
-	// that were omitted.
+	// Args are the evaluated arguments, each in the Go type of its kind, without those that
+	// were omitted.
 	Args Args
 	// Declared are the outputs that the step declares.
 	Declared []string
@@ -101,16 +102,17 @@ type Call struct {
 	Values Values
 	// Run is the summary of the run so far.
 	Run Summary
-	// Mask hides the secrets in a text. Use it for texts that the task sends to other systems.
+	// Mask hides the secrets in a text. Use it for texts that the task sends to other
+	// systems.
 	Mask func(text string) string
 	// Output takes the output of the task. Secrets in it are masked.
 	Output io.Writer
-	// Folder is the folder in which the pipe runs: that of .delivery.yml. Scratch is a folder that other
-	// users cannot read, and that is removed after the run; if it is empty, use the system's folder for
-	// temporary files.
+	// Folder is the folder in which the pipe runs: that of .delivery.yml. Scratch is a
+	// folder that other users cannot read, and that is removed after the run; if it is
+	// empty, use the system's folder for temporary files.
 	Folder, Scratch string
-	// Environ is the environment of the programs that the task starts. It includes the variables
-	// DELIVERY_*.
+	// Environ is the environment of the programs that the task starts. It includes the
+	// variables DELIVERY_*.
 	Environ []string
 	// Flush returns nil when the repository has all earlier records of the run.
 	Flush func(ctx context.Context) error
@@ -132,8 +134,8 @@ type Result struct {
 	Warnings []string
 }
 
-// Args are the evaluated arguments of a task. The methods return the zero
-// value for an omitted argument.
+// Args are the evaluated arguments of a task. The methods return the zero value for an
+// omitted argument.
 type Args map[string]any
 
 // Has reports whether the step has the argument.

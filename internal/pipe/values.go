@@ -10,8 +10,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// Values is the context of a run: the values of .delivery.yml, those that the run sets itself,
-// and the outputs of its steps.
+// Values is the context of a run: the values of .delivery.yml, those that the run sets
+// itself, and the outputs of its steps.
 type Values map[string]string
 
 // Clone returns a copy, for example for a parallel branch.
@@ -43,7 +43,8 @@ const (
 var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, ValuePipe, ValueRevision, ValueBranch, ValueStatus,
 	ValueFailedStep}
 
-// NotSettable returns the reason why a step cannot set a value with this name; empty if it can.
+// NotSettable returns the reason why a step cannot set a value with this name; empty if it
+// can.
 func NotSettable(name string) string {
 	switch {
 	case !ValueName.MatchString(name):
@@ -78,8 +79,8 @@ type part struct {
 	expr *Expression
 }
 
-// parseTemplate splits a text into its expressions and the text between them. Only ${{ begins an
-// expression: $VAR and ${VAR} are text.
+// parseTemplate splits a text into its expressions and the text between them. Only ${{
+// begins an expression: $VAR and ${VAR} are text.
 func parseTemplate(s string) (template, error) {
 	var t template
 	for {

@@ -1,5 +1,5 @@
-// Package repository opens build data repositories by their addresses. An address has the same form
-// in the provider, the Packer plugin, the command line and the environment of the
+// Package repository opens build data repositories by their addresses. An address has the
+// same form in the provider, the Packer plugin, the command line and the environment of the
 // programs that a pipe starts.
 package repository
 
@@ -64,8 +64,9 @@ func parse(address, origin string) (Address, error) {
 // File returns the address of a SQLite file, by its absolute path.
 func File(path string) Address { return Address{scheme: sqliteScheme, location: filepath.Clean(path)} }
 
-// Resolve returns the address in the argument. If that is empty, it returns the address in the variable
-// DELIVERY_REPOSITORY, or else the default: a SQLite file in the user's data directory.
+// Resolve returns the address in the argument. If that is empty, it returns the address in
+// the variable DELIVERY_REPOSITORY, or else the default: a SQLite file in the user's data
+// directory.
 func Resolve(argument string) (Address, error) {
 	if argument != "" {
 		return parse(argument, "")
@@ -77,8 +78,8 @@ func Resolve(argument string) (Address, error) {
 	return File(file), err
 }
 
-// String returns the address as a URL, which Parse parses. The zero Address returns the empty
-// string.
+// String returns the address as a URL, which Parse parses. The zero Address returns the
+// empty string.
 func (a Address) String() string {
 	s, ok := schemes[a.scheme]
 	if !ok {
@@ -103,8 +104,8 @@ func (a Address) Exists(ctx context.Context) (bool, error) {
 	return s.exists(ctx, a.location)
 }
 
-// defaultFile returns the path delivery/delivery.db in the user's data directory, which is that of
-// the XDG base directory specification, or LocalAppData on Windows.
+// defaultFile returns the path delivery/delivery.db in the user's data directory, which is
+// that of the XDG base directory specification, or LocalAppData on Windows.
 func defaultFile() (string, error) {
 	base := os.Getenv("XDG_DATA_HOME")
 	if base == "" && runtime.GOOS == "windows" {

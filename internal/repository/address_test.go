@@ -68,8 +68,8 @@ func TestResolve_RefusesInvalidAddresses(t *testing.T) {
 	}
 }
 
-// A repository can be opened by its printed address, as the programs inside a pipe do, whatever characters
-// are in its path.
+// A repository can be opened by its printed address, as the programs inside a pipe do,
+// whatever characters are in its path.
 func TestAddress_AnyPath(t *testing.T) {
 	for _, folder := range []string{"plain", "data 100%", "what?", "a#b", "ümläut", "a%25b", "a%3Fb", "semi;colon&more"} {
 		t.Run(folder, func(t *testing.T) {

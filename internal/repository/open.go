@@ -23,8 +23,8 @@ type Config struct {
 	AWS awscloud.Config
 }
 
-// Open opens the repository at an address. The package of the store documents whether that creates
-// the repository. The caller closes it.
+// Open opens the repository at an address. The package of the store documents whether that
+// creates the repository. The caller closes it.
 func Open(ctx context.Context, a Address, c Config) (builddata.Store, error) {
 	s, ok := schemes[a.scheme]
 	if !ok {
@@ -35,8 +35,8 @@ func Open(ctx context.Context, a Address, c Config) (builddata.Store, error) {
 
 var errNoAddress = errors.New("no address of a build data repository is given")
 
-// scheme is a kind of repository. A location is the rest of an address after its scheme,
-// in a form of the scheme's own.
+// scheme is a kind of repository. A location is the rest of an address after its scheme, in
+// a form of the scheme's own.
 type scheme struct {
 	parse  func(u *url.URL) (location string, err error)
 	format func(location string) string

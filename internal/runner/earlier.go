@@ -83,8 +83,8 @@ func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earl
 	return nil
 }
 
-// failedStep returns the first step that failed, was interrupted or was lost; empty if there is
-// none.
+// failedStep returns the first step that failed, was interrupted or was lost; empty if
+// there is none.
 func failedStep(events []builddata.Event) string {
 	for _, e := range events {
 		if e.Status == builddata.Failed || e.Status == builddata.Interrupted || e.Status == builddata.Lost {
@@ -94,9 +94,9 @@ func failedStep(events []builddata.Event) string {
 	return ""
 }
 
-// earlierRun returns the run whose context a single step takes: the requested run, or
-// else the latest run of the same pipe and, if v is given, of that version. A run of all
-// steps is preferred to one that ended at a step. Runs of a single step are not used.
+// earlierRun returns the run whose context a single step takes: the requested run, or else
+// the latest run of the same pipe and, if v is given, of that version. A run of all steps
+// is preferred to one that ended at a step. Runs of a single step are not used.
 func (p *prepared) earlierRun(ctx context.Context, store builddata.Runs, v builddata.Version) (builddata.Run, error) {
 	service := p.project.Service
 	if p.request.Of != "" {
@@ -125,8 +125,8 @@ func (p *prepared) earlierRun(ctx context.Context, store builddata.Runs, v build
 		"or name one of the runs that \"delivery run list\" lists", builddata.ErrNotFound, which, p.request.Only)
 }
 
-// namedRun returns the run with an id. The run must be of the service and, if v is given, of that
-// version.
+// namedRun returns the run with an id. The run must be of the service and, if v is given,
+// of that version.
 func namedRun(ctx context.Context, store builddata.Runs, service, id string, v builddata.Version) (builddata.Run, error) {
 	r, err := store.Run(ctx, service, id)
 	switch {

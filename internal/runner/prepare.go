@@ -79,8 +79,8 @@ func (p *prepared) load(ctx context.Context) (err error) {
 // checkSteps checks the steps that the request names.
 func (p *prepared) checkSteps(context.Context) error { return checkSteps(p.pipe, p.tasks, p.request) }
 
-// checkEarly checks the pipe before anything is read or changed. For a single step this is not
-// possible: its values come from an earlier run.
+// checkEarly checks the pipe before anything is read or changed. For a single step this is
+// not possible: its values come from an earlier run.
 func (p *prepared) checkEarly(ctx context.Context) error {
 	if p.request.Only != "" {
 		return nil
@@ -100,8 +100,8 @@ func (p *prepared) lock(context.Context) error {
 	return err
 }
 
-// inspectCheckout determines the revision of the checkout. An untraceable checkout is an error, unless the
-// request allows it.
+// inspectCheckout determines the revision of the checkout. An untraceable checkout is an
+// error, unless the request allows it.
 func (p *prepared) inspectCheckout(ctx context.Context) error {
 	checkout, err := scm.Inspect(ctx, p.project.Root, os.Environ())
 	if err != nil {
@@ -148,8 +148,8 @@ func (p *prepared) connect(ctx context.Context) error {
 	return nil
 }
 
-// complete completes the values of the run from the repository, if it can be reached. It is an
-// error if the run needs a repository that cannot be reached.
+// complete completes the values of the run from the repository, if it can be reached. It is
+// an error if the run needs a repository that cannot be reached.
 func (p *prepared) complete(ctx context.Context) error {
 	switch {
 	case p.unreachable == nil:
@@ -167,7 +167,8 @@ func (p *prepared) complete(ctx context.Context) error {
 	return nil
 }
 
-// ownEnvironment returns the environment of the run if a run has generated its name; empty otherwise.
+// ownEnvironment returns the environment of the run if a run has generated its name; empty
+// otherwise.
 func (p *prepared) ownEnvironment() string {
 	if name := p.values[pipe.ValueEnvironment]; isGeneratedEnvironment(name) {
 		return name
@@ -175,8 +176,8 @@ func (p *prepared) ownEnvironment() string {
 	return ""
 }
 
-// checkSteps checks that the steps which a request names exist, that the run can end at To, and that
-// Only can be run alone.
+// checkSteps checks that the steps which a request names exist, that the run can end at To,
+// and that Only can be run alone.
 func checkSteps(p *pipe.Pipe, tasks pipe.Registry, req Request) error {
 	for _, name := range slices.Concat([]string{req.To, req.Only}, req.Fail) {
 		if name == "" {

@@ -66,7 +66,8 @@ func (p *Project) Load(ctx context.Context, req Request) (*pipe.Pipe, error) {
 	return loaded, pipe.Check(loaded, tasks, values)
 }
 
-// load returns a pipe of the project; an empty name stands for the pipe that .delivery.yml names.
+// load returns a pipe of the project; an empty name stands for the pipe that .delivery.yml
+// names.
 func (p *Project) load(ctx context.Context, name string) (*pipe.Pipe, error) {
 	if name == "" {
 		name = p.Pipe

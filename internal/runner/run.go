@@ -22,8 +22,9 @@ func (e *SkippedError) Error() string {
 }
 
 // Run runs a pipe of the project and returns its summary. A failed step is not an error. A
-// *spool.UnsentError says that records of the run have not reached the repository yet, and a
-// *SkippedError that the only step was skipped; any other error, that the pipe did not run.
+// *spool.UnsentError says that records of the run have not reached the repository yet, and
+// a *SkippedError that the only step was skipped; any other error, that the pipe did not
+// run.
 func (r *Runner) Run(ctx context.Context, project *Project, req Request) (summary pipe.Summary, err error) {
 	if req.Mock {
 		return r.mock(ctx, project, req)
@@ -73,7 +74,8 @@ func skippedOnly(s pipe.Summary, only string) error {
 	return &SkippedError{Step: only, Why: s.Steps[0].Message}
 }
 
-// mock runs the mocks of a pipe's tasks. They change nothing, so the repository is not needed.
+// mock runs the mocks of a pipe's tasks. They change nothing, so the repository is not
+// needed.
 func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.Summary, error) {
 	loaded, err := project.Load(ctx, req)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package runner runs the pipes of checkouts for every program: on a laptop, on a CI
-// node and in a terraform apply. It prepares a run in a list of phases, and then passes it to
+// Package runner runs the pipes of checkouts for every program: on a laptop, on a CI node
+// and in a terraform apply. It prepares a run in a list of phases, and then passes it to
 // the engine.
 package runner
 
@@ -23,11 +23,11 @@ type Runner struct {
 	// Open opens the build data repository. It is called on first use, and the
 	// store is closed at the end of the run.
 	Open func(ctx context.Context) (builddata.Store, error)
-	// RepositoryKey stands for the repository in the names of files on this
-	// machine, so that the records for one repository are not sent to another.
+	// RepositoryKey stands for the repository in the names of files on this machine, so
+	// that the records for one repository are not sent to another.
 	RepositoryKey string
-	// Environ is added to the environment of the programs that a run starts. It overrides the
-	// environment of this process.
+	// Environ is added to the environment of the programs that a run starts. It overrides
+	// the environment of this process.
 	Environ []string
 	// Tasks returns the dependencies of a run's tasks, except for Clock and Store, which
 	// the Runner sets.
@@ -41,22 +41,23 @@ type Runner struct {
 type TaskContext struct {
 	// Store returns the repository. It is opened on first use.
 	Store func(ctx context.Context) (builddata.Store, error)
-	// OwnEnvironment returns the name of the environment if a run has generated it, so
-	// that no other run uses the same one; otherwise the empty string.
+	// OwnEnvironment returns the name of the environment if a run has generated it, so that
+	// no other run uses the same one; otherwise the empty string.
 	OwnEnvironment func() string
 }
 
 // Request says which pipe to run, and how.
 type Request struct {
-	// Folder is a folder in the checkout. The nearest .delivery.yml in it or above it is used.
+	// Folder is a folder in the checkout. The nearest .delivery.yml in it or above it is
+	// used.
 	Folder string
 	// Pipe is the name of the pipe; empty for the one that .delivery.yml names.
 	Pipe string
 	// Version is an existing version to run the pipe for; without one, the pipe
 	// allocates it.
 	Version string
-	// To is the step to run to, and Only the only step to run. Only takes its context
-	// from the run Of, or else from the latest run of the version.
+	// To is the step to run to, and Only the only step to run. Only takes its context from
+	// the run Of, or else from the latest run of the version.
 	To, Only, Of string
 	// Mock runs the mock of every task, and Fail names steps whose mock fails.
 	// Nothing is recorded.
@@ -84,8 +85,8 @@ func (req *Request) warn(format string, args ...any) {
 	}
 }
 
-// pluginVariables are the environment variables by which go-plugin tells a provider how
-// to connect to Terraform. They would confuse other programs with plugins.
+// pluginVariables are the environment variables by which go-plugin tells a provider how to
+// connect to Terraform. They would confuse other programs with plugins.
 var pluginVariables = []string{
 	"TF_PLUGIN_MAGIC_COOKIE", "PLUGIN_CLIENT_CERT", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS",
 	"PLUGIN_UNIX_SOCKET_DIR", "PLUGIN_UNIX_SOCKET_GROUP", "PLUGIN_MULTIPLEX_GRPC",

@@ -49,8 +49,8 @@ func (s State) Libraries() string { return filepath.Join(s.folder, "libraries") 
 // keptLogs is the number of runs whose logs are kept.
 const keptLogs = 50
 
-// Logs returns a function that opens the log of a step of the run. It removes the logs of old
-// runs.
+// Logs returns a function that opens the log of a step of the run. It removes the logs of
+// old runs.
 func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string, error)) {
 	all := filepath.Join(s.folder, "logs")
 	folder := filepath.Join(all, run)
@@ -132,8 +132,8 @@ func (e *CheckoutBusyError) ExitCode() int { return exitcode.Busy }
 
 // LockCheckout prevents other runs of this user in a checkout until release is called or
 // this process dies. Otherwise the error is a *CheckoutBusyError. The root is the folder of
-// .delivery.yml, not the root of the git repository: services that share a git repository do not change
-// each other's files.
+// .delivery.yml, not the root of the git repository: services that share a git repository
+// do not change each other's files.
 func (s State) LockCheckout(root, holder string) (release func() error, err error) {
 	path, err := filepath.EvalSymlinks(root)
 	if err != nil {

@@ -40,8 +40,8 @@ func (r *Runner) send(ctx context.Context, state State, store builddata.Store) (
 	return reports, all, err
 }
 
-// Report describes how a run ended whose spool file was sent. For a lost run it includes the
-// commands that remove what the run may have created.
+// Report describes how a run ended whose spool file was sent. For a lost run it includes
+// the commands that remove what the run may have created.
 func Report(ctx context.Context, store builddata.Versions, s spool.Synced) string {
 	run := fmt.Sprintf("%s, run %s", s.Run.Service, s.Run.ID)
 	if v, err := store.VersionByNumber(ctx, s.Run.Service, s.Run.Number); err == nil {

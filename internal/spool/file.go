@@ -1,6 +1,6 @@
 // Package spool keeps the records of a run on this machine until the build data repository
-// has them, even if the repository cannot be reached or the runner dies. Every record has an
-// ID, so that the repository stores it once, however often it is sent.
+// has them, even if the repository cannot be reached or the runner dies. Every record has
+// an ID, so that the repository stores it once, however often it is sent.
 package spool
 
 import (
@@ -30,22 +30,23 @@ type Repository interface {
 // Connect returns the repository. It opens it on first use.
 type Connect func(ctx context.Context) (Repository, error)
 
-// File is the spool file of one run, which remains if the runner dies. It implements pipe.Recorder.
+// File is the spool file of one run, which remains if the runner dies. It implements
+// pipe.Recorder.
 type File struct {
 	path    string
 	lock    *flock.Flock
 	connect Connect
 	clock   clock.Clock
-	// version is the name of the existing version that the run is for; empty if there is none. While
-	// the repository cannot be reached, its number may be unknown.
+	// version is the name of the existing version that the run is for; empty if there is
+	// none. While the repository cannot be reached, its number may be unknown.
 	version string
 
 	mu   sync.Mutex
 	file *os.File
 	// fileErr is why the file does not hold all records; nil if it does.
 	fileErr error
-	// durable says to sync each record to the disk, because the repository did not
-	// store the last ones, so that only the file holds them.
+	// durable says to sync each record to the disk, because the repository did not store
+	// the last ones, so that only the file holds them.
 	durable bool
 	queue   []record
 	latest  builddata.Run
@@ -75,8 +76,8 @@ type record struct {
 	Event   *builddata.Event `json:"event,omitempty"`
 }
 
-// batchDelay is how long records are gathered before they are sent. The file already
-// holds them.
+// batchDelay is how long records are gathered before they are sent. The file already holds
+// them.
 const batchDelay = 250 * time.Millisecond
 
 // extension ends the names of spool files.
@@ -107,8 +108,8 @@ func Create(ctx context.Context, folder, run, version string, connect Connect, c
 	return f, nil
 }
 
-// lockFile takes the lock of a spool file. The system releases it when its holder dies. If another
-// process holds it, the error is errInProgress.
+// lockFile takes the lock of a spool file. The system releases it when its holder dies. If
+// another process holds it, the error is errInProgress.
 func lockFile(path string) (*flock.Flock, error) {
 	lock := flock.New(path + ".lock")
 	ok, err := lock.TryLock()
@@ -223,8 +224,8 @@ func (f *File) Flush(ctx context.Context) error {
 	}
 }
 
-// sent removes the first n records from the queue, which were sent. If the repository did not store
-// all of them, it makes the file durable.
+// sent removes the first n records from the queue, which were sent. If the repository did
+// not store all of them, it makes the file durable.
 func (f *File) sent(n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,7 +238,8 @@ func (f *File) sent(n int, err error) {
 
 // UnsentError says that the repository does not have all records of a run.
 type UnsentError struct {
-	// Path is the spool file, and Records the number of records that are not in the repository.
+	// Path is the spool file, and Records the number of records that are not in the
+	// repository.
 	Path    string
 	Records int
 	// Lost is why the file does not have these records either; nil if it does.
@@ -286,8 +288,8 @@ func remove(path string) error {
 	return errors.Join(err, os.Remove(path+".lock"))
 }
 
-// deliver sends records in order, consecutive events in one call. It returns the number of records
-// that were sent.
+// deliver sends records in order, consecutive events in one call. It returns the number of
+// records that were sent.
 func deliver(ctx context.Context, repository Repository, records []record) (sent int, err error) {
 	for sent < len(records) {
 		if r := records[sent].Run; r != nil {
@@ -320,9 +322,10 @@ func deliver(ctx context.Context, repository Repository, records []record) (sent
 	return sent, nil
 }
 
-// number returns the version number of a record: the known one, or else that of the existing
-// version that the run is for. If no version had that name at the time of the record, it returns
-// 0: the record then belongs to no version, not even to one that got the name later.
+// number returns the version number of a record: the known one, or else that of the
+// existing version that the run is for. If no version had that name at the time of the
+// record, it returns 0: the record then belongs to no version, not even to one that got the
+// name later.
 func number(ctx context.Context, repository Repository, service, version string, known int64, at time.Time) (int64, error) {
 	if known != 0 || version == "" {
 		return known, nil
@@ -334,8 +337,8 @@ func number(ctx context.Context, repository Repository, service, version string,
 	return v.Number, err
 }
 
-// read returns the records of a spool file. It ignores a last line that is cut off, as by the death of the
-// runner.
+// read returns the records of a spool file. It ignores a last line that is cut off, as by
+// the death of the runner.
 func read(path string) ([]record, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -127,8 +127,8 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// The repository cannot be reached during the whole run, which is for an existing version. The number of
-// the version is added once the repository can be reached again.
+// The repository cannot be reached during the whole run, which is for an existing version.
+// The number of the version is added once the repository can be reached again.
 func TestFile_Outage(t *testing.T) {
 	f := newFixture(t)
 	v, err := f.store.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Semver, Bump: builddata.Minor})
@@ -159,8 +159,8 @@ func TestFile_Outage(t *testing.T) {
 	}
 }
 
-// If the given version did not exist at the time of the run, the run is recorded without a version, even
-// if a version got that name later.
+// If the given version did not exist at the time of the run, the run is recorded without a
+// version, even if a version got that name later.
 func TestSync_UnknownVersion(t *testing.T) {
 	for name, allocate := range map[string]bool{"Never": false, "Later": true} {
 		t.Run(name, func(t *testing.T) {
@@ -196,8 +196,8 @@ func TestSync_UnknownVersion(t *testing.T) {
 	}
 }
 
-// If the repository stores records but the reply is lost, the records are sent again and stored
-// once.
+// If the repository stores records but the reply is lost, the records are sent again and
+// stored once.
 func TestSync_ExactlyOnce(t *testing.T) {
 	for fails := range 6 {
 		f := newFixture(t)
@@ -258,8 +258,8 @@ const (
 		`"step":"build","type":"build.command","status":"started","at":"2026-11-24T12:00:05Z"}}`
 )
 
-// A run whose runner died is recorded as lost, and so is the step that was running. A line that is cut off
-// is ignored.
+// A run whose runner died is recorded as lost, and so is the step that was running. A line
+// that is cut off is ignored.
 func TestSync_DeadRunner(t *testing.T) {
 	for name, lines := range map[string][]string{"Whole": {lineFormat, lineRun, lineBegan, ""},
 		"CutOff": {lineFormat, lineRun, lineBegan, `{"event":{"id":"e-`}} {

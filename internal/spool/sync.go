@@ -20,14 +20,14 @@ type Synced struct {
 	Records int
 	// LostSteps names the steps that were running when the runner died.
 	LostSteps []string
-	// UnknownVersion is the version that the run was for if no version had that name; the run is
-	// then recorded without a version.
+	// UnknownVersion is the version that the run was for if no version had that name; the
+	// run is then recorded without a version.
 	UnknownVersion string
 }
 
-// Sync sends the spool files in a folder, the oldest run first, and removes them. It skips the
-// files of runs in progress, which are locked. A run whose file is not locked and has no end has
-// lost its runner: it is recorded as lost at the time of its last record.
+// Sync sends the spool files in a folder, the oldest run first, and removes them. It skips
+// the files of runs in progress, which are locked. A run whose file is not locked and has
+// no end has lost its runner: it is recorded as lost at the time of its last record.
 func Sync(ctx context.Context, folder string, repository Repository) ([]Synced, error) {
 	paths, err := filepath.Glob(filepath.Join(folder, "*"+extension)) // sorted, as the ids of runs are
 	if err != nil {
@@ -83,8 +83,8 @@ func syncFile(ctx context.Context, path string, repository Repository) (s Synced
 	return s, remove(path)
 }
 
-// lostRecords returns the final records of a run whose runner died, and the names of the steps that were
-// running. It returns none for a run that has ended.
+// lostRecords returns the final records of a run whose runner died, and the names of the
+// steps that were running. It returns none for a run that has ended.
 func lostRecords(records []record) (lost []record, steps []string) {
 	var run *builddata.Run
 	var version string

@@ -18,9 +18,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
 )
 
-// BenchmarkAllocate compares allocated versions per second with a bare loop that commits single
-// rows, on the same file system and with the same durability. The two take turns, so that a
-// slower machine slows down both. The metric "x-bare" is the ratio of the two.
+// BenchmarkAllocate compares allocated versions per second with a bare loop that commits
+// single rows, on the same file system and with the same durability. The two take turns, so
+// that a slower machine slows down both. The metric "x-bare" is the ratio of the two.
 func BenchmarkAllocate(b *testing.B) {
 	const round = 256
 	for _, goroutines := range []int{1, 8, 64} {

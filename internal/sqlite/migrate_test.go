@@ -166,8 +166,8 @@ func TestOpen_CreatesOneSchemaUnderContention(t *testing.T) {
 	wg.Wait()
 }
 
-// While Open waits for the lock to create the schema, the holder of the lock upgrades the file
-// to a newer release.
+// While Open waits for the lock to create the schema, the holder of the lock upgrades the
+// file to a newer release.
 func TestOpen_RefusesConcurrentUpgrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "delivery.db")
 	release := holdLock(t, path)

@@ -18,8 +18,8 @@ type querier interface {
 // row has the common method of *sql.Row and *sql.Rows.
 type row interface{ Scan(into ...any) error }
 
-// selection is a SELECT statement that has a condition only for each argument that is
-// set. Conditions that accept empty arguments would prevent SQLite from using an index.
+// selection is a SELECT statement that has a condition only for each argument that is set.
+// Conditions that accept empty arguments would prevent SQLite from using an index.
 type selection struct {
 	from       string
 	conditions []string

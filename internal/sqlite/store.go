@@ -44,17 +44,18 @@ type Store struct {
 	db    *sql.DB
 	path  string
 	clock clock.Clock
-	// writing admits one goroutine at a time to the write lock, which is much
-	// faster than queueing in the connection pool.
+	// writing admits one goroutine at a time to the write lock, which is much faster than
+	// queueing in the connection pool.
 	writing    chan struct{}
 	allocation allocation
 }
 
 var _ builddata.Store = (*Store)(nil)
 
-// Open opens the repository at path. It creates the file and its folder if they do not exist;
-// only the owner can read the file (mode 0600). A file that is not a build data repository, or
-// that has an unknown schema, is not changed, and the error is builddata.ErrCorrupt.
+// Open opens the repository at path. It creates the file and its folder if they do not
+// exist; only the owner can read the file (mode 0600). A file that is not a build data
+// repository, or that has an unknown schema, is not changed, and the error is
+// builddata.ErrCorrupt.
 func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -63,9 +64,9 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	if err := touch(path); err != nil {
 		return nil, fmt.Errorf("open build data repository %s: %w: %w", path, builddata.ErrUnavailable, err)
 	}
-	// These are settings of a connection, not of the file, so they belong in
-	// the DSN. Because of the full sync on every commit, a number that was allocated
-	// is not allocated again after a power failure; macOS also needs fullfsync for that.
+	// These are settings of a connection, not of the file, so they belong in the DSN.
+	// Because of the full sync on every commit, a number that was allocated is not
+	// allocated again after a power failure; macOS also needs fullfsync for that.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)", "fullfsync(1)"},
 		"_txlock": {"immediate"},
@@ -74,8 +75,8 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open build data repository %s: %w", path, err)
 	}
-	// With one connection, goroutines queue in order for the one writer that
-	// SQLite allows, instead of competing for its lock.
+	// With one connection, goroutines queue in order for the one writer that SQLite allows,
+	// instead of competing for its lock.
 	db.SetMaxOpenConns(1)
 	s := &Store{db: db, path: path, clock: c, writing: make(chan struct{}, 1)}
 	if err := s.migrate(ctx); err != nil {
@@ -146,8 +147,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	})
 }
 
-// inspect returns the schema version of the file, which is 0 for an empty file. It is an error if the
-// file cannot be used.
+// inspect returns the schema version of the file, which is 0 for an empty file. It is an
+// error if the file cannot be used.
 func (s *Store) inspect(ctx context.Context, q querier) (version int, err error) {
 	var id, objects int
 	err = q.QueryRowContext(ctx, `SELECT

@@ -198,8 +198,8 @@ func TestStore_LockedByAnotherProcess(t *testing.T) {
 	})
 }
 
-// A child process allocates versions in a loop and prints their numbers. The parent kills it again
-// and again. A number that was printed must never be allocated again.
+// A child process allocates versions in a loop and prints their numbers. The parent kills
+// it again and again. A number that was printed must never be allocated again.
 func TestStore_Kill9(t *testing.T) {
 	if path := os.Getenv("DELIVERY_TEST_ALLOCATE"); path != "" {
 		allocateForEver(t, path)

@@ -20,8 +20,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
-// slowPipe has a step that takes five minutes while the file slow exists in the folder MARKS, with a
-// child process. Each step creates a file there.
+// slowPipe has a step that takes five minutes while the file slow exists in the folder
+// MARKS, with a child process. Each step creates a file there.
 const slowPipe = `
 first:
   - {name: version, do: init.version}
@@ -170,8 +170,8 @@ func TestAccPipeRun_Killed(t *testing.T) {
 	}
 }
 
-// Only Terraform is killed. The provider notices and interrupts the run. Like any
-// provider, it then keeps running without a Terraform.
+// Only Terraform is killed. The provider notices and interrupts the run. Like any provider,
+// it then keeps running without a Terraform.
 func TestAccPipeRun_TerraformKilled(t *testing.T) {
 	s := newFixture(t)
 	_, child := s.stop(t, func(c *exec.Cmd) error { return c.Process.Kill() })
@@ -189,8 +189,8 @@ func TestAccPipeRun_TerraformKilled(t *testing.T) {
 	s.applyAgain(t)
 }
 
-// An import reads the record of the run. The next apply takes the other arguments from
-// the configuration, and runs nothing.
+// An import reads the record of the run. The next apply takes the other arguments from the
+// configuration, and runs nothing.
 func TestAccPipeRun_Import(t *testing.T) {
 	s := newFixture(t)
 	fatal(t, os.Remove(filepath.Join(s.marks, "slow")))

@@ -28,8 +28,8 @@ const (
 
 func TestMain(m *testing.M) { os.Exit(runWithStateFolder(m)) }
 
-// runWithStateFolder runs the tests with a state folder for the provider in this process. Tests that
-// leave a run behind start programs with a state folder of their own.
+// runWithStateFolder runs the tests with a state folder for the provider in this process.
+// Tests that leave a run behind start programs with a state folder of their own.
 func runWithStateFolder(m *testing.M) (code int) {
 	folder, err := os.MkdirTemp("", "state-")
 	if err == nil {
@@ -129,7 +129,8 @@ func expect(action plancheck.ResourceActionType) resource.ConfigPlanChecks {
 	}
 }
 
-// matches returns a pattern for an error that contains the text, however Terraform wraps it.
+// matches returns a pattern for an error that contains the text, however Terraform wraps
+// it.
 func matches(text string) *regexp.Regexp {
 	words := strings.Fields(text)
 	for i, word := range words {

@@ -72,8 +72,8 @@ func (r *runResource) Metadata(_ context.Context, req resource.MetadataRequest, 
 	resp.TypeName = req.ProviderTypeName + "_pipe_run"
 }
 
-// replaceUnlessImported describes a plan modifier: a change of the value runs the pipe again, but the first
-// value after an import, which does not know the arguments, does not.
+// replaceUnlessImported describes a plan modifier: a change of the value runs the pipe
+// again, but the first value after an import, which does not know the arguments, does not.
 const replaceUnlessImported = "A change runs the pipe again, except for the first value after an import."
 
 func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -187,8 +187,8 @@ func imported(state tfsdk.State) bool {
 	return !state.GetAttribute(context.Background(), path.Root("folder"), &folder).HasError() && folder.IsNull()
 }
 
-// ModifyPlan validates the pipe when a creation is planned, unless an argument that the pipe depends on is not
-// known yet. A replacement is planned as a creation as well.
+// ModifyPlan validates the pipe when a creation is planned, unless an argument that the
+// pipe depends on is not known yet. A replacement is planned as a creation as well.
 func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() || !req.State.Raw.IsNull() || r.Dependencies == nil {
 		return // nothing will run
@@ -374,8 +374,8 @@ func (r *runResource) Read(ctx context.Context, req resource.ReadRequest, resp *
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-// finalStatuses are the statuses of runs that do not change any more. A lost run may still turn
-// out to have ended in another way.
+// finalStatuses are the statuses of runs that do not change any more. A lost run may still
+// turn out to have ended in another way.
 var finalStatuses = []builddata.Status{builddata.Succeeded, builddata.Failed, builddata.Interrupted}
 
 // readRun reads the summary of a run from the repository.
@@ -406,8 +406,8 @@ func readRun(ctx context.Context, store builddata.Store, service, id string, now
 	return s, nil
 }
 
-// Update stores the new arguments. It runs nothing: only timeouts, or the first values after an
-// import, are updated in place.
+// Update stores the new arguments. It runs nothing: only timeouts, or the first values
+// after an import, are updated in place.
 func (r *runResource) Update(_ context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	resp.State.Raw = req.Plan.Raw
 }

@@ -1,5 +1,4 @@
-// Package functional_test tests strawberry from outside, at the URL in
-// STRAWBERRY_URL.
+// Package functional_test tests strawberry from outside, at the URL in STRAWBERRY_URL.
 package functional_test
 
 import (

@@ -1,5 +1,5 @@
-// Package memstore is a builddata.Store in memory, for tests: maps and a mutex.
-// It passes the same test suites as every store, and contains no rules.
+// Package memstore is a builddata.Store in memory, for tests: maps and a mutex. It passes
+// the same test suites as every store, and contains no rules.
 package memstore
 
 import (

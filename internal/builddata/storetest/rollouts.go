@@ -519,8 +519,8 @@ func leaseOf(t *testing.T, s builddata.Leases, service string) builddata.Lease {
 	return l
 }
 
-// rollout returns a rollout of the cluster web in production in eu-north-1, with all fields that
-// the caller sets.
+// rollout returns a rollout of the cluster web in production in eu-north-1, with all fields
+// that the caller sets.
 func rollout(id string) builddata.Rollout {
 	return builddata.Rollout{
 		ID: id, Service: "web", Environment: "production", Region: "eu-north-1",

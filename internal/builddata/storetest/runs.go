@@ -38,7 +38,8 @@ func runAdvancesUntilItEnds(t *testing.T, fresh Fresh) {
 	ok(t, s.SaveRun(t.Context(), r))
 	r.Number, r.SeenAt = v.Number, noon.Add(time.Minute)
 	ok(t, s.SaveRun(t.Context(), r))
-	// The first fields do not change, nor does the version number if an earlier record arrives late.
+	// The first fields do not change, nor does the version number if an earlier record
+	// arrives late.
 	late := run("r-1")
 	late.Definition, late.Context, late.Revision = []byte(`"other"`), map[string]string{"other": "x"}, "def"
 	ok(t, s.SaveRun(t.Context(), late))

@@ -47,7 +47,8 @@ func runAll(t *testing.T, fresh Fresh, promises []promise) {
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// one opens an empty repository at noon, for tests with one client that do not set the clock.
+// one opens an empty repository at noon, for tests with one client that do not set the
+// clock.
 func one(t *testing.T, fresh Fresh) builddata.Store { return fresh(t)(t, clock.NewFake(noon)) }
 
 func sequence(service string) builddata.Allocation {
