@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -103,6 +105,43 @@ func refuseAbroad(c rig.Call) *rig.Fault {
 		return &rig.Fault{Status: 403, Code: "UnauthorizedOperation"}
 	}
 	return nil
+}
+
+// What a build launches carries the tags that the data source returns.
+func TestAccVersion_TagsWhatIsLaunched(t *testing.T) {
+	b := newBakery(t)
+	template := strings.Replace(b.template(`version = data.delivery-version.strawberry.version`, ""), `  communicator  = "none"
+`, `  communicator  = "none"
+
+  run_tags        = data.delivery-version.strawberry.tags
+  run_volume_tags = data.delivery-version.strawberry.tags
+  # The emulator refuses to tag snapshots in CreateImage.
+  skip_ami_run_tags = true
+`, 1) + `
+data "delivery-version" "strawberry" {
+  service    = "strawberry"
+  owner_team = "fruit"
+  solution   = "shop"
+}
+`
+	if _, err := b.run(t, "build", template); err != nil {
+		t.Fatal(err)
+	}
+	out, err := ec2.NewFromConfig(b.account.Config(home)).DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Reservations) != 1 || len(out.Reservations[0].Instances) != 1 {
+		t.Fatalf("got %v, want one server", out.Reservations)
+	}
+	got := tagging.Set{}
+	for _, tag := range out.Reservations[0].Instances[0].Tags {
+		got[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	delete(got, "Name") // Packer's own
+	if diff := cmp.Diff(got, stamped); diff != "" {
+		t.Errorf("the server that baked: %s", diff)
+	}
 }
 
 func TestAccStamp_HalfStamped(t *testing.T) {

@@ -40,8 +40,10 @@ variable "rehearsal" {
 
 # Reads the version. It fails if the version does not exist or was revoked.
 data "delivery-version" "this" {
-  service = "strawberry"
-  version = var.version
+  service    = "strawberry"
+  version    = var.version
+  owner_team = "fruit"
+  solution   = "shop"
 }
 
 source "amazon-ebs" "strawberry" {
@@ -50,6 +52,12 @@ source "amazon-ebs" "strawberry" {
   ami_name      = "strawberry-${var.version}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
   source_ami    = var.source_ami
   instance_type = "t3.micro"
+
+  # So that what a failed build leaves behind can be found.
+  run_tags        = data.delivery-version.this.tags
+  run_volume_tags = data.delivery-version.this.tags
+  # An emulated AWS does not tag snapshots while it creates them.
+  skip_ami_run_tags = var.rehearsal
 
   communicator = var.rehearsal ? "none" : "ssh"
   ssh_username = "ec2-user"

@@ -134,7 +134,7 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 
 // addNoVersion adds the diagnostic for a step that needs a version before the run has one.
 func (c *checker) addNoVersion(at Position) {
-	c.diagnostics.Add(at, "no earlier step gives the run its version: add an init.version step before this one").Advice = HintVersion
+	c.diagnostics.AddHinted(HintVersion, at, "no earlier step gives the run its version: add an init.version step before this one")
 }
 
 // checkExpressions checks that every value that an expression names is known.

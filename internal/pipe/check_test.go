@@ -73,9 +73,9 @@ func TestCheck_NeedsVersion(t *testing.T) {
 
 func TestHints_FindsWrappedErrors(t *testing.T) {
 	var diagnostics pipe.Diagnostics
-	diagnostics.Add(pipe.Position{}, "one").Advice = pipe.HintVersion
+	diagnostics.AddHinted(pipe.HintVersion, pipe.Position{}, "one")
 	diagnostics.Add(pipe.Position{}, "two")
-	diagnostics.Add(pipe.Position{}, "three").Advice = pipe.HintVersion
+	diagnostics.AddHinted(pipe.HintVersion, pipe.Position{}, "three")
 	err := errors.Join(errors.New("other"), fmt.Errorf("load: %w", diagnostics.Err()), &pipe.Diagnostic{Advice: pipe.HintChoosePipe})
 	if got, want := pipe.Hints(err), []pipe.Hint{pipe.HintVersion, pipe.HintChoosePipe}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -44,11 +44,14 @@ func (d Diagnostics) Unwrap() []error {
 	return all
 }
 
-// Add adds a diagnostic, and returns it.
-func (d *Diagnostics) Add(at Position, format string, args ...any) *Diagnostic {
-	diagnostic := &Diagnostic{At: at, Problem: fmt.Sprintf(format, args...)}
-	*d = append(*d, diagnostic)
-	return diagnostic
+// Add adds a diagnostic.
+func (d *Diagnostics) Add(at Position, format string, args ...any) {
+	d.AddHinted("", at, format, args...)
+}
+
+// AddHinted adds a diagnostic with a hint.
+func (d *Diagnostics) AddHinted(hint Hint, at Position, format string, args ...any) {
+	*d = append(*d, &Diagnostic{At: at, Problem: fmt.Sprintf(format, args...), Advice: hint})
 }
 
 // Err returns the diagnostics as an error, nil if there are none.

@@ -30,16 +30,22 @@ func (r Request) tags(version builddata.Version) (tagging.Set, error) {
 	if err := ValidateTags(r.Tags); err != nil {
 		return nil, err
 	}
-	all := tagging.Merge(r.Tags, tagging.Set{
-		tagging.Service:   version.Service,
-		tagging.Version:   version.Name,
-		tagging.Revision:  version.SourceRevision,
-		tagging.OwnerTeam: r.OwnerTeam,
-		tagging.Solution:  r.Solution,
-		tagging.Run:       r.Run,
-	})
+	all := tagging.Merge(r.Tags, VersionTags(version, r.OwnerTeam, r.Solution, r.Run))
 	if missing := all.Missing(RequiredTags); len(missing) > 0 {
 		return nil, fmt.Errorf("required tags are missing: %s", strings.Join(missing, ", "))
 	}
 	return all, all.Validate()
+}
+
+// VersionTags returns the tags of what is baked for a version, and of what is
+// launched to bake it. Without a run, its tag is empty.
+func VersionTags(v builddata.Version, ownerTeam, solution, run string) tagging.Set {
+	return tagging.Set{
+		tagging.Service:   v.Service,
+		tagging.Version:   v.Name,
+		tagging.Revision:  v.SourceRevision,
+		tagging.OwnerTeam: ownerTeam,
+		tagging.Solution:  solution,
+		tagging.Run:       run,
+	}
 }

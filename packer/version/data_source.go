@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -16,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/stamp"
 	"github.com/pipes-as-code/terraform-provider-delivery/packer"
 )
 
@@ -27,6 +29,10 @@ type Config struct {
 	packer.VersionRef `mapstructure:",squash"`
 	// Read a revoked version too, instead of failing.
 	AllowRevoked bool `mapstructure:"allow_revoked"`
+	// The team that owns the service, for the tags.
+	OwnerTeam string `mapstructure:"owner_team"`
+	// The solution that the service's cost belongs to, for the tags.
+	Solution string `mapstructure:"solution"`
 }
 
 // Output is what the data source returns.
@@ -45,6 +51,9 @@ type Output struct {
 	Labels map[string]string `mapstructure:"labels"`
 	// When it was allocated, as in RFC 3339.
 	CreatedAt string `mapstructure:"created_at"`
+	// Tags for all that a build launches: `service`, `version`, `revision`, `run`,
+	// `owner_team` and `solution`, without those that have no value.
+	Tags map[string]string `mapstructure:"tags"`
 }
 
 // DataSource is delivery-version.
@@ -78,6 +87,7 @@ func (d *DataSource) Execute() (cty.Value, error) {
 	return hcl2helper.HCL2ValueFromConfig(Output{
 		Service: v.Service, Version: v.Name, Number: v.Number, SourceRevision: v.SourceRevision,
 		Scheme: string(v.Scheme), Labels: v.Labels, CreatedAt: v.CreatedAt.Format(time.RFC3339Nano),
+		Tags: stamp.VersionTags(v, d.config.OwnerTeam, d.config.Solution, os.Getenv(packer.RunVariable)).NonEmpty(),
 	}, d.OutputSpec()), nil
 }
 

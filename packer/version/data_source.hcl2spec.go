@@ -14,6 +14,8 @@ type FlatConfig struct {
 	Service      *string `mapstructure:"service" required:"true" cty:"service" hcl:"service"`
 	Version      *string `mapstructure:"version" cty:"version" hcl:"version"`
 	AllowRevoked *bool   `mapstructure:"allow_revoked" cty:"allow_revoked" hcl:"allow_revoked"`
+	OwnerTeam    *string `mapstructure:"owner_team" cty:"owner_team" hcl:"owner_team"`
+	Solution     *string `mapstructure:"solution" cty:"solution" hcl:"solution"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -32,6 +34,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"service":       &hcldec.AttrSpec{Name: "service", Type: cty.String, Required: false},
 		"version":       &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
 		"allow_revoked": &hcldec.AttrSpec{Name: "allow_revoked", Type: cty.Bool, Required: false},
+		"owner_team":    &hcldec.AttrSpec{Name: "owner_team", Type: cty.String, Required: false},
+		"solution":      &hcldec.AttrSpec{Name: "solution", Type: cty.String, Required: false},
 	}
 	return s
 }
@@ -46,6 +50,7 @@ type FlatOutput struct {
 	Scheme         *string           `mapstructure:"scheme" cty:"scheme" hcl:"scheme"`
 	Labels         map[string]string `mapstructure:"labels" cty:"labels" hcl:"labels"`
 	CreatedAt      *string           `mapstructure:"created_at" cty:"created_at" hcl:"created_at"`
+	Tags           map[string]string `mapstructure:"tags" cty:"tags" hcl:"tags"`
 }
 
 // FlatMapstructure returns a new FlatOutput.
@@ -67,6 +72,7 @@ func (*FlatOutput) HCL2Spec() map[string]hcldec.Spec {
 		"scheme":          &hcldec.AttrSpec{Name: "scheme", Type: cty.String, Required: false},
 		"labels":          &hcldec.AttrSpec{Name: "labels", Type: cty.Map(cty.String), Required: false},
 		"created_at":      &hcldec.AttrSpec{Name: "created_at", Type: cty.String, Required: false},
+		"tags":            &hcldec.AttrSpec{Name: "tags", Type: cty.Map(cty.String), Required: false},
 	}
 	return s
 }

@@ -40,14 +40,19 @@ func newRepository(t *testing.T) string {
 }
 
 func output(name, revision string, number int64, labels cty.Value) cty.Value {
+	tags := cty.MapVal(map[string]cty.Value{
+		"service": cty.StringVal("strawberry"), "version": cty.StringVal(name), "revision": cty.StringVal(revision),
+		"owner_team": cty.StringVal("fruit"), "run": cty.StringVal("run-7"),
+	})
 	return cty.ObjectVal(map[string]cty.Value{
 		"service": cty.StringVal("strawberry"), "version": cty.StringVal(name), "number": cty.NumberIntVal(number),
 		"source_revision": cty.StringVal(revision), "scheme": cty.StringVal("semver"), "labels": labels,
-		"created_at": cty.StringVal("2026-11-22T12:00:00Z"),
+		"created_at": cty.StringVal("2026-11-22T12:00:00Z"), "tags": tags,
 	})
 }
 
 func TestDataSource_Execute(t *testing.T) {
+	t.Setenv("DELIVERY_RUN", "run-7")
 	repository := newRepository(t)
 	red := cty.MapVal(map[string]cty.Value{"colour": cty.StringVal("red")})
 	none := cty.MapValEmpty(cty.String)
@@ -66,7 +71,7 @@ func TestDataSource_Execute(t *testing.T) {
 		{"UnknownService", map[string]any{"service": "raspberry"}, cty.NilVal, "a version of service raspberry: not found"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			arguments := map[string]any{"repository": repository, "service": "strawberry"}
+			arguments := map[string]any{"repository": repository, "service": "strawberry", "owner_team": "fruit"}
 			for name, value := range tt.more {
 				arguments[name] = value
 			}
