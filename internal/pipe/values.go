@@ -48,7 +48,7 @@ var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, Value
 func NotSettable(name string) string {
 	switch {
 	case !ValueName.MatchString(name):
-		return "a name consists of letters, digits, underscores and dots, and does not begin with a digit"
+		return "a name has letters, digits, underscores and dots, and does not begin with a digit"
 	case slices.Contains(Reserved, name):
 		return "only the run itself sets it"
 	case strings.HasPrefix(name, environmentPrefix):

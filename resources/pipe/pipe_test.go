@@ -256,7 +256,7 @@ func TestAccPipeRun(t *testing.T) {
 		},
 		resource.TestStep{
 			Config:      e.Provider() + c.run(`for_version = "17"`),
-			ExpectError: matches(`"delivery version list" lists those of strawberry`),
+			ExpectError: matches(`"delivery version list" lists the versions of strawberry`),
 		},
 		resource.TestStep{ // a pipe without a version
 			PreConfig: func() {
