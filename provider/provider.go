@@ -140,15 +140,15 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 				Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Custom endpoints of AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. " +
 					"`AWS_ENDPOINT_URL` sets the endpoint of all services.",
-				Validators: []validator.Map{mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
+				Validators: []validator.Map{resources.NoNull{}, mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
 			},
 			"default_tags": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType,
+				Optional: true, Validators: []validator.Map{resources.NoNull{}}, ElementType: types.StringType,
 				MarkdownDescription: "Tags of all clusters and tag sets, typically `owner_team` and `solution`. " +
 					"The tags of a cluster or a tag set override them.",
 			},
 			"required_tags": schema.SetAttribute{
-				Optional: true, ElementType: types.StringType,
+				Optional: true, Validators: []validator.Set{resources.NoNull{}}, ElementType: types.StringType,
 				MarkdownDescription: "Tag keys that every cluster and every tag set must have a value for, so that costs can be assigned. " +
 					"Defaults to `service`, `owner_team`, `solution` and `environment`. With the empty set, no tags are required.",
 			},

@@ -61,7 +61,7 @@ func (d *pipeDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 				Optional: true, MarkdownDescription: "Name of the pipe. Defaults to the one that `.delivery.yml` names.",
 			},
 			"values": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType,
+				Optional: true, Validators: []validator.Map{resources.NoNull{}}, ElementType: types.StringType,
 				MarkdownDescription: "Values to add to the context. They override those of `.delivery.yml`.",
 			},
 			"for_version": schema.StringAttribute{

@@ -132,18 +132,18 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 					"The run is then marked as untraceable, and its version cannot be promoted. Defaults to `false`.",
 			},
 			"values": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
+				Optional: true, Validators: []validator.Map{resources.NoNull{}}, ElementType: types.StringType, PlanModifiers: replaceMap,
 				MarkdownDescription: "Values to add to the context. They override those of `.delivery.yml`. " +
 					"Terraform shows them and stores them in its state; use `sensitive_values` for secrets.",
 			},
 			"sensitive_values": schema.MapAttribute{
-				Optional: true, Sensitive: true, WriteOnly: true, ElementType: types.StringType,
+				Optional: true, Validators: []validator.Map{resources.NoNull{}}, Sensitive: true, WriteOnly: true, ElementType: types.StringType,
 				MarkdownDescription: "Secret values to add to the context. " +
 					"They are masked in all output, and are stored neither in the build data repository nor in Terraform's state. " +
 					"A change therefore does not run the pipe again, unless `triggers` changes as well.",
 			},
 			"triggers": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, PlanModifiers: replaceMap,
+				Optional: true, Validators: []validator.Map{resources.NoNull{}}, ElementType: types.StringType, PlanModifiers: replaceMap,
 				MarkdownDescription: "Values that run the pipe again when they change, such as the revision of the checkout.",
 			},
 			"service": schema.StringAttribute{
