@@ -30,11 +30,7 @@ func TestAccExamples(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := e.Store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: 17, Region: acctest.Region, ID: rig.BaseImage,
-				Architecture: "x86_64"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			e.Bake(t, builddata.Image{Service: "strawberry", Number: 17, Region: acctest.Region, ID: rig.BaseImage, Architecture: "x86_64"})
 			w := acctest.NewWorkspace(t, "")
 			if err := w.Copy(folder); err != nil {
 				t.Fatal(err)

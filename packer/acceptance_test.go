@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,11 +72,11 @@ data "delivery-version" "strawberry" {
 	image := func(region string) builddata.Image {
 		return builddata.Image{
 			Service: "strawberry", Number: 1, Region: region, ID: b.baked(t, region)[0],
-			Architecture: "x86_64", Digest: digest, Run: "run-7",
+			Architecture: "x86_64", Digest: digest, Run: "run-7", Status: builddata.ImageAvailable,
 		}
 	}
 	images := []builddata.Image{image(home), image(abroad)}
-	if diff := cmp.Diff(b.images(t), images, cmpopts.IgnoreFields(builddata.Image{}, "RegisteredAt")); diff != "" {
+	if diff := cmp.Diff(b.images(t), images, cmpopts.IgnoreFields(builddata.Image{}, "RegisteredAt", "Bake")); diff != "" {
 		t.Error(diff)
 	}
 	events := b.events(t)
@@ -194,6 +195,36 @@ build {
 	if got := b.images(t); len(got) != 2 {
 		t.Errorf("registered %+v, want both images", got)
 	}
+}
+
+// Images are available when their bake is complete, and replace those of the bake before.
+func TestAccStamp_WholeBake(t *testing.T) {
+	b := newBakery(t)
+	build := func(arguments string, environ ...string) {
+		t.Helper()
+		b.environ = append(slices.Clone(b.environ), environ...)
+		if _, err := b.run(t, "build -force", b.template(`version = "0.1.0"`+arguments, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func(want map[builddata.ImageStatus]int) {
+		t.Helper()
+		got := map[builddata.ImageStatus]int{}
+		for _, i := range b.images(t) {
+			got[i.Status]++
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
+			t.Error(diff)
+		}
+	}
+	build("")
+	count(map[builddata.ImageStatus]int{builddata.ImageAvailable: 2})
+	build("\n    architectures = [\"x86_64\", \"arm64\"]") // there is no image for arm64
+	count(map[builddata.ImageStatus]int{builddata.ImageAvailable: 2, builddata.ImagePending: 2})
+	build("")
+	count(map[builddata.ImageStatus]int{builddata.ImageReplaced: 2, builddata.ImagePending: 2, builddata.ImageAvailable: 2})
+	build("", "DELIVERY_BAKE=bake-1") // the step decides
+	count(map[builddata.ImageStatus]int{builddata.ImageReplaced: 2, builddata.ImagePending: 4, builddata.ImageAvailable: 2})
 }
 
 func TestAccStamp_PackerThrowsHalfStampedImagesAway(t *testing.T) {

@@ -22,6 +22,9 @@ const (
 	RunVariable     = "DELIVERY_RUN"
 	ServiceVariable = "DELIVERY_SERVICE"
 	VersionVariable = "DELIVERY_VERSION"
+	// BakeVariable is set by the step that runs Packer. It identifies this execution, whose
+	// images the step makes available once Packer has succeeded.
+	BakeVariable = "DELIVERY_BAKE"
 )
 
 // unknown is Packer's placeholder for strings that are not known yet: results of data

@@ -89,7 +89,7 @@ func newRoot(std streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w\nSee \"%s --help\"", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newInit(c), newRun(c), newPipe(c), newVersion(c), newStage(c), newEvent(c), newRollout(c), newSync(c))
+	root.AddCommand(newInit(c), newRun(c), newPipe(c), newVersion(c), newImage(c), newStage(c), newEvent(c), newRollout(c), newSync(c))
 	return root
 }
 

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 )
 
@@ -90,4 +92,36 @@ func TestExamples_IDs(t *testing.T) {
 		}
 	}
 	check(newRoot(streams{}))
+}
+
+// The images of a version are listed with their status, and can be forgotten.
+func TestImage(t *testing.T) {
+	c := newApplication(t)
+	c.run(t, 0)
+	_, out, _ := c.delivery(t, "image", "list", "0.1.0")
+	contains(t, out, "Version 0.1.0 of strawberry has no image.")
+	store := c.store(t)
+	err := store.Register(t.Context(),
+		builddata.Image{Service: "strawberry", Number: 1, Region: "eu-north-1", ID: "ami-1", Architecture: "arm64", Bake: "b-1"},
+		builddata.Image{Service: "strawberry", Number: 1, Region: "us-east-1", ID: "ami-2", Architecture: "arm64", Bake: "b-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ = c.delivery(t, "image", "forget", "ami-2", "--region", "us-east-1", "-o", "json")
+	contains(t, out, `"version": "0.1.0"`)
+	contains(t, out, `"status": "forgotten"`)
+	_, out, _ = c.delivery(t, "image", "list", "0.1.0")
+	if !regexp.MustCompile(`^VERSION .*\n0\.1\.0 +eu-north-1 +ami-1 +arm64 +pending .*\n0\.1\.0 +us-east-1 +ami-2 +arm64 +forgotten .*\n$`).MatchString(out) {
+		t.Error(out)
+	}
+	_, out, _ = c.delivery(t, "version", "show", "0.1.0")
+	contains(t, out, "image.forget")
+	if code, _, stderr := c.delivery(t, "image", "forget", "ami-2"); code != exitcode.Usage {
+		t.Errorf("without a region: got exit code %d: %s", code, stderr)
+	}
+	code, _, stderr := c.delivery(t, "image", "forget", "ami-3", "--region", "eu-north-1")
+	if code != exitcode.Failed {
+		t.Errorf("an unknown image: got exit code %d", code)
+	}
+	contains(t, stderr, "image ami-3 in eu-north-1 is not registered for service strawberry")
 }

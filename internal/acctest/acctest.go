@@ -132,3 +132,18 @@ func (e *Env) Provider(arguments ...string) string {
 	}
 	return config + strings.Join(arguments, "\n") + "\n}\n"
 }
+
+// Bake registers images as those of one bake, and makes them available.
+func (e *Env) Bake(t *testing.T, images ...builddata.Image) {
+	t.Helper()
+	bake := "bake-of-" + images[0].ID
+	for i := range images {
+		images[i].Bake = bake
+	}
+	if err := e.Store.Register(t.Context(), images...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Store.OfferImages(t.Context(), images[0].Service, images[0].Number, bake); err != nil {
+		t.Fatal(err)
+	}
+}

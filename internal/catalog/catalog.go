@@ -68,6 +68,34 @@ func (c *Catalog) History(ctx context.Context, service, name string) (History, e
 	return History{Version: v, Events: Events(events)}, err
 }
 
+// Images lists all images of a version, also those that cannot be used, by region,
+// architecture and id.
+func (c *Catalog) Images(ctx context.Context, service, version string) ([]Image, error) {
+	v, err := c.Store.Version(ctx, service, version)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := c.Store.Images(ctx, builddata.ImageQuery{Service: v.Service, Number: v.Number})
+	images := make([]Image, len(stored))
+	for n, i := range stored {
+		images[n] = newImage(v.Name, i)
+	}
+	return images, err
+}
+
+// Image returns one stored image.
+func (c *Catalog) Image(ctx context.Context, i builddata.Image) (Image, error) {
+	v, err := c.Store.VersionByNumber(ctx, i.Service, i.Number)
+	return newImage(v.Name, i), err
+}
+
+func newImage(version string, i builddata.Image) Image {
+	return Image{
+		Version: version, Region: i.Region, ImageID: i.ID, Architecture: i.Architecture, Status: i.Status, Digest: i.Digest,
+		Run: i.Run, RegisteredAt: i.RegisteredAt,
+	}
+}
+
 // Stages lists the stages of a service with the version that is at each, by
 // name.
 func (c *Catalog) Stages(ctx context.Context, service string) ([]Stage, error) {

@@ -50,6 +50,18 @@ type Stage struct {
 	Run     string    `json:"run,omitempty"`
 }
 
+// Image is a machine image of a version.
+type Image struct {
+	Version      string                `json:"version"`
+	Region       string                `json:"region"`
+	ImageID      string                `json:"image_id"`
+	Architecture string                `json:"architecture"`
+	Status       builddata.ImageStatus `json:"status"`
+	Digest       string                `json:"digest,omitempty"`
+	Run          string                `json:"run,omitempty"`
+	RegisteredAt time.Time             `json:"registered_at"`
+}
+
 // Event is something that happened to a version.
 type Event struct {
 	ID       string            `json:"id"`

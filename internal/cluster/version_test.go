@@ -13,7 +13,12 @@ func TestSpec_CheckVersion(t *testing.T) {
 	good := builddata.Version{Service: "web", Number: 1, Name: "1"}
 	revoked := good.Revoke("loses orders", time.Unix(0, 0))
 	image := func(region, id string) builddata.Image {
-		return builddata.Image{Service: "web", Number: 1, Region: region, ID: id, Architecture: "arm64"}
+		return builddata.Image{Service: "web", Number: 1, Region: region, ID: id, Architecture: "arm64", Status: builddata.ImageAvailable}
+	}
+	with := func(status builddata.ImageStatus) []builddata.Image {
+		i := image("eu-north-1", "ami-1")
+		i.Status = status
+		return []builddata.Image{i}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -29,6 +34,9 @@ func TestSpec_CheckVersion(t *testing.T) {
 		{"NoImage", good, nil, cluster.Exceptions{}, []string{"ami-1 is not registered", "it has no image"}},
 		{"OtherImage", good, []builddata.Image{image("eu-north-1", "ami-2")}, cluster.Exceptions{}, []string{"it has ami-2 in eu-north-1 (arm64)"}},
 		{"OtherRegion", good, []builddata.Image{image("us-east-1", "ami-1")}, cluster.Exceptions{}, []string{"in eu-north-1; it has ami-1 in us-east-1"}},
+		{"Replaced", good, with(builddata.ImageReplaced), cluster.Exceptions{}, nil},
+		{"Pending", good, with(builddata.ImagePending), cluster.Exceptions{UnregisteredImage: true}, []string{"ami-1 is pending"}},
+		{"Forgotten", good, with(builddata.ImageForgotten), cluster.Exceptions{}, []string{"ami-1 is forgotten"}},
 		{"UnregisteredAllowed", good, nil, cluster.Exceptions{UnregisteredImage: true}, nil},
 		{"Both", revoked, nil, cluster.Exceptions{}, []string{"loses orders", "is not registered"}},
 		{"OneException", revoked, nil, cluster.Exceptions{UnregisteredImage: true}, []string{"loses orders"}},

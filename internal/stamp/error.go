@@ -8,7 +8,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// HalfStampedError says that some images were tagged, and none was registered.
+// HalfStampedError says that some images were tagged, and none is available.
 // To complete the stamp, stamp the same images again.
 type HalfStampedError struct {
 	Version builddata.Version
@@ -16,7 +16,7 @@ type HalfStampedError struct {
 	Stamped []Image
 	// Failed may have all, some or none of their tags.
 	Failed []Failure
-	// Registering says why the images could not be registered, if none Failed.
+	// Registering says why the images could not be registered or made available, if none Failed.
 	Registering error
 }
 
@@ -51,9 +51,9 @@ func (e *HalfStampedError) Error() string {
 		_, _ = fmt.Fprintf(&b, "\n  What happened: %s could not be tagged: %v", f.Image, f.Err)
 	}
 	if e.Registering != nil {
-		_, _ = fmt.Fprintf(&b, "\n  What happened: the images could not be registered: %v", e.Registering)
+		_, _ = fmt.Fprintf(&b, "\n  What happened: the images could not be made available: %v", e.Registering)
 	}
-	_, _ = fmt.Fprintf(&b, "\n  State now:     tagged: %s; not or only partly tagged: %s; registered: none, so none of these images is used.",
+	_, _ = fmt.Fprintf(&b, "\n  State now:     tagged: %s; not or only partly tagged: %s; available: none, so none of these images is used.",
 		list(e.Stamped), list(failed))
 	_, _ = fmt.Fprintf(&b, "\n  What to do:    fix the cause, then stamp all of them again (%s); tags that exist already do no harm.",
 		list(e.Images()))
@@ -72,7 +72,7 @@ func (e *HalfStampedError) Unwrap() []error {
 	return causes
 }
 
-// UnrecordedError says that the images are stamped and registered, and only the
+// UnrecordedError says that the images are stamped and available, and only the
 // event is missing. The images must be kept.
 type UnrecordedError struct {
 	Version builddata.Version
@@ -83,7 +83,7 @@ type UnrecordedError struct {
 func (e *UnrecordedError) Error() string {
 	return fmt.Sprintf("version %s of service %s is stamped, but its history does not show it"+
 		"\n\n  What happened: the event %q could not be stored: %v"+
-		"\n  State now:     %s are tagged and registered as this version; a promotion that requires the event is refused."+
+		"\n  State now:     %s are tagged and available as this version; a promotion that requires the event is refused."+
 		"\n  What to do:    stamp the same images again.",
 		e.Version.Name, e.Version.Service, Event, e.Err, list(e.Images))
 }

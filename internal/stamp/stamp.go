@@ -1,6 +1,7 @@
 // Package stamp marks baked images with the version that they hold: it tags them
 // in every region and, once all of them are tagged, registers them in the build
-// data repository. So a version is available in all of its regions or in none.
+// data repository. Once the bake is complete, it makes all of them available
+// together. So a version is available in all of its regions or in none.
 package stamp
 
 import (
@@ -40,7 +41,8 @@ type Description struct {
 // Repository is the part of build data that stamping uses.
 type Repository interface {
 	Version(ctx context.Context, service, name string) (builddata.Version, error)
-	Register(ctx context.Context, images ...builddata.Image) error
+	builddata.Images
+	Promotions(ctx context.Context, q builddata.PromotionQuery) ([]builddata.Promotion, error)
 	Append(ctx context.Context, events ...builddata.Event) error
 }
 
@@ -62,6 +64,14 @@ type Request struct {
 	// SourceImage and Inputs are what the images were made from; see Digest.
 	SourceImage string
 	Inputs      []string
+
+	// Bake identifies the execution of Packer that made the images.
+	Bake string
+	// Hold leaves the images pending: the pipe's step offers them once Packer has succeeded.
+	Hold bool
+	// Architectures are those that make the bake complete: its images are pending until there
+	// are some of each. If empty, these images alone are complete.
+	Architectures []string
 }
 
 // Event is the kind of the event that stamping records.
@@ -85,10 +95,11 @@ func New(cloud Cloud, repository Repository, report func(format string, args ...
 }
 
 // Stamp tags the images and their snapshots in all regions at once, then
-// registers all images together, and records the bake as an event. It can be
-// repeated. It records failures as well. After an *UnrecordedError, the images
-// are registered. After a *HalfStampedError, none is registered and some are
-// tagged. After any other error, none is tagged or registered.
+// registers all images together. If the bake is complete, it makes its images
+// available, and records the bake as an event. It can be repeated. It records
+// failures as well. After an *UnrecordedError, the images are available. After a
+// *HalfStampedError, none is available and some are tagged. After any other
+// error, none is tagged or registered.
 func (s *Stamper) Stamp(ctx context.Context, r Request) error {
 	version, err := s.repository.Version(ctx, r.Service, r.Version)
 	if err != nil {
@@ -113,19 +124,64 @@ func (s *Stamper) stamp(ctx context.Context, r Request, version builddata.Versio
 	for i, image := range r.Images {
 		images[i] = builddata.Image{
 			Service: version.Service, Number: version.Number, Region: image.Region, ID: image.ID,
-			Architecture: described[i].Architecture, Digest: digest, Run: r.Run,
+			Architecture: described[i].Architecture, Digest: digest, Run: r.Run, Bake: r.Bake,
 		}
 	}
 	if err := s.repository.Register(ctx, images...); err != nil {
 		return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
 	}
-	s.report("Registered %s as version %s of service %s.", list(r.Images), version.Name, version.Service)
-	done := event(r, version)
-	done.Status, done.Message = builddata.Succeeded, "images "+list(r.Images)
-	if err := s.record(ctx, done); err != nil {
-		return &UnrecordedError{Version: version, Images: r.Images, Err: err}
+	switch missing, err := s.missing(ctx, r, version); {
+	case err != nil:
+		return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
+	case r.Hold:
+		s.report("Registered %s as version %s of service %s, to be available once Packer has succeeded.", list(r.Images), version.Name, version.Service)
+		return nil
+	case len(missing) > 0:
+		s.report("Registered %s as version %s of service %s, to be available with an image for %s.",
+			list(r.Images), version.Name, version.Service, strings.Join(missing, " and "))
+		return nil
 	}
-	return nil
+	offered, err := Offer(ctx, s.repository, version, r.Run, r.Bake)
+	if errors.As(err, new(*UnrecordedError)) || err == nil {
+		s.report("Registered %s as version %s of service %s.", builddata.DescribeImages(offered), version.Name, version.Service)
+		return err
+	}
+	return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
+}
+
+// missing returns the architectures that the bake has no image for yet.
+func (s *Stamper) missing(ctx context.Context, r Request, version builddata.Version) ([]string, error) {
+	images, err := s.repository.Images(ctx, builddata.ImageQuery{Service: version.Service, Number: version.Number})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(r.Architectures), func(architecture string) bool {
+		return slices.ContainsFunc(images, func(i builddata.Image) bool { return i.Bake == r.Bake && i.Architecture == architecture })
+	}), nil
+}
+
+// Offer makes the images of a bake available, in one write, and records the bake
+// as an event. It returns all images of the bake. After an *UnrecordedError, they
+// are available.
+func Offer(ctx context.Context, repository Repository, version builddata.Version, run, bake string) ([]builddata.Image, error) {
+	if _, err := repository.OfferImages(ctx, version.Service, version.Number, bake); err != nil {
+		return nil, err
+	}
+	images, err := repository.Images(ctx, builddata.ImageQuery{Service: version.Service, Number: version.Number})
+	if err != nil {
+		return nil, err
+	}
+	images = slices.DeleteFunc(images, func(i builddata.Image) bool { return i.Bake != bake || i.Status != builddata.ImageAvailable })
+	baked := make([]Image, len(images))
+	for n, i := range images {
+		baked[n] = Image{Region: i.Region, ID: i.ID}
+	}
+	done := event(baked, run, version)
+	done.Status, done.Message = builddata.Succeeded, "images "+list(baked)
+	if err := record(ctx, repository, done); err != nil {
+		return images, &UnrecordedError{Version: version, Images: baked, Err: err}
+	}
+	return images, nil
 }
 
 // untouched wraps an error that occurred before the first change.
@@ -149,8 +205,25 @@ func (s *Stamper) prepare(
 	if digest, err = Digest(r.SourceImage, r.Inputs); err != nil {
 		return nil, nil, "", err
 	}
+	if err := Check(ctx, s.repository, version, r.Bake); err != nil {
+		return nil, nil, "", err
+	}
 	described, err = s.inspect(ctx, r.Images, tags)
 	return described, tags, digest, err
+}
+
+// Check returns ErrConflict if no bake may add images to the version; see
+// builddata.CheckBake.
+func Check(ctx context.Context, repository Repository, version builddata.Version, bake string) error {
+	images, err := repository.Images(ctx, builddata.ImageQuery{Service: version.Service, Number: version.Number})
+	if err != nil {
+		return err
+	}
+	promotions, err := repository.Promotions(ctx, builddata.PromotionQuery{Service: version.Service, Number: version.Number, Limit: 1})
+	if err != nil {
+		return err
+	}
+	return builddata.CheckBake(images, bake, len(promotions) > 0)
 }
 
 // inspect describes all images, and fails if any of them cannot be stamped.
@@ -210,32 +283,32 @@ func inParallel(images []Image, f func(i int) error) []error {
 }
 
 func (s *Stamper) recordFailure(ctx context.Context, r Request, version builddata.Version, cause error) error {
-	failed := event(r, version)
+	failed := event(r.Images, r.Run, version)
 	failed.Status, failed.Message = builddata.Failed, strings.Join(strings.Fields(cause.Error()), " ")
 	if ctx.Err() != nil {
 		failed.Status = builddata.Interrupted
 	}
-	if err := s.record(ctx, failed); err != nil {
+	if err := record(ctx, s.repository, failed); err != nil {
 		return fmt.Errorf("record this failure in the version's history: %w", err)
 	}
 	return nil
 }
 
 // record stores an event, also after ctx has ended.
-func (s *Stamper) record(ctx context.Context, e builddata.Event) error {
+func record(ctx context.Context, repository Repository, e builddata.Event) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	return s.repository.Append(ctx, e)
+	return repository.Append(ctx, e)
 }
 
-func event(r Request, version builddata.Version) builddata.Event {
+func event(images []Image, run string, version builddata.Version) builddata.Event {
 	var regions []string
-	for _, image := range r.Images {
+	for _, image := range images {
 		regions = append(regions, image.Region)
 	}
 	slices.Sort(regions)
 	return builddata.Event{
-		Service: version.Service, Number: version.Number, Run: r.Run,
+		Service: version.Service, Number: version.Number, Run: run,
 		Type: Event, Location: strings.Join(slices.Compact(regions), ","),
 	}
 }

@@ -33,10 +33,12 @@ type fakeCloud struct {
 	tags map[string]tagging.Set // by "region:id", of images and snapshots
 	// fails makes a call for an image fail: "Tag eu-north-1:ami-1".
 	fails map[string]error
+	// architecture is that of all images.
+	architecture string
 }
 
 func newFakeCloud() *fakeCloud {
-	return &fakeCloud{tags: map[string]tagging.Set{}, fails: map[string]error{}}
+	return &fakeCloud{tags: map[string]tagging.Set{}, fails: map[string]error{}, architecture: "arm64"}
 }
 
 func (c *fakeCloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp.Description, error) {
@@ -45,7 +47,7 @@ func (c *fakeCloud) DescribeImage(ctx context.Context, image stamp.Image) (stamp
 	if err := errors.Join(ctx.Err(), c.fails["Describe "+image.String()]); err != nil {
 		return stamp.Description{}, err
 	}
-	return stamp.Description{Architecture: "arm64", Snapshots: []string{"snap-" + image.ID}, Tags: c.tags[image.String()]}, nil
+	return stamp.Description{Architecture: c.architecture, Snapshots: []string{"snap-" + image.ID}, Tags: c.tags[image.String()]}, nil
 }
 
 func (c *fakeCloud) TagImage(ctx context.Context, image stamp.Image, snapshots []string, tags tagging.Set) error {
@@ -109,7 +111,7 @@ func newBench(t *testing.T) bench {
 	return bench{store: store, cloud: newFakeCloud(), request: stamp.Request{
 		Images: []stamp.Image{north, east}, Service: version.Service, Version: version.Name,
 		OwnerTeam: "fruit", Solution: "shop", Run: "run-1", Tags: tagging.Set{"colour": "red"},
-		SourceImage: "ami-base", Inputs: []string{folder(t, "setup.sh", "#!/bin/sh")},
+		SourceImage: "ami-base", Inputs: []string{folder(t, "setup.sh", "#!/bin/sh")}, Bake: "bake-1",
 	}}
 }
 
@@ -158,7 +160,7 @@ func TestStamper_Stamp(t *testing.T) {
 			t.Error(diff)
 		}
 		image := builddata.Image{
-			Service: "strawberry", Number: 1, Architecture: "arm64", Run: "run-1",
+			Service: "strawberry", Number: 1, Architecture: "arm64", Run: "run-1", Bake: "bake-1", Status: builddata.ImageAvailable,
 			Digest: digest(t, "ami-base", b.request.Inputs...),
 		}
 		inNorth, inEast := image, image
@@ -173,6 +175,44 @@ func TestStamper_Stamp(t *testing.T) {
 	if diff := cmp.Diff(b.history(t), []string{done, done}); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// The images of a bake are available once all of it is there, and replace those of the bake
+// before; a step that runs Packer decides that itself.
+func TestStamper_WholeBake(t *testing.T) {
+	b := newBench(t)
+	statuses := func(want string) {
+		t.Helper()
+		if got := builddata.DescribeImages(b.images(t)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	stampOf := func(bake, id, architecture string, hold bool) {
+		t.Helper()
+		b.request.Bake, b.request.Hold = bake, hold
+		b.request.Images = []stamp.Image{{Region: "eu-north-1", ID: id}}
+		b.cloud.architecture = architecture
+		if err := b.stamp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.request.Architectures = []string{"arm64", "x86_64"}
+	stampOf("bake-1", "ami-1", "arm64", false)
+	statuses("ami-1 in eu-north-1 (arm64, pending)")
+	if got := b.history(t); len(got) != 0 {
+		t.Errorf("half of a bake is on record: %v", got)
+	}
+	stampOf("bake-1", "ami-2", "x86_64", false)
+	statuses("ami-1 in eu-north-1 (arm64), ami-2 in eu-north-1 (x86_64)")
+	if diff := cmp.Diff(b.history(t), []string{"bake eu-north-1 succeeded"}); diff != "" {
+		t.Error(diff)
+	}
+
+	b.request.Architectures = nil
+	stampOf("bake-2", "ami-3", "arm64", true)
+	statuses("ami-1 in eu-north-1 (arm64), ami-3 in eu-north-1 (arm64, pending), ami-2 in eu-north-1 (x86_64)")
+	stampOf("bake-3", "ami-4", "arm64", false)
+	statuses("ami-1 in eu-north-1 (arm64, replaced), ami-3 in eu-north-1 (arm64, pending), ami-4 in eu-north-1 (arm64), ami-2 in eu-north-1 (x86_64)")
 }
 
 func TestStamper_HalfStamped(t *testing.T) {
@@ -190,7 +230,7 @@ func TestStamper_HalfStamped(t *testing.T) {
 	}
 	for _, says := range []string{
 		"us-east-1:ami-2 could not be tagged: UnauthorizedOperation",
-		"tagged: eu-north-1:ami-1; not or only partly tagged: us-east-1:ami-2; registered: none",
+		"tagged: eu-north-1:ami-1; not or only partly tagged: us-east-1:ami-2; available: none",
 		"stamp all of them again (eu-north-1:ami-1, us-east-1:ami-2)",
 	} {
 		if !strings.Contains(err.Error(), says) {

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/stamp"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
@@ -57,11 +59,19 @@ func (r *Registry) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, er
 		args = append(args, "-var", name+"="+variables[name])
 	}
 	args = append(args, cmp.Or(c.Args.Text("template"), "."))
+	version, err := r.bakedVersion(ctx, c)
+	if err != nil {
+		return pipe.Result{}, err
+	}
+	environ := append(slices.Clone(c.Environ), "CHECKPOINT_DISABLE=1")
+	if version != nil {
+		environ = append(environ, bakeVariable+"="+version.bake)
+	}
 	printf(c, "$ %s build %s", args[0], args[len(args)-1])
 
 	read := &packerReader{to: c.Output}
 	ended, err := process.Run(ctx, process.Command{
-		Args: args, Dir: dir, Environ: append(slices.Clone(c.Environ), "CHECKPOINT_DISABLE=1"),
+		Args: args, Dir: dir, Environ: environ,
 		Stdout: read, Stderr: c.Output, Grace: packerGrace,
 	})
 	read.end()
@@ -91,45 +101,66 @@ func (r *Registry) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, er
 	}
 	result.Outputs = map[string]string{"images": strings.Join(pairs, ",")}
 	result.Message = strings.Join(names, ", ")
-	if err := r.checkRegistered(ctx, c, read.images); err != nil {
-		return result, err
+	if version != nil {
+		if err := version.offer(ctx, c, read.images); err != nil {
+			return result, err
+		}
 	}
 	return result, checkDeclared(c, result.Outputs)
 }
 
-// checkRegistered fails unless the AMIs are registered as images of the run's
-// version, if it has one.
-func (r *Registry) checkRegistered(ctx context.Context, c *pipe.Call, built []image) error {
+// bakeVariable tells the post-processor delivery-stamp that a step runs Packer.
+const bakeVariable = "DELIVERY_BAKE"
+
+// bake is one execution of Packer for the version of the run.
+type bake struct {
+	store   stamp.Repository
+	version builddata.Version
+	bake    string
+}
+
+// bakedVersion returns the bake, nil if the run has no version. It fails before
+// Packer starts if no image of the version may be baked.
+func (r *Registry) bakedVersion(ctx context.Context, c *pipe.Call) (*bake, error) {
 	if c.Run.Version == "" {
-		return nil
-	}
-	unknown := func(err error) error {
-		return fmt.Errorf("the AMIs were built, but whether they are registered as images of version %s is unknown: %w", c.Run.Version, err)
+		return nil, nil
 	}
 	store, err := r.Store(ctx)
 	if err != nil {
-		return unknown(err)
+		return nil, err
 	}
 	v, err := store.Version(ctx, c.Run.Service, c.Run.Version)
 	if err != nil {
-		return unknown(err)
+		return nil, err
 	}
-	registered, err := store.Images(ctx, builddata.ImageQuery{Service: v.Service, Number: v.Number})
+	b := &bake{store: store, version: v, bake: id.New(r.Clock.Now())}
+	return b, stamp.Check(ctx, store, v, b.bake)
+}
+
+// offer makes the images of the bake available, in one write. It fails if Packer
+// built AMIs that are not among them.
+func (b *bake) offer(ctx context.Context, c *pipe.Call, built []image) error {
+	registered, err := b.store.Images(ctx, builddata.ImageQuery{Service: b.version.Service, Number: b.version.Number})
 	if err != nil {
-		return unknown(err)
+		return fmt.Errorf("the AMIs were built, but whether they are registered as images of version %s is unknown: %w", b.version.Name, err)
 	}
 	var missing []string
 	for _, i := range built {
-		if !slices.ContainsFunc(registered, func(r builddata.Image) bool { return r.Region == i.region && r.ID == i.id }) {
+		if !slices.ContainsFunc(registered, func(r builddata.Image) bool { return r.Region == i.region && r.ID == i.id && r.Bake == b.bake }) {
 			missing = append(missing, i.id+" in "+i.region)
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+	if len(missing) > 0 {
+		return fmt.Errorf("%s not registered as an image of version %s, so no image of this bake is available: "+
+			"the template has no delivery-stamp post-processor, or it stamps another version or uses another repository",
+			strings.Join(missing, ", "), b.version.Name)
 	}
-	return fmt.Errorf("%s not registered as an image of version %s: "+
-		"the template has no delivery-stamp post-processor, or it stamps another version or uses another repository",
-		strings.Join(missing, ", "), v.Name)
+	offered, err := stamp.Offer(ctx, b.store, b.version, c.Run.Run, b.bake)
+	if err != nil {
+		return err
+	}
+	printf(c, "Available: %s", builddata.DescribeImages(offered))
+	return nil
 }
 
 // packerReader reads Packer's machine-readable output. It prints the messages for

@@ -149,28 +149,92 @@ func TestAccPacker(t *testing.T) {
 	wantError(t, err, "no-packer: command not found")
 }
 
-func TestPacker_Registered(t *testing.T) {
+// stampingRepository stands in for the post-processor delivery-stamp: it registers AMIs for
+// the bake that the step's Packer was told.
+type stampingRepository struct {
+	task.Repository
+	t    *testing.T
+	file string
+	amis []string
+}
+
+func (r stampingRepository) Images(ctx context.Context, q builddata.ImageQuery) ([]builddata.Image, error) {
+	if bake, err := os.ReadFile(r.file); err == nil {
+		for _, ami := range r.amis {
+			err := r.Register(ctx, builddata.Image{
+				Service: q.Service, Number: q.Number, Region: "eu-north-1", ID: ami, Digest: "x", Architecture: "arm64", Bake: string(bake),
+			})
+			if err != nil {
+				r.t.Error(err)
+			}
+		}
+	}
+	return r.Repository.Images(ctx, q)
+}
+
+func TestPacker_OffersTheBake(t *testing.T) {
 	b := newFixture(t)
 	v, err := b.store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = b.store.Register(t.Context(), builddata.Image{
-		Service: "strawberry", Number: v.Number, Region: "eu-north-1", ID: "ami-1", Digest: "x", Architecture: "arm64",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	b.run.Version = v.Name
-	b.write(t, "packer", "#!/bin/sh\necho 1,x,artifact,0,id,eu-north-1:ami-1\n")
-	got, _, err := b.try(t, "bake.packer", pipe.Args{"packer": "./packer"})
+	try := func(script string, amis ...string) (pipe.Result, error) {
+		t.Helper()
+		file := b.write(t, "bake", "")
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		b.write(t, "packer", "#!/bin/sh\nprintf %s \"$DELIVERY_BAKE\" > bake\n"+script)
+		b.Store = func(context.Context) (task.Repository, error) {
+			return stampingRepository{Repository: b.store, t: t, file: file, amis: amis}, nil
+		}
+		got, _, err := b.try(t, "bake.packer", pipe.Args{"packer": "./packer"})
+		return got, err
+	}
+	statuses := func(want string) {
+		t.Helper()
+		stamped, err := b.Store(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, err := stamped.Images(t.Context(), builddata.ImageQuery{Service: "strawberry", Number: v.Number})
+		if got := builddata.DescribeImages(images); err != nil || got != want {
+			t.Errorf("got %q and %v, want %q", got, err, want)
+		}
+	}
+
+	got, err := try("echo 1,x,artifact,0,id,eu-north-1:ami-1\n", "ami-1")
 	want := pipe.Result{Outputs: map[string]string{"images": "eu-north-1=ami-1"}, Message: "eu-north-1 ami-1"}
 	if diff := cmp.Diff(got, want); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
-	b.Store = func(context.Context) (task.Repository, error) { return nil, builddata.ErrUnavailable }
-	_, _, err = b.try(t, "bake.packer", pipe.Args{"packer": "./packer"})
-	wantError(t, err, "whether they are registered as images of version 1 is unknown")
+	statuses("ami-1 in eu-north-1 (arm64)")
+
+	// One of two sources failed: what the other has built stays pending.
+	_, err = try("echo 1,x,artifact,0,id,eu-north-1:ami-2\nexit 1\n", "ami-2")
+	wantError(t, err, "exit code 1; it built eu-north-1 ami-2 before that")
+	statuses("ami-1 in eu-north-1 (arm64), ami-2 in eu-north-1 (arm64, pending)")
+	_, err = try("echo '1,x,artifact,0,id,eu-north-1:ami-3%!(PACKER_COMMA)eu-north-1:ami-4'\n", "ami-3")
+	wantError(t, err, "ami-4 in eu-north-1 not registered as an image of version 1, so no image of this bake is available")
+	statuses("ami-1 in eu-north-1 (arm64), ami-2 in eu-north-1 (arm64, pending), ami-3 in eu-north-1 (arm64, pending)")
+
+	// A second bake replaces the first.
+	if _, err = try("echo 1,x,artifact,0,id,eu-north-1:ami-5\n", "ami-5"); err != nil {
+		t.Error(err)
+	}
+	statuses("ami-1 in eu-north-1 (arm64, replaced), ami-2 in eu-north-1 (arm64, pending), " +
+		"ami-3 in eu-north-1 (arm64, pending), ami-5 in eu-north-1 (arm64)")
+
+	// The images of a promoted version are final; Packer does not start.
+	if _, err := b.store.Promote(t.Context(), builddata.Promotion{Service: "strawberry", Number: v.Number, Stage: "prod"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = try("echo 1,x,artifact,0,id,eu-north-1:ami-6\n", "ami-6")
+	wantError(t, err, "promoted with image ami-5 in eu-north-1, so its images are final")
+	if _, err := os.Stat(filepath.Join(b.folder, "bake")); err == nil {
+		t.Error("Packer was started")
+	}
 }
 
 func TestAccFiles(t *testing.T) {

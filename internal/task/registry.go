@@ -17,6 +17,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/keylock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/stamp"
 )
 
 // Dependencies are what the tasks need from outside. Functions that open
@@ -40,9 +41,8 @@ type Dependencies struct {
 
 // Repository is the part of the build data repository that the tasks use.
 type Repository interface {
+	stamp.Repository
 	Allocate(ctx context.Context, a builddata.Allocation) (builddata.Version, error)
-	Version(ctx context.Context, service, name string) (builddata.Version, error)
-	Images(ctx context.Context, q builddata.ImageQuery) ([]builddata.Image, error)
 	Promote(ctx context.Context, p builddata.Promotion) (builddata.Promotion, error)
 }
 

@@ -3,10 +3,12 @@
 package stamp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,6 +19,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/stamp"
 	"github.com/pipes-as-code/terraform-provider-delivery/packer"
 )
@@ -40,6 +44,10 @@ type Config struct {
 	// Images to stamp instead of those of the build, each as `region:ami-id`. This
 	// completes images that an earlier build stamped only partly.
 	Images []string `mapstructure:"images"`
+	// The architectures that make a bake complete, for example `x86_64` and `arm64`: no
+	// image is available until there is one of each. Without it, each source counts alone.
+	// In a pipe, all sources count together.
+	Architectures []string `mapstructure:"architectures"`
 
 	// The profile in the shared AWS configuration files. Defaults to `AWS_PROFILE`.
 	Profile string `mapstructure:"profile"`
@@ -175,10 +183,15 @@ func (p *PostProcessor) stampImages(ctx context.Context, ui packersdk.Ui, images
 	if err != nil {
 		return err
 	}
+	bake, inStep := os.LookupEnv(packer.BakeVariable)
+	if !inStep {
+		bake = cmp.Or(os.Getenv("PACKER_RUN_UUID"), id.New(clock.System{}.Now()))
+	}
 	err = stamp.New(cloud, store, ui.Sayf).Stamp(ctx, stamp.Request{
 		Images: images, Service: p.config.Service, Version: p.config.Version,
 		OwnerTeam: p.config.OwnerTeam, Solution: p.config.Solution, Run: p.config.Run, Tags: p.config.Tags,
 		SourceImage: source, Inputs: p.config.Inputs,
+		Bake: bake, Hold: inStep, Architectures: packer.KnownOf(p.config.Architectures),
 	})
 	return p.config.Explain(err)
 }

@@ -55,6 +55,7 @@ type FlatConfig struct {
 	Inputs              []string          `mapstructure:"inputs" cty:"inputs" hcl:"inputs"`
 	SourceAMI           *string           `mapstructure:"source_ami" cty:"source_ami" hcl:"source_ami"`
 	Images              []string          `mapstructure:"images" cty:"images" hcl:"images"`
+	Architectures       []string          `mapstructure:"architectures" cty:"architectures" hcl:"architectures"`
 	Profile             *string           `mapstructure:"profile" cty:"profile" hcl:"profile"`
 	AssumeRole          *FlatAssumeRole   `mapstructure:"assume_role" cty:"assume_role" hcl:"assume_role"`
 	Endpoints           map[string]string `mapstructure:"endpoints" cty:"endpoints" hcl:"endpoints"`
@@ -90,6 +91,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"inputs":                     &hcldec.AttrSpec{Name: "inputs", Type: cty.List(cty.String), Required: false},
 		"source_ami":                 &hcldec.AttrSpec{Name: "source_ami", Type: cty.String, Required: false},
 		"images":                     &hcldec.AttrSpec{Name: "images", Type: cty.List(cty.String), Required: false},
+		"architectures":              &hcldec.AttrSpec{Name: "architectures", Type: cty.List(cty.String), Required: false},
 		"profile":                    &hcldec.AttrSpec{Name: "profile", Type: cty.String, Required: false},
 		"assume_role":                &hcldec.BlockSpec{TypeName: "assume_role", Nested: hcldec.ObjectSpec((*FlatAssumeRole)(nil).HCL2Spec())},
 		"endpoints":                  &hcldec.AttrSpec{Name: "endpoints", Type: cty.Map(cty.String), Required: false},

@@ -22,8 +22,8 @@ func TestAccCluster_Version(t *testing.T) {
 		return config(e, append([]arguments{worker, {"allow_unregistered_image": "", "image_id": "", "rollout": ""}}, changes...)...)
 	}
 	register := func(number int64) {
-		fatal(t, e.Store.Register(t.Context(), builddata.Image{Service: "strawberry", Number: number, Region: acctest.Region,
-			ID: rig.BaseImage, Architecture: "x86_64", Digest: "sha256:1"}))
+		e.Bake(t, builddata.Image{Service: "strawberry", Number: number, Region: acctest.Region,
+			ID: rig.BaseImage, Architecture: "x86_64", Digest: "sha256:1"})
 	}
 	revoke := func(version string) {
 		_, err := e.Store.Revoke(t.Context(), "strawberry", version, "sells rotten fruit")

@@ -24,12 +24,8 @@ func TestAccImage(t *testing.T) {
 	image := func(number int64, region, id, architecture string) builddata.Image {
 		return builddata.Image{Service: "web", Number: number, Region: region, ID: id, Architecture: architecture, Digest: "sha256:" + id}
 	}
-	err := e.Store.Register(t.Context(),
-		image(1, "eu-north-1", "ami-1", "x86_64"), image(1, "eu-north-1", "ami-2", "arm64"), image(1, "us-east-1", "ami-3", "x86_64"),
-		image(2, "eu-north-1", "ami-4", "x86_64"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e.Bake(t, image(1, "eu-north-1", "ami-1", "x86_64"), image(1, "eu-north-1", "ami-2", "arm64"), image(1, "us-east-1", "ami-3", "x86_64"))
+	e.Bake(t, image(2, "eu-north-1", "ami-4", "x86_64"))
 	if _, err := e.Store.Revoke(t.Context(), "web", "2", "bad"); err != nil {
 		t.Fatal(err)
 	}

@@ -233,9 +233,35 @@ func (s *Store) Register(_ context.Context, images ...builddata.Image) error {
 	return nil
 }
 
+// OfferImages implements builddata.Images.
+func (s *Store) OfferImages(_ context.Context, service string, number int64, bake string) ([]builddata.Image, error) {
+	defer s.lock()()
+	promoted := slices.ContainsFunc(s.of(service).promotions, func(p builddata.Promotion) bool { return p.Number == number })
+	changed, err := builddata.OfferImages(s.imagesOf(builddata.ImageQuery{Service: service, Number: number}), bake, promoted)
+	for _, i := range changed {
+		s.images[[2]string{i.Region, i.ID}] = i
+	}
+	return changed, err
+}
+
+// ForgetImage implements builddata.Images.
+func (s *Store) ForgetImage(_ context.Context, service, region, id string) (builddata.Image, error) {
+	defer s.lock()()
+	i, ok := s.images[[2]string{region, id}]
+	if !ok || i.Service != service {
+		return builddata.Image{}, builddata.ErrNotFound
+	}
+	s.images[[2]string{region, id}] = i.Forget()
+	return i.Forget(), nil
+}
+
 // Images implements builddata.Images.
 func (s *Store) Images(_ context.Context, q builddata.ImageQuery) ([]builddata.Image, error) {
 	defer s.lock()()
+	return s.imagesOf(q), nil
+}
+
+func (s *Store) imagesOf(q builddata.ImageQuery) []builddata.Image {
 	var all []builddata.Image
 	for _, i := range s.images {
 		if i.Service == q.Service && i.Number == q.Number && (q.Region == "" || i.Region == q.Region) &&
@@ -246,7 +272,7 @@ func (s *Store) Images(_ context.Context, q builddata.ImageQuery) ([]builddata.I
 	slices.SortFunc(all, func(a, b builddata.Image) int {
 		return cmp.Or(strings.Compare(a.Region, b.Region), strings.Compare(a.Architecture, b.Architecture), strings.Compare(a.ID, b.ID))
 	})
-	return all, nil
+	return all
 }
 
 // Acquire implements builddata.Leases.
