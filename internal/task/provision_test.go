@@ -102,7 +102,7 @@ func TestAccProvision(t *testing.T) {
 		Warnings: []string{
 			"TF_CLI_ARGS is set in the environment, but not passed on",
 			"TF_CLI_CONFIG_FILE is not passed on, because its file " + missing + " does not exist",
-			"the output version is not set as a value: it is what the run knows by itself",
+			"the output version is not set as a value: only the run itself sets it",
 			"the output with-hyphen is not set as a value: a name has letters, digits, underscores and dots, and does not begin with a digit",
 		},
 	}
