@@ -140,7 +140,7 @@ func TestAccPacker(t *testing.T) {
 	// In a run for a version, a bake that did not register it has failed.
 	b.run.Version = v.Name
 	_, _, err = b.try(t, "bake.packer", pipe.Args{"folder": "bake", "variables": map[string]string{"name": "strawberry-1"}})
-	wantError(t, err, "not registered as an image of version 1: the template has no delivery-stamp")
+	wantError(t, err, "not registered as an image of version 1, so no image of this bake is available: the template has no delivery-stamp")
 	b.run.Version = ""
 
 	_, _, err = b.try(t, "bake.packer", pipe.Args{"folder": "bake"})
