@@ -67,7 +67,7 @@ func newImageForget(c *common) *cobra.Command {
 		Long: `Mark an image as one that AWS does not have any more, for example because it was
 deregistered. Clusters no longer use it. It stays in the list of the version's images, and
 the history of the version shows when it was forgotten. AWS is not changed.`,
-		Example: "  delivery image forget ami-0123456789abcdef0 --region eu-north-1",
+		Example: "  delivery image forget ami-0abcdef1234567890 --region eu-north-1",
 		Args:    exactArgs("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if region == "" {

@@ -41,8 +41,10 @@ func run(ctx context.Context, args []string, std streams) int {
 var hints = map[pipe.Hint]string{
 	pipe.HintVersion:       "Or run the pipe for an existing version, with --version.",
 	pipe.HintAllowUnpushed: "Or run it with --allow-unpushed. The run is then marked as untraceable, and its version cannot be promoted.",
-	pipe.HintChoosePipe:    "Or choose a pipe with --pipe.",
-	pipe.HintOmitRunTo:     "Omit --run-to.",
+	pipe.HintAllowOtherRevision: "Check out the revision of the version, or build this one with --allow-other-revision. " +
+		"What the steps then make does not count for a promotion.",
+	pipe.HintChoosePipe: "Or choose a pipe with --pipe.",
+	pipe.HintOmitRunTo:  "Omit --run-to.",
 }
 
 // exitCode returns the exit code for an error.

@@ -111,6 +111,8 @@ Exit codes:
 	flags.StringVar(&req.Of, "of", "", "id of the earlier run for --run-task (default: the latest run, or the latest of --version)")
 	flags.BoolVar(&req.Mock, "mock", false, "run the mock of every task; changes and records nothing")
 	flags.BoolVar(&req.AllowUnpushed, "allow-unpushed", false, "run from a checkout that has not been pushed; marks the run as untraceable")
+	flags.BoolVar(&req.AllowOtherRevision, "allow-other-revision", false,
+		"build although the checkout is not at the revision of --version")
 	flags.StringArrayVar(&values, "set", nil, "name=value to add to the context, overriding .delivery.yml; can be repeated")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "print all output of the steps, even on a terminal")
 	for _, flag := range []string{"run-to", "run-task"} {

@@ -489,3 +489,33 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got exit code %d", code)
 	}
 }
+
+// Steps that build a version refuse a checkout at another revision, unless told to; the
+// section last cleans up in any case.
+func TestRun_OtherRevision(t *testing.T) {
+	c := newCheckout(t, `main:
+  - {name: version, do: init.version}
+  - {name: test, do: test.command, command: "true"}
+  - {name: fix, do: build.command, command: echo fixing, when: "${{ fix ?? '' }}"}
+  - {name: compile, do: build.command, command: echo compiling}
+last:
+  - {name: tidy, do: build.command, command: echo tidying}
+`)
+	c.push(t)
+	c.run(t, 0)
+	c.write(t, "new.txt", "new")
+	c.push(t)
+	code, _, stderr := c.delivery(t, "run", "--version", "1")
+	if code != exitcode.Usage {
+		t.Errorf("got exit code %d", code)
+	}
+	contains(t, stderr, `step "compile" cannot build: version 1 is of revision`, "--allow-other-revision")
+	if strings.Contains(stderr, "test | ") {
+		t.Errorf("a step has run: %s", stderr)
+	}
+	c.run(t, 0, "--version", "1", "--run-to", "test")
+	c.run(t, 0, "--version", "1", "--run-task", "tidy")
+	s := c.run(t, exitcode.Failed, "--version", "1", "--run-task", "fix", "--set", "fix=true")
+	contains(t, s.Steps[0].Message, "it did not build: version 1 is of revision")
+	c.run(t, 0, "--version", "1", "--allow-other-revision")
+}

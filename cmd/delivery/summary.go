@@ -89,6 +89,9 @@ func (f *projectFlags) rerunCommand(
 	if s.Untraceable != "" {
 		words = append(words, "--allow-unpushed")
 	}
+	if req.AllowOtherRevision {
+		words = append(words, "--allow-other-revision")
+	}
 	mask := project.Mask(os.Environ(), req)
 	for _, name := range slices.Sorted(maps.Keys(req.Values)) {
 		value := req.Values[name]

@@ -12,6 +12,9 @@ const (
 	HintVersion Hint = "existing_version"
 	// HintAllowUnpushed says to allow a run from an untraceable checkout.
 	HintAllowUnpushed Hint = "allow_unpushed"
+	// HintAllowOtherRevision says to allow that the checkout is at another revision than the
+	// version.
+	HintAllowOtherRevision Hint = "allow_other_revision"
 	// HintChoosePipe says to name the pipe.
 	HintChoosePipe Hint = "choose_pipe"
 	// HintOmitRunTo says to omit the step to run to.

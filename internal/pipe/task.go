@@ -34,6 +34,9 @@ type Definition struct {
 	NeedsVersion bool
 	// AllocatesVersion says that the task allocates the version of the run.
 	AllocatesVersion bool
+	// BuildsCheckout says that the task makes a part of the version out of the checkout, which
+	// therefore has to be at the revision of the version.
+	BuildsCheckout bool
 	// Undoes says that the task removes what a run has created. It can be run alone to
 	// clean up after a lost run.
 	Undoes bool

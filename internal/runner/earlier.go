@@ -47,13 +47,61 @@ func (p *prepared) readRepository(ctx context.Context, store builddata.Store) er
 	if p.request.Version == "" {
 		return nil
 	}
-	if v.SourceRevision != "" && p.record.Revision != "" && v.SourceRevision != p.record.Revision {
-		p.request.warn("version %s was built from revision %s, but this checkout is at %s",
-			v.Name, text.Revision(v.SourceRevision), text.Revision(p.record.Revision))
+	if err := p.checkRevision(v); err != nil {
+		return err
 	}
 	p.record.Number = v.Number
 	p.values[pipe.ValueVersion], p.values[pipe.ValueNumber] = v.Name, fmt.Sprint(v.Number)
 	return nil
+}
+
+// checkRevision refuses steps that build the version if the checkout is at another
+// revision, unless the request allows it. A step with a condition fails if it would run.
+func (p *prepared) checkRevision(v builddata.Version) error {
+	if v.SourceRevision == "" || p.record.Revision == "" || v.SourceRevision == p.record.Revision {
+		return nil
+	}
+	differs := fmt.Sprintf("version %s is of revision %s, but this checkout is at %s",
+		v.Name, text.Revision(v.SourceRevision), text.Revision(p.record.Revision))
+	p.request.warn("%s", differs)
+	if p.request.AllowOtherRevision {
+		return nil
+	}
+	for section, step := range p.pipe.Tasks() {
+		d, _ := p.tasks.Task(step.Task)
+		if section != pipe.Last && d.BuildsCheckout && step.When.IsZero() && (p.request.Only == "" || p.request.Only == step.Name) {
+			return &pipe.Diagnostic{At: step.At, Problem: fmt.Sprintf("the step %q cannot build: %s", step.Name, differs),
+				Advice: pipe.HintAllowOtherRevision}
+		}
+		if step.Name == p.request.To {
+			break
+		}
+	}
+	p.tasks = notBuilding{p.tasks, p.pipe, differs}
+	return nil
+}
+
+// notBuilding is a registry whose tasks do not build the checkout, except in the section
+// last, which cleans up.
+type notBuilding struct {
+	pipe.Registry
+	pipe *pipe.Pipe
+	why  string
+}
+
+// Task implements pipe.Registry.
+func (r notBuilding) Task(name string) (pipe.Definition, bool) {
+	d, ok := r.Registry.Task(name)
+	run := d.Run
+	if d.BuildsCheckout {
+		d.Run = func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+			if section, _, err := r.pipe.Find(c.Step); err != nil || section == pipe.Last {
+				return run(ctx, c)
+			}
+			return pipe.Result{}, errors.New("it did not build: " + r.why + "; check out the revision of the version, or allow another one")
+		}
+	}
+	return d, ok
 }
 
 // takeContext gives a single step the context that it had in an earlier run.

@@ -65,6 +65,9 @@ type Request struct {
 	Fail []string
 	// AllowUnpushed allows a run from an untraceable checkout.
 	AllowUnpushed bool
+	// AllowOtherRevision allows steps that build although the checkout is at another revision
+	// than the version.
+	AllowOtherRevision bool
 	// Values are added to the context and override those of .delivery.yml. Values whose
 	// names are in Secrets are never shown or stored.
 	Values  pipe.Values

@@ -13,7 +13,7 @@ import (
 // build runs a command, which is preset by default.
 func (r *Registry) build(name, preset string) pipe.Definition {
 	d := pipe.Definition{
-		Type: name, Summary: "Runs a command. The step fails if its exit code is not 0.",
+		Type: name, BuildsCheckout: true, Summary: "Runs a command. The step fails if its exit code is not 0.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "command", Kind: pipe.Command, Required: preset == "",

@@ -28,7 +28,7 @@ const packerGrace = 5 * time.Minute
 // packer builds machine images.
 func (r *Registry) packer() pipe.Definition {
 	return pipe.Definition{
-		Type: "bake.packer",
+		Type: "bake.packer", BuildsCheckout: true,
 		Summary: "Builds AMIs with Packer, whose plugins have to be installed. " +
 			"The output images lists them: eu-north-1=ami-1,eu-west-1=ami-2.",
 		Arguments: []pipe.Argument{

@@ -35,16 +35,17 @@ import (
 )
 
 type model struct {
-	ID            types.String `tfsdk:"id"`
-	Folder        types.String `tfsdk:"folder"`
-	Pipe          types.String `tfsdk:"pipe"`
-	ForVersion    types.String `tfsdk:"for_version"`
-	RunTo         types.String `tfsdk:"run_to"`
-	Mock          types.Bool   `tfsdk:"mock"`
-	AllowUnpushed types.Bool   `tfsdk:"allow_unpushed"`
-	Values        types.Map    `tfsdk:"values"`
-	Secrets       types.Map    `tfsdk:"sensitive_values"`
-	Triggers      types.Map    `tfsdk:"triggers"`
+	ID                 types.String `tfsdk:"id"`
+	Folder             types.String `tfsdk:"folder"`
+	Pipe               types.String `tfsdk:"pipe"`
+	ForVersion         types.String `tfsdk:"for_version"`
+	RunTo              types.String `tfsdk:"run_to"`
+	Mock               types.Bool   `tfsdk:"mock"`
+	AllowUnpushed      types.Bool   `tfsdk:"allow_unpushed"`
+	AllowOtherRevision types.Bool   `tfsdk:"allow_other_revision"`
+	Values             types.Map    `tfsdk:"values"`
+	Secrets            types.Map    `tfsdk:"sensitive_values"`
+	Triggers           types.Map    `tfsdk:"triggers"`
 
 	Timeouts timeouts.Value `tfsdk:"timeouts"`
 
@@ -131,6 +132,10 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 				MarkdownDescription: "Whether to run from a checkout that has not been pushed. " +
 					"The run is then marked as untraceable, and its version cannot be promoted. Defaults to `false`.",
 			},
+			"allow_other_revision": schema.BoolAttribute{
+				Optional: true, PlanModifiers: replaceBool,
+				MarkdownDescription: "Whether to build although the checkout is not at the revision of `for_version`. Defaults to `false`.",
+			},
 			"values": schema.MapAttribute{
 				Optional: true, Validators: []validator.Map{resources.NoNull{}}, ElementType: types.StringType, PlanModifiers: replaceMap,
 				MarkdownDescription: "Values to add to the context. They override those of `.delivery.yml`. " +
@@ -209,8 +214,10 @@ func (r *runResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReq
 var hints = map[pipe.Hint]string{
 	pipe.HintVersion:       "Or run the pipe for an existing version, with for_version.",
 	pipe.HintAllowUnpushed: "Or run it with allow_unpushed = true. The run is then marked as untraceable, and its version cannot be promoted.",
-	pipe.HintChoosePipe:    "Or choose a pipe with the argument pipe.",
-	pipe.HintOmitRunTo:     "Omit run_to.",
+	pipe.HintAllowOtherRevision: "Check out the revision of the version, or build this one with allow_other_revision = true. " +
+		"What the steps then make does not count for a promotion.",
+	pipe.HintChoosePipe: "Or choose a pipe with the argument pipe.",
+	pipe.HintOmitRunTo:  "Omit run_to.",
 }
 
 // fail adds the error that doing something failed, with its hints.
@@ -229,6 +236,7 @@ func (m *model) request() runner.Request {
 	return runner.Request{
 		Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Version: m.ForVersion.ValueString(), To: m.RunTo.ValueString(),
 		Values: values, Secrets: slices.Sorted(maps.Keys(secrets)), Mock: m.Mock.ValueBool(), AllowUnpushed: m.AllowUnpushed.ValueBool(),
+		AllowOtherRevision: m.AllowOtherRevision.ValueBool(),
 	}
 }
 
