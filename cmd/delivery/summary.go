@@ -95,7 +95,7 @@ func (f *projectFlags) rerunCommand(
 	mask := project.Mask(os.Environ(), req)
 	for _, name := range slices.Sorted(maps.Keys(req.Values)) {
 		value := req.Values[name]
-		if slices.Contains(project.Secrets, name) || mask.Text(value) != value {
+		if slices.Contains(project.Secrets, name) || pipe.SecretName(name) || mask.Holds(value) {
 			secrets = append(secrets, name)
 			continue
 		}

@@ -69,6 +69,9 @@ type Request struct {
 	Values Values
 	// Secrets are the names of values that are never shown or stored.
 	Secrets []string
+	// Withheld are the steps of an earlier run by the names of the values that they
+	// set and that were not stored.
+	Withheld map[string]string
 	// To is the step to run to, and Only the only step to run.
 	To, Only string
 	// Mock runs the mock of every task, and Fail names steps whose mock fails.
@@ -87,7 +90,10 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 	}
 	for _, name := range req.Secrets {
 		r.secret[name] = true
-		e.Mask.Add(req.Values[name])
+		e.Mask.Add(name, req.Values[name])
+	}
+	for name, value := range req.Values {
+		e.Mask.AddValue(name, value)
 	}
 	r.summary = Summary{
 		Run: req.Run.ID, Pipe: req.Pipe.Name, Service: req.Run.Service, Version: req.Version, Number: req.Run.Number,
@@ -155,15 +161,15 @@ func (r *run) begin(values Values) {
 	record.SeenAt = record.StartedAt
 	record.Context = map[string]string{}
 	for name, value := range values {
-		if !r.secret[name] {
-			record.Context[name] = r.engine.Mask.Text(value)
+		if !r.withheld(name, value) {
+			record.Context[name] = value
 		}
 	}
 	definition, err := Encode(r.request.Pipe)
 	if err != nil {
 		definition = fmt.Appendf(nil, "%q", err) // not expected: every pipe can be encoded
 	}
-	record.Definition = r.engine.Mask.JSON(definition)
+	record.Definition = []byte(r.engine.Mask.JSON(string(definition)))
 	r.record()
 }
 

@@ -18,6 +18,9 @@ const environmentPrefix = "env."
 type scope struct {
 	Values
 	environ []string
+	// withheld are the steps of an earlier run by the names of the values that they
+	// set and that were not stored.
+	withheld map[string]string
 	// mock gives environment variables that are not set a value, so that a test of a pipe
 	// has the same result on every machine.
 	mock bool
@@ -63,7 +66,7 @@ func (s scope) value(e Expression) (string, error) {
 	case e.Defaulted:
 		return e.Default, nil
 	}
-	return "", &NotSetError{Name: e.Name}
+	return "", &NotSetError{Name: e.Name, WithheldFrom: s.withheld[e.Name]}
 }
 
 // kindError says that a value does not have the expected kind.

@@ -2,163 +2,174 @@ package pipe
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"io"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // Masked stands where a secret was.
 const Masked = "***"
 
-// minSecret is the shortest text that is masked: shorter ones occur by chance,
-// and masking them would make everything else unreadable.
-const minSecret = 4
-
-// Mask replaces secrets in whatever is shown or stored. It is safe for
+// Mask is the door through which every text leaves: it cleans the text, and then
+// replaces the secrets in it, so that no escape sequence or invisible character
+// hides one. Whoever shortens a text does so afterwards. It is safe for
 // concurrent use, and secrets may be added while it is in use.
 type Mask struct {
 	mu sync.RWMutex
-	// secrets are by their first byte, the longest first, so that one that
-	// begins with another is masked as a whole.
-	secrets [256][][]byte
-	any     bool
+	// public are texts that are not secret, in lower case.
+	public map[string]bool
+	known  map[string]bool
+	index  patternIndex
+	// warnings say which secrets cannot be masked.
+	warnings []string
 }
 
-// secretName is what the names of environment variables that hold secrets
-// look like.
-var secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|(^|_)(PWD|TOKEN|SECRETS?|CREDENTIALS?|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|SECRET_?KEY|WEBHOOK(_URL)?|AUTH))$`)
-
-// notSecret are names that only look like it: the present and the last folder.
-var notSecret = []string{"PWD", "OLDPWD"}
-
 // NewMask returns a mask of the variables of an environment that are secret by
-// their name, as in NEXUS_PASSWORD, or that are listed, and of the passwords in
-// those that are URLs.
-func NewMask(environ, listed []string) *Mask {
-	m := &Mask{}
+// their name, or that are listed, and of the credentials in those that are URLs.
+// The public texts are not secret.
+func NewMask(environ, listed []string, public ...string) *Mask {
+	m := &Mask{public: map[string]bool{}}
+	for _, text := range public {
+		m.public[strings.ToLower(text)] = true
+	}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if secretName.MatchString(name) && !slices.Contains(notSecret, name) || slices.Contains(listed, name) {
-			m.Add(value)
+		if slices.Contains(listed, name) {
+			m.Add(name, value)
 		}
-		if u, err := url.Parse(value); err == nil && u.User != nil {
-			password, _ := u.User.Password()
-			m.Add(password)
-		}
+		m.AddValue(name, value)
 	}
 	return m
 }
 
+// AddValue has a value masked from now on if it is secret by its name, and
+// otherwise the credentials in it if it is a URL.
+func (m *Mask) AddValue(name, value string) {
+	if SecretName(name) {
+		m.Add(name, value)
+	}
+	for _, credential := range credentials(value) {
+		m.Add(name, credential)
+	}
+}
+
 // Add has a secret masked from now on, also where it is encoded in the usual
 // ways. Of one with several lines, each line is a secret; of one that is a list
-// or an object in JSON, each text in it.
-func (m *Mask) Add(secret string) {
-	parts := append(strings.Split(secret, "\n"), secret)
-	var data any
-	if json.Unmarshal([]byte(secret), &data) == nil {
-		parts = texts(parts, data)
-	}
+// or an object in JSON, each text in it. The name is for Warnings.
+func (m *Mask) Add(name, secret string) {
+	secret = strings.Trim(secret, "\r\n")
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, part := range parts {
-		part = strings.Trim(part, "\r\n")
-		if len(strings.TrimSpace(part)) < minSecret {
-			continue
-		}
-		for _, form := range forms(part) {
-			m.add([]byte(form))
-		}
-	}
-}
-
-// texts adds the texts in a list or an object.
-func texts(to []string, data any) []string {
-	switch data := data.(type) {
-	case string:
-		return append(to, data)
-	case []any:
-		for _, e := range data {
-			to = texts(to, e)
-		}
-	case map[string]any:
-		for _, e := range data {
-			to = texts(to, e)
-		}
-	}
-	return to
-}
-
-// forms are the ways in which a secret is usually written.
-func forms(secret string) []string {
-	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))}
-	if quoted, err := json.Marshal(secret); err == nil {
-		all = append(all, string(quoted[1:len(quoted)-1]))
-	}
-	return all
-}
-
-func (m *Mask) add(form []byte) {
-	same := &m.secrets[form[0]]
-	if slices.ContainsFunc(*same, func(s []byte) bool { return bytes.Equal(s, form) }) {
+	if m.known[secret] {
 		return
 	}
-	*same = append(*same, form)
-	slices.SortStableFunc(*same, func(a, b []byte) int { return len(b) - len(a) })
-	m.any = true
+	if m.known == nil {
+		m.known = map[string]bool{}
+	}
+	m.known[secret] = true
+	if why := m.weakness(secret); why != "" {
+		if !isSetting(secret) {
+			m.warnings = append(m.warnings, "the secret "+name+" is not masked, since it is "+why)
+		}
+		return
+	}
+	for _, whole := range append(textsInJSON(secret), secret) {
+		if whole = strings.Trim(whole, "\r\n"); m.weakness(whole) != "" {
+			continue
+		}
+		m.index.add(encodings(whole)...)
+		for line := range strings.Lines(whole) {
+			if line = strings.Trim(line, "\r\n"); m.weakness(line) == "" {
+				m.index.add(plainly(line)...)
+			}
+		}
+	}
 }
 
-// Text returns s with all secrets masked.
+// Warnings returns, once, which secrets cannot be masked, and why.
+func (m *Mask) Warnings() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	warnings := m.warnings
+	m.warnings = nil
+	return warnings
+}
+
+// Text returns s, cleaned and with all secrets masked.
 func (m *Mask) Text(s string) string {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if !m.any {
-		return s
-	}
-	masked, _ := m.mask([]byte(s), true)
-	return string(masked)
+	var masked bytes.Buffer
+	w := &maskWriter{mask: m, to: &masked}
+	_ = w.pass([]byte(s), true) // a buffer takes everything
+	return masked.String()
 }
 
-// jsonText is a string in JSON; with the colon behind it, it is a key.
-var jsonText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"\s*:?`)
+// Holds reports whether there is a secret in a text.
+func (m *Mask) Holds(s string) bool { return m.Text(s) != text.Clean(s) }
 
-// JSON returns valid JSON with all secrets in its strings masked, but for keys.
-// Numbers stay what they are, so that what reads it goes on to understand it.
-func (m *Mask) JSON(text []byte) []byte {
-	if m.Text(string(text)) == string(text) {
-		return text
+// JSON returns a document in JSON with all secrets in its strings masked, and
+// with a string for a number that is a secret, so that what reads it goes on to
+// understand it: keys that are plain words stay. A text that is not an object or a
+// list is masked as a text.
+func (m *Mask) JSON(document string) string {
+	trimmed := strings.TrimSpace(document)
+	if trimmed == "" || trimmed[0] != '{' && trimmed[0] != '[' || !json.Valid([]byte(document)) {
+		return m.Text(document)
 	}
-	return jsonText.ReplaceAllFunc(text, func(literal []byte) []byte {
-		var s string
-		if json.Unmarshal(literal, &s) != nil { // a key
-			return literal
+	var masked strings.Builder
+	for rest := document; rest != ""; {
+		n := literalLength(rest)
+		if n == 0 {
+			masked.WriteByte(rest[0])
+			rest = rest[1:]
+			continue
 		}
-		masked := m.Text(s)
-		if masked == s {
-			return literal
+		literal := rest[:n]
+		if rest = rest[n:]; !plainKey.MatchString(literal) || !strings.HasPrefix(strings.TrimLeft(rest, " \t\r\n"), ":") {
+			literal = m.literal(literal)
 		}
-		encoded, err := json.Marshal(masked)
-		if err != nil {
-			return []byte(`"` + Masked + `"`) // cannot be: it is a string
-		}
-		return encoded
-	})
+		masked.WriteString(literal)
+	}
+	return masked.String()
 }
 
-// Texts returns a copy of a map with all secrets in its values masked.
-func (m *Mask) Texts(texts map[string]string) map[string]string {
-	if texts == nil {
-		return nil
+var plainKey = regexp.MustCompile(`^"[a-z_]{1,16}"$`)
+
+// literalLength is the length of the string or number that JSON begins with.
+func literalLength(s string) int {
+	if s[0] != '"' {
+		n := strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789+-.eE", r) })
+		if n < 0 || strings.Trim(s[:n], "eE") == "" { // of true and false
+			return 0
+		}
+		return n
 	}
-	masked := make(map[string]string, len(texts))
-	for name, text := range texts {
-		masked[name] = m.Text(text)
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
 	}
-	return masked
+	return len(s)
+}
+
+// literal masks a string or number in JSON.
+func (m *Mask) literal(literal string) string {
+	s := literal
+	if isNumber := s[0] != '"'; isNumber && m.Text(s) != Masked || !isNumber && json.Unmarshal([]byte(literal), &s) != nil || !m.Holds(s) {
+		return literal
+	}
+	encoded, err := json.Marshal(m.Text(s))
+	if err != nil {
+		return `"` + Masked + `"` // unreachable: it is a string
+	}
+	return string(encoded)
 }
 
 // mask masks the secrets in text. Unless it is the end, what may be the
@@ -166,46 +177,52 @@ func (m *Mask) Texts(texts map[string]string) map[string]string {
 func (m *Mask) mask(text []byte, end bool) (masked, rest []byte) {
 	from := 0
 	for i := 0; i < len(text); {
-		length, more := m.at(text[i:])
+		if i += m.index.skip(text[i:]); i == len(text) {
+			break
+		}
+		stop, more := i, false
+		for at := i; at == i || at < stop; at++ { // secrets may overlap
+			length, undecided := m.index.match(text[at:])
+			if length > 0 {
+				stop = max(stop, at+length)
+			}
+			more = more || undecided
+		}
 		switch {
 		case more && !end:
 			return append(masked, text[from:i]...), text[i:]
-		case length > 0:
+		case stop > i:
 			masked = append(append(masked, text[from:i]...), Masked...)
-			i += length
-			from = i
+			i, from = stop, stop
 		default:
 			i++
 		}
 	}
+	if from == 0 {
+		return text, nil
+	}
 	return append(masked, text[from:]...), nil
 }
 
-// at returns the length of the secret that a text begins with, 0 if with none,
-// and whether it may be the beginning of a longer one.
-func (m *Mask) at(text []byte) (length int, more bool) {
-	for _, secret := range m.secrets[text[0]] {
-		switch {
-		case bytes.HasPrefix(text, secret):
-			return len(secret), more
-		case bytes.HasPrefix(secret, text):
-			more = true
-		}
-	}
-	return 0, more
-}
-
-// Writer returns a writer that masks what passes to w, also where a secret
-// comes in pieces. Close writes what was held back; it does not close w. The
-// writer is safe for concurrent use.
+// Writer returns a writer that passes on to w what it gets as Text would, also
+// where a secret comes in pieces. It passes on whole lines; Close passes on what
+// was held back, and does not close w. The writer is safe for concurrent use.
 func (m *Mask) Writer(w io.Writer) io.WriteCloser { return &maskWriter{mask: m, to: w} }
 
 type maskWriter struct {
 	mask *Mask
-	mu   sync.Mutex
-	held []byte
 	to   io.Writer
+
+	mu    sync.Mutex
+	clean text.Cleaner
+	// line is the line so far, cleaned, and held what may be the beginning of a
+	// secret.
+	line, held []byte
 }
+
+// maxHeldLine is how much of a line is held back. A carriage return in the rest of
+// a longer one replaces the rest only.
+const maxHeldLine = 64 << 10
 
 func (w *maskWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
@@ -223,13 +240,27 @@ func (w *maskWriter) Close() error {
 }
 
 func (w *maskWriter) pass(p []byte, end bool) error {
-	w.mask.mu.RLock()
-	if !w.mask.any && len(w.held) == 0 {
-		w.mask.mu.RUnlock()
-		_, err := w.to.Write(p)
-		return err
+	all := w.clean.Append(w.line, p, end)
+	stop := bytes.LastIndexByte(all, '\n') + 1
+	switch {
+	case end:
+		stop = len(all)
+	case len(all)-stop > maxHeldLine:
+		stop = len(bytes.TrimRight(all, "\r"))
 	}
-	masked, rest := w.mask.mask(append(w.held, p...), end)
+	lines := all[:stop]
+	w.line = bytes.Clone(all[stop:])
+	if len(lines) == 0 && !end {
+		return nil
+	}
+	w.mask.mu.RLock()
+	if bytes.ContainsAny(lines, "\r\b") {
+		lines = w.mask.overwrite(lines)
+	}
+	if len(w.held) > 0 {
+		lines = append(w.held, lines...)
+	}
+	masked, rest := w.mask.mask(lines, end)
 	w.mask.mu.RUnlock()
 	w.held = bytes.Clone(rest)
 	if len(masked) == 0 {
@@ -237,4 +268,31 @@ func (w *maskWriter) pass(p []byte, end bool) error {
 	}
 	_, err := w.to.Write(masked)
 	return err
+}
+
+// overwrite applies the carriage returns and backspaces in lines, except where
+// one of them hides a secret.
+func (m *Mask) overwrite(lines []byte) []byte {
+	var all []byte
+	for line := range bytes.Lines(lines) {
+		line, ended := bytes.CutSuffix(line, []byte("\n"))
+		line = bytes.TrimRight(line, "\r")
+		if bytes.ContainsAny(line, "\r\b") {
+			whole := bytes.Map(func(r rune) rune {
+				if r == '\r' || r == '\b' {
+					return -1
+				}
+				return r
+			}, line)
+			if masked, _ := m.mask(whole, true); !bytes.Equal(masked, whole) {
+				line = whole
+			} else {
+				line = []byte(text.Overwrite(string(line)))
+			}
+		}
+		if all = append(all, line...); ended {
+			all = append(all, '\n')
+		}
+	}
+	return all
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // How much of a step's output is kept in memory, and how long a line that is
@@ -16,7 +14,7 @@ const (
 	maxLine  = 4 << 10
 )
 
-// output takes what a step prints, already masked: all of it to the log, its
+// output takes what a step prints, already cleaned and masked: all of it to the log, its
 // end to the tail, and its lines to the observer.
 type output struct {
 	step    string
@@ -49,7 +47,7 @@ func (o *output) Write(p []byte) (int, error) {
 		}
 		if whole || len(line) > room && !o.skipping {
 			if !o.skipping {
-				o.observe(o.step, text.Clean(string(o.line)))
+				o.observe(o.step, string(o.line))
 			}
 			o.line, o.skipping = o.line[:0], !whole
 		}
@@ -91,7 +89,7 @@ func (o *output) begin() {
 // that went well and printed no more than its command needs no file.
 func (o *output) close(well bool) (warning string) {
 	if len(o.line) > 0 && !o.skipping {
-		o.observe(o.step, text.Clean(string(o.line)))
+		o.observe(o.step, string(o.line))
 	}
 	if len(o.held) > 0 && (!well || bytes.Count(o.held, []byte("\n")) > 1) {
 		o.begin()
@@ -113,6 +111,6 @@ func (o *output) end(lines int) string {
 	if len(tail) == tailSize {
 		_, tail, _ = bytes.Cut(tail, []byte("\n")) // the first line is not whole
 	}
-	all := strings.Split(strings.TrimRight(text.Clean(string(tail)), "\n"), "\n")
+	all := strings.Split(strings.TrimRight(string(tail), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,9 +67,13 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 	}
 
 	s.Elapsed = r.elapsed(start)
-	for _, name := range slices.Concat(result.Secrets, r.request.Secrets) {
-		r.engine.Mask.Add(result.Outputs[name])
+	for name, value := range result.Outputs {
+		if slices.Contains(result.Secrets, name) || slices.Contains(r.request.Secrets, name) {
+			r.engine.Mask.Add(name, value)
+		}
+		r.engine.Mask.AddValue(name, value)
 	}
+	result.Warnings = append(result.Warnings, r.engine.Mask.Warnings()...)
 	var timeout *TimeoutError
 	switch {
 	case resolved.skip != "":
@@ -108,7 +111,7 @@ type resolved struct {
 
 // resolve evaluates the expressions of a step.
 func (r *run) resolve(section Section, step *Step, values Values) (resolved, error) {
-	scope := scope{Values: values, environ: r.engine.Environ, mock: r.request.Mock}
+	scope := scope{Values: values, environ: r.engine.Environ, withheld: r.request.Withheld, mock: r.request.Mock}
 	if !step.When.IsZero() {
 		text, err := scope.text(step.When)
 		if err != nil {
@@ -141,7 +144,7 @@ func (r *run) resolve(section Section, step *Step, values Values) (resolved, err
 // other error.
 func skipMissing(section Section, err error) (resolved, error) {
 	var notSet *NotSetError
-	if section == Last && errors.As(err, &notSet) && !strings.HasPrefix(notSet.Name, environmentPrefix) {
+	if section == Last && errors.As(err, &notSet) && notSet.WithheldFrom == "" && !strings.HasPrefix(notSet.Name, environmentPrefix) {
 		return resolved{skip: ReasonMissingValue, why: notSet.Error() + ", because the step that sets it did not succeed"}, nil
 	}
 	return resolved{}, err
@@ -215,28 +218,39 @@ func (r *run) setOutputs(result Result, values Values) {
 	}
 }
 
+// isSecret reports whether the value of a name is a secret.
+func (r *run) isSecret(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.secret[name] || SecretName(name)
+}
+
+// withheld reports whether a value is neither shown nor stored, since it is a secret or
+// contains one. It is never altered: what reads it later would not notice.
+func (r *run) withheld(name, value string) bool {
+	return r.isSecret(name) || r.engine.Mask.Holds(value)
+}
+
 // completeSummary sets the result of a step in its summary, without secrets.
 func (r *run) completeSummary(s *StepSummary, result Result, out *output) {
-	s.Message = r.engine.Mask.Text(text.Clean(s.Message))
-	if s.Report = result.Report; json.Valid([]byte(s.Report)) {
-		s.Report = string(r.engine.Mask.JSON([]byte(s.Report)))
-	} else {
-		s.Report = r.engine.Mask.Text(s.Report)
-	}
-	for _, warning := range result.Warnings {
-		s.Warnings = append(s.Warnings, r.engine.Mask.Text(text.Clean(warning)))
-	}
 	if s.Status == builddata.Succeeded {
-		r.mu.Lock()
-		for name, value := range result.Outputs {
-			if !r.secret[name] {
-				if s.Outputs == nil {
-					s.Outputs = map[string]string{}
+		for _, name := range slices.Sorted(maps.Keys(result.Outputs)) {
+			if r.withheld(name, result.Outputs[name]) {
+				if s.Withheld = append(s.Withheld, name); !r.isSecret(name) {
+					result.Warnings = append(result.Warnings, "the output "+name+" holds a secret, so it is neither shown nor stored")
 				}
-				s.Outputs[name] = r.engine.Mask.Text(value)
+				continue
 			}
+			if s.Outputs == nil {
+				s.Outputs = map[string]string{}
+			}
+			s.Outputs[name] = result.Outputs[name]
 		}
-		r.mu.Unlock()
+	}
+	s.Message = r.engine.Mask.Text(s.Message)
+	s.Report = r.engine.Mask.JSON(result.Report)
+	for _, warning := range result.Warnings {
+		s.Warnings = append(s.Warnings, r.engine.Mask.Text(warning))
 	}
 	if out != nil {
 		s.Log = out.name

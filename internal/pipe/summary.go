@@ -73,7 +73,10 @@ type StepSummary struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Outputs are the values that the step added to the context, without secrets.
 	Outputs map[string]string `json:"outputs,omitempty"`
-	Report  string            `json:"report,omitempty"`
+	// Withheld are the names of the outputs that are neither shown nor stored, since they
+	// are secrets or contain one.
+	Withheld []string `json:"withheld,omitempty"`
+	Report   string   `json:"report,omitempty"`
 	// Tail is the end of a failed step's output, and Log the file with the complete output.
 	Tail string `json:"output_tail,omitempty"`
 	Log  string `json:"log,omitempty"`

@@ -140,6 +140,17 @@ func (v Value) eachText(f func(string)) {
 }
 
 // NotSetError says that an expression names a value that nothing has set.
-type NotSetError struct{ Name string }
+type NotSetError struct {
+	Name string
+	// WithheldFrom is the step of an earlier run that set the value, which was not
+	// stored; empty if there is none.
+	WithheldFrom string
+}
 
-func (e *NotSetError) Error() string { return fmt.Sprintf("the value %s is not set", e.Name) }
+func (e *NotSetError) Error() string {
+	if e.WithheldFrom == "" {
+		return fmt.Sprintf("the value %s is not set", e.Name)
+	}
+	return fmt.Sprintf("the value %s is not set: the step %q of the earlier run set it, but it was not stored, since it is a secret or holds one; set it for this run",
+		e.Name, e.WithheldFrom)
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -110,19 +109,20 @@ func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earl
 	if err != nil {
 		return err
 	}
-	isSecret := func(name, value string) bool {
-		return slices.Contains(p.project.Secrets, name) || strings.Contains(value, pipe.Masked)
+	was, err := pipe.Decode(earlier.Definition)
+	if err != nil {
+		return err
 	}
+	p.withheld = was.Withheld(events)
 	for _, name := range slices.Sorted(maps.Keys(p.project.Values)) {
 		was, ok := earlier.Context[name]
-		if ok && was != p.project.Values[name] && p.request.Values[name] == "" && !isSecret(name, was) {
+		if ok && was != p.project.Values[name] && p.request.Values[name] == "" && !slices.Contains(p.project.Secrets, name) {
 			p.request.warn("%s is %q in .delivery.yml, but the step uses %q, the value of the earlier run; set it for this run to override it",
 				name, p.project.Values[name], was)
 		}
 	}
 	for name, value := range p.pipe.ContextAt(p.request.Only, earlier.Context, events) {
-		// A secret was not stored; the configured value is used.
-		if name != pipe.ValueStatus && name != pipe.ValueFailedStep && !isSecret(name, value) {
+		if name != pipe.ValueStatus && name != pipe.ValueFailedStep && !slices.Contains(p.project.Secrets, name) {
 			p.values[name] = value
 		}
 	}

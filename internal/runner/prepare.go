@@ -23,10 +23,12 @@ type prepared struct {
 	environ []string
 	mask    *pipe.Mask
 	secrets []string
-	// values are the values that the run begins with.
-	values pipe.Values
-	pipe   *pipe.Pipe
-	tasks  pipe.Registry
+	// values are the values that the run begins with, and withheld those of an earlier run
+	// that were not stored.
+	values   pipe.Values
+	withheld map[string]string
+	pipe     *pipe.Pipe
+	tasks    pipe.Registry
 	// record is the record of the run, without what the engine sets.
 	record     builddata.Run
 	connection *connection
@@ -40,6 +42,10 @@ type prepared struct {
 func (r *Runner) prepare(ctx context.Context, project *Project, req Request) (*prepared, error) {
 	p := &prepared{Runner: r, project: project, request: req, environ: r.environ(), secrets: slices.Concat(project.Secrets, req.Secrets)}
 	p.mask = project.Mask(p.environ, req)
+	p.request.Warn = func(format string, args ...any) { req.warn("%s", p.mask.Text(fmt.Sprintf(format, args...))) }
+	for _, warning := range p.mask.Warnings() {
+		p.request.warn("%s", warning)
+	}
 	for _, phase := range []func(ctx context.Context) error{
 		p.load, p.checkSteps, p.checkEarly, p.lock, p.inspectCheckout, p.identify, p.connect, p.complete, p.check,
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -84,13 +85,14 @@ func (p *Project) load(ctx context.Context, name string) (*pipe.Pipe, error) {
 // Mask returns a mask for the secrets that are known before a run begins: environment
 // variables, values of the project, and values of the request.
 func (p *Project) Mask(environ []string, req Request) *pipe.Mask {
-	mask := pipe.NewMask(environ, p.Secrets)
-	for _, name := range p.Secrets {
-		mask.Add(p.Values[name])
-		mask.Add(req.Values[name])
-	}
-	for _, name := range req.Secrets {
-		mask.Add(req.Values[name])
+	mask := pipe.NewMask(environ, p.Secrets, p.Service)
+	for _, values := range []pipe.Values{p.Values, req.Values} {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			if slices.Contains(p.Secrets, name) || slices.Contains(req.Secrets, name) {
+				mask.Add(name, values[name])
+			}
+			mask.AddValue(name, values[name])
+		}
 	}
 	return mask
 }

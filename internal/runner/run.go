@@ -60,7 +60,7 @@ func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 		NewID: func() string { return id.New(p.Clock.Now()) },
 	}
 	summary = engine.Run(ctx, pipe.Request{
-		Pipe: p.pipe, Run: p.record, Version: p.request.Version, Values: p.values, Secrets: p.secrets,
+		Pipe: p.pipe, Run: p.record, Version: p.request.Version, Values: p.values, Secrets: p.secrets, Withheld: p.withheld,
 		To: p.request.To, Only: p.request.Only, Interrupt: p.request.Interrupt,
 	})
 	return summary, errors.Join(skippedOnly(summary, p.request.Only), file.Close(context.WithoutCancel(ctx)))

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
+)
+
+// A value that was not stored, because it holds a secret, is missing when a step
+// is run alone: the run says so at once, and the step says why.
+func TestRunTask_Withheld(t *testing.T) {
+	c := newCheckout(t, `
+- {name: version, do: init.version}
+- {name: build, do: build.command, command: 'echo "image=registry.example.com/$REGISTRY_TOKEN/x:1" >> $DELIVERY_OUTPUT', outputs: [image]}
+- {name: push, do: build.command, command: "echo pushing ${{ image }}; test -e fixed"}
+`)
+	t.Setenv("REGISTRY_TOKEN", "tok-0123456789")
+	code, _, said := c.delivery(t, "run")
+	if code != exitcode.Failed {
+		t.Fatalf("got exit code %d: %s", code, said)
+	}
+	contains(t, said, "build: warning: the output image holds a secret, so it is neither shown nor stored", "pushing registry.example.com/***/x:1")
+	code, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
+	if code != exitcode.Failed {
+		t.Fatalf("got exit code %d: %s", code, said)
+	}
+	contains(t, said, `the value image is not set: the step "build" of the earlier run set it, but it was not stored, since it is a secret or holds one`)
+	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1", "--set", "image=registry.example.com/tok-0123456789/x:2")
+	contains(t, said, "pushing registry.example.com/***/x:2")
+}
+
+// Common values are not secrets, whatever the names of the variables that hold
+// them, so that a step can be run again with what was stored.
+func TestRunTask_CommonValuesAreStored(t *testing.T) {
+	c := newCheckout(t, `
+- {name: version, do: init.version}
+- {name: build, do: build.command, command: 'printf "image=example.com/postgres-proxy\nstrict=true\n" >> $DELIVERY_OUTPUT', outputs: [image, strict]}
+- {name: push, do: build.command, command: "echo pushing ${{ image }} ${{ strict }}; exit 1"}
+`)
+	t.Setenv("POSTGRES_PASSWORD", "postgres")
+	t.Setenv("NO_AUTH", "true")
+	t.Setenv("X_AUTH", "true")
+	t.Setenv("SERVICE_TOKEN", "strawberry")
+	code, _, said := c.delivery(t, "run")
+	if code != exitcode.Failed {
+		t.Fatalf("got exit code %d: %s", code, said)
+	}
+	contains(t, said, "Warning: the secret POSTGRES_PASSWORD is not masked, since it is too common", "Warning: the secret SERVICE_TOKEN is not masked")
+	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
+	contains(t, said, "pushing example.com/postgres-proxy true")
+}
