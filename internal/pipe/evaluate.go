@@ -21,6 +21,8 @@ type scope struct {
 	// withheld are the steps of an earlier run by the names of the values that they
 	// set and that were not stored.
 	withheld map[string]string
+	// mask is applied to a text before an error quotes it.
+	mask func(text string) string
 	// mock gives environment variables that are not set a value, so that a test of a pipe
 	// has the same result on every machine.
 	mock bool
@@ -80,6 +82,9 @@ func kindError(v Value, expected Kind) error {
 func (s scope) argument(a Argument, v Value) (any, error) {
 	value, err := s.evaluate(a.Kind, v)
 	if text, ok := value.(string); ok && err == nil && text != "" && len(a.OneOf) > 0 && !slices.Contains(a.OneOf, text) {
+		if s.mask != nil {
+			text = s.mask(text)
+		}
 		return nil, fmt.Errorf("expected one of %s, got %s", strings.Join(a.OneOf, ", "), describeValue(Value{Data: text}))
 	}
 	return value, err

@@ -111,7 +111,7 @@ type resolved struct {
 
 // resolve evaluates the expressions of a step.
 func (r *run) resolve(section Section, step *Step, values Values) (resolved, error) {
-	scope := scope{Values: values, environ: r.engine.Environ, withheld: r.request.Withheld, mock: r.request.Mock}
+	scope := scope{Values: values, environ: r.engine.Environ, mask: r.engine.Mask.Text, withheld: r.request.Withheld, mock: r.request.Mock}
 	if !step.When.IsZero() {
 		text, err := scope.text(step.When)
 		if err != nil {

@@ -97,12 +97,8 @@ func (r *Registry) start(ctx context.Context, c *pipe.Call, cmd command) (result
 	if ended.Forced {
 		result.Warnings = append(result.Warnings, "it did not end when it was interrupted, and was killed")
 	}
-	var readErr error
-	if result.Outputs, readErr = readOutputs(file); err == nil {
-		err = readErr
-	}
-	if err != nil {
-		result.Outputs = nil
+	if err == nil {
+		result.Outputs, err = readOutputs(ctx, file, c.Mask)
 	}
 	return result, errors.Join(err, r.outputs.put(file, c.Scratch, ended))
 }

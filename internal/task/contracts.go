@@ -33,7 +33,7 @@ func (r *Registry) contracts() pipe.Definition {
 				Name: "reports", Kind: pipe.List,
 				Summary: "Patterns of the JUnit XML files that the contracts write, relative to the consumer's folder.",
 			},
-			folderArgument, envArgument, graceArgument,
+			allowEmpty, folderArgument, envArgument, graceArgument,
 		},
 		Run: r.runContracts,
 		Mock: mock(nil, func(c *pipe.Call) string {
@@ -74,7 +74,7 @@ func (r *Registry) runContracts(ctx context.Context, c *pipe.Call) (pipe.Result,
 		}
 		sum.add(report, consumer)
 		maps.Copy(result.Outputs, one.Outputs)
-		for _, warning := range slices.Concat(one.Warnings, report.warnings()) {
+		for _, warning := range slices.Concat(one.Warnings, report.warnings) {
 			result.Warnings = append(result.Warnings, consumer+": "+warning)
 		}
 		if err != nil {
@@ -103,7 +103,7 @@ func (r *Registry) runContract(ctx context.Context, c *pipe.Call, dir string) (p
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
 		return pipe.Result{}, testReport{}, fmt.Errorf("there is no executable %s in its folder %s", contractProgram, dir)
 	}
-	expected, err := expectReports(dir, c.Args.List("reports"))
+	expected, err := expectReports(c, dir)
 	if err != nil {
 		return pipe.Result{}, testReport{}, err
 	}
@@ -114,6 +114,6 @@ func (r *Registry) runContract(ctx context.Context, c *pipe.Call, dir string) (p
 	if len(expected.patterns) == 0 || ctx.Err() != nil {
 		return result, testReport{}, failed
 	}
-	report, err := expected.read()
+	report, err := expected.read(ctx)
 	return result, report, report.verdict(failed, err)
 }

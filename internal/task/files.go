@@ -8,7 +8,6 @@ import (
 	"mime"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -38,33 +37,33 @@ func (r *Registry) files() pipe.Definition {
 	}
 }
 
+// maxUpload is the size of the largest file that is uploaded, which is S3's limit.
+const maxUpload = 5 << 30
+
 // bucketURL is the address of the uploaded files.
 func bucketURL(c *pipe.Call) string {
 	return "s3://" + path.Join(c.Args.Text("bucket"), c.Args.Text("prefix")) + "/"
 }
 
 func (r *Registry) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	names, err := findFiles(c.Folder, c.Args.List("files"))
+	found, err := findFiles(c.Folder, c.Args.List("files"))
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("files: %w", err)
 	}
-	to := bucketURL(c)
+	to, names := bucketURL(c), found.files
 	if len(names) == 0 {
-		return delivered(ctx, c, "", noFiles(c))
+		return delivered(ctx, c, "", found.noneOf(c.Args.List("files"), c.Folder))
 	}
 	done, err := r.upload(ctx, c, names)
 	if err != nil && done > 0 {
 		err = fmt.Errorf("%w; %d of %s were uploaded to %s before that", err, done, text.Count(len(names), "file"), to)
 	}
 	result, err := delivered(ctx, c, fmt.Sprintf("uploaded %s to %s", text.Count(len(names), "file"), to), err)
+	result.Warnings = append(result.Warnings, found.warnings()...)
 	if done > 0 {
 		result.Report = to
 	}
 	return result, err
-}
-
-func noFiles(c *pipe.Call) error {
-	return fmt.Errorf("no file matches %s in %s", strings.Join(c.Args.List("files"), ", "), c.Folder)
 }
 
 // upload returns how many files it has uploaded.
@@ -89,10 +88,12 @@ func (r *Registry) upload(ctx context.Context, c *pipe.Call, names []string) (do
 }
 
 func uploadFile(ctx context.Context, store Files, root *os.Root, name, bucket, key string) error {
-	file, err := root.Open(filepath.FromSlash(name))
+	file, _, err := openFile(root, name, maxUpload)
 	if err != nil {
 		return err
 	}
-	uploading := store.Upload(ctx, bucket, key, cmp.Or(mime.TypeByExtension(path.Ext(name)), "application/octet-stream"), file)
-	return errors.Join(uploading, file.Close())
+	return interruptible(ctx, func() error {
+		uploading := store.Upload(ctx, bucket, key, cmp.Or(mime.TypeByExtension(path.Ext(name)), "application/octet-stream"), file)
+		return errors.Join(uploading, file.Close())
+	})
 }

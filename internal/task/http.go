@@ -91,8 +91,8 @@ func parseURL(address string) (*url.URL, error) {
 // origin is the part of a URL that may be shown.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// post sends JSON.
-func post(ctx context.Context, address string, headers map[string]string, body []byte) error {
+// post sends JSON. An error quotes only what mask lets through.
+func post(ctx context.Context, mask func(string) string, address string, headers map[string]string, body []byte) error {
 	u, err := parseURL(address)
 	if err != nil {
 		return err
@@ -107,12 +107,12 @@ func post(ctx context.Context, address string, headers map[string]string, body [
 	for name, value := range headers {
 		r.Header.Set(name, value)
 	}
-	return send(r)
+	return send(r, mask)
 }
 
 // send sends a request. Any status but 2xx is an error. No error contains more of
-// the URL than its origin.
-func send(r *http.Request) error {
+// the URL than its origin, nor of the answer what mask does not let through.
+func send(r *http.Request, mask func(string) string) error {
 	r.Header.Set("User-Agent", "delivery")
 	resp, err := client.Do(r)
 	if err != nil {
@@ -132,7 +132,7 @@ func send(r *http.Request) error {
 	}
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16)) // as much as arrived
 	problem := fmt.Sprintf("%s answered %s", origin(r.URL), resp.Status)
-	if body := text.Clip(text.Line(withoutURL(string(answer), r.URL)), maxAnswer); body != "" {
+	if body := text.Clip(text.Line(mask(withoutURL(string(answer), r.URL))), maxAnswer); body != "" {
 		problem += ": " + body
 	}
 	if resp.StatusCode/100 == 3 {

@@ -1,7 +1,7 @@
 package task
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,16 +9,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/joshdk/go-junit"
-	"golang.org/x/text/encoding/htmlindex"
-	"golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/transform"
-
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
@@ -40,8 +34,8 @@ type testReport struct {
 	Seconds float64 `json:"seconds"`
 	// Failures are the first tests with failures or errors.
 	Failures []testFailure `json:"failures,omitempty"`
-	// empty names the reports without tests, such as other XML files.
-	empty []string
+	// warnings are about reports that were not read, or have no tests.
+	warnings []string
 }
 
 type testFailure struct {
@@ -55,7 +49,7 @@ func (r testReport) String() string {
 	if bad := r.Failed + r.Errors; bad > 0 {
 		named := make([]string, 0, maxNamed)
 		for _, f := range r.Failures[:min(maxNamed, len(r.Failures))] {
-			named = append(named, strings.TrimPrefix(f.Suite+"/"+f.Name, "/"))
+			named = append(named, strings.Trim(f.Suite+"/"+f.Name, "/"))
 		}
 		if bad > len(named) {
 			named = append(named, "…")
@@ -92,22 +86,30 @@ func (r testReport) JSON() string {
 	return string(encoded)
 }
 
+var allowEmpty = pipe.Argument{
+	Name: "allow_empty", Kind: pipe.Switch, Summary: "Whether it is fine if reports are expected, but no tests were run; by default the step fails.",
+}
+
 // reports are files that tests write.
 type reports struct {
 	folder   string
 	patterns []string
-	before   map[string]fs.FileInfo
+	// allowEmpty says that it is fine if there are no tests.
+	allowEmpty bool
+	mask       func(text string) string
+	before     map[string]fs.FileInfo
 }
 
 // expectReports records which files exist before the tests run.
-func expectReports(folder string, patterns []string) (reports, error) {
-	r := reports{folder: folder, patterns: patterns, before: map[string]fs.FileInfo{}}
-	names, err := findFiles(folder, patterns)
+func expectReports(c *pipe.Call, folder string) (reports, error) {
+	patterns := c.Args.List("reports")
+	r := reports{folder: folder, patterns: patterns, allowEmpty: c.Args.Switch(allowEmpty.Name), mask: c.Mask, before: map[string]fs.FileInfo{}}
+	found, err := findFiles(folder, patterns)
 	if err != nil {
 		return r, fmt.Errorf("reports: %w", err)
 	}
-	for _, name := range names {
-		if info, err := os.Stat(filepath.Join(folder, filepath.FromSlash(name))); err == nil {
+	for _, name := range found.files {
+		if info, err := os.Lstat(filepath.Join(folder, filepath.FromSlash(name))); err == nil {
 			r.before[name] = info
 		}
 	}
@@ -115,147 +117,48 @@ func expectReports(folder string, patterns []string) (reports, error) {
 }
 
 // read reads the reports that were written since.
-func (r reports) read() (sum testReport, err error) {
-	names, err := findFiles(r.folder, r.patterns)
+func (r reports) read(ctx context.Context) (sum testReport, err error) {
+	found, err := findFiles(r.folder, r.patterns)
 	if err != nil {
 		return sum, fmt.Errorf("reports: %w", err)
 	}
+	names := found.files
 	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		info, err := os.Stat(filepath.Join(r.folder, filepath.FromSlash(name)))
+		info, err := os.Lstat(filepath.Join(r.folder, filepath.FromSlash(name)))
 		before := r.before[name]
 		return err == nil && before != nil && os.SameFile(info, before) &&
 			info.ModTime().Equal(before.ModTime()) && info.Size() == before.Size()
 	})
+	sum.warnings = found.warnings()
 	switch {
-	case len(names) == 0:
-		return sum, fmt.Errorf("no report was found: no file matches %s in %s", strings.Join(r.patterns, ", "), r.folder)
-	case len(fresh) == 0:
+	case len(names) == 0 && !r.allowEmpty:
+		return sum, fmt.Errorf("no report was found: %w", found.noneOf(r.patterns, r.folder))
+	case len(fresh) == 0 && !r.allowEmpty:
 		return sum, fmt.Errorf("no report was written: only %s of an earlier run exist, such as %s; let the command run the tests again",
 			text.Count(len(names), "report"), names[0])
 	}
+	var empty []string
 	for _, name := range fresh {
-		one, err := readReport(filepath.Join(r.folder, filepath.FromSlash(name)))
+		var one testReport
+		err := readFile(ctx, r.folder, name, maxReport, func(from io.Reader) (err error) {
+			one, err = readJUnit(from, r.mask)
+			return err
+		})
 		if err != nil {
 			return sum, fmt.Errorf("the report %s cannot be read: %w", name, err)
 		}
 		if one.Tests == 0 {
-			sum.empty = append(sum.empty, name)
+			empty = append(empty, name)
 		}
 		sum.add(one, "")
 	}
+	if len(empty) == 0 {
+		return sum, nil
+	}
+	problem := fmt.Sprintf("%s without tests: %s", text.Count(len(empty), "report"), text.ListSome(empty, maxNamed))
+	if sum.Tests == 0 && !r.allowEmpty {
+		return sum, fmt.Errorf("no tests were run: %s; if that is fine, set %s: true", problem, allowEmpty.Name)
+	}
+	sum.warnings = append(sum.warnings, problem)
 	return sum, nil
-}
-
-// warnings names the reports without tests.
-func (r testReport) warnings() []string {
-	if len(r.empty) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("%s without tests: %s", text.Count(len(r.empty), "report"), text.ListSome(r.empty, maxNamed))}
-}
-
-func readReport(path string) (r testReport, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return r, err
-	}
-	defer file.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(file, maxReport+1))
-	if err != nil {
-		return r, err
-	}
-	if len(data) > maxReport {
-		return r, fmt.Errorf("it is larger than %d MiB", maxReport>>20)
-	}
-	if data, err = normalize(data); err != nil {
-		return r, err
-	}
-	suites, err := junit.Ingest(data)
-	if err != nil {
-		return r, fmt.Errorf("it is not valid JUnit XML: %w", err)
-	}
-	for _, suite := range suites {
-		r.addSuite(suite)
-	}
-	return r, nil
-}
-
-var (
-	declaration = regexp.MustCompile(`^\s*<\?xml[^>]*?encoding=["']([A-Za-z0-9._-]+)["'][^>]*\?>`)
-	// invalidReference matches control characters, which XML 1.0 does not allow.
-	invalidReference = regexp.MustCompile(`&#(?:0*(?:[0-8]|1[1-24-9]|2[0-9]|3[01])|x0*(?:[0-8bceBCEfF]|1[0-9a-fA-F]));`)
-)
-
-// normalize converts a report to what the parser accepts, since many tools write
-// invalid XML: to UTF-8, and without control characters. Tests without a suite,
-// as Node's reporter writes them, are put in one for the whole file.
-func normalize(data []byte) ([]byte, error) {
-	data, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), data)
-	if err != nil {
-		return nil, err
-	}
-	if m := declaration.FindSubmatch(data); m != nil {
-		data = data[len(m[0]):]
-		name := strings.ToLower(string(m[1]))
-		encoding, err := htmlindex.Get(name)
-		if err != nil {
-			return nil, fmt.Errorf("unknown encoding %s", name)
-		}
-		if !strings.HasPrefix(name, "utf-") { // UTF-16 has a byte order mark, and is UTF-8 already
-			if data, err = encoding.NewDecoder().Bytes(data); err != nil {
-				return nil, err
-			}
-		}
-	}
-	data = bytes.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
-			return -1
-		}
-		return r // an invalid one becomes the replacement character
-	}, data)
-	data = invalidReference.ReplaceAll(data, nil)
-	data = bytes.ReplaceAll(data, []byte("<testsuites"), []byte("<testsuite"))
-	return bytes.ReplaceAll(data, []byte("</testsuites"), []byte("</testsuite")), nil
-}
-
-func (r *testReport) addSuite(suite junit.Suite) {
-	var one testReport
-	var took time.Duration
-	for _, test := range suite.Tests {
-		one.Tests++
-		took += max(0, min(test.Duration, 24*time.Hour))
-		switch test.Status {
-		case junit.StatusSkipped:
-			one.Skipped++
-			continue
-		case junit.StatusFailed:
-			one.Failed++
-		case junit.StatusError:
-			one.Errors++
-		default:
-			one.Passed++
-			continue
-		}
-		if len(one.Failures) < maxFailures {
-			one.Failures = append(one.Failures, failure(suite, test))
-		}
-	}
-	one.Seconds = took.Seconds()
-	r.add(one, "")
-	for _, inner := range suite.Suites {
-		r.addSuite(inner)
-	}
-}
-
-func failure(suite junit.Suite, test junit.Test) testFailure {
-	message := test.Message
-	if strings.TrimSpace(message) == "" && test.Error != nil {
-		message = test.Error.Error()
-	}
-	name := test.Classname
-	if name == "" {
-		name = suite.Name
-	}
-	message = text.Clip(strings.TrimSpace(text.Clean(message)), maxFailureMessage)
-	return testFailure{Suite: name, Name: test.Name, Message: message}
 }

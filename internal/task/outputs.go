@@ -1,8 +1,11 @@
 package task
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,29 +23,33 @@ const outputVariable = "DELIVERY_OUTPUT"
 // maxOutputs bounds that file.
 const maxOutputs = 1 << 20
 
-// readOutputs reads the file of outputs: lines name=value, or
+// readOutputs reads the file of outputs, in which errors quote only what mask lets
+// through: lines name=value, or
 //
 //	name<<END
 //	a value of
 //	several lines
 //	END
-func readOutputs(path string) (map[string]string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the file $%s: %w", outputVariable, err)
-	}
-	defer file.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(file, maxOutputs+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the file $%s: %w", outputVariable, err)
-	}
-	if len(data) > maxOutputs {
+func readOutputs(ctx context.Context, path string, mask func(string) string) (map[string]string, error) {
+	var data []byte
+	err := readFile(ctx, filepath.Dir(path), filepath.Base(path), maxOutputs, func(r io.Reader) (err error) {
+		data, err = io.ReadAll(r)
+		return err
+	})
+	var tooLarge *tooLargeError
+	if errors.As(err, &tooLarge) {
 		return nil, fmt.Errorf("the file $%s has more than %d bytes: it is for short values, not for files", outputVariable, maxOutputs)
 	}
-	return parseOutputs(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("read the file $%s: %w", outputVariable, err)
+	}
+	return parseOutputs(string(data), mask)
 }
 
-func parseOutputs(content string) (map[string]string, error) {
+func parseOutputs(content string, mask func(string) string) (map[string]string, error) {
+	badOutput := func(number int, line, problem string) error {
+		return fmt.Errorf("invalid line %d in the file $%s, %q: %s", number, outputVariable, text.Clip(mask(line), 60), problem)
+	}
 	outputs := map[string]string{}
 	lines := strings.Split(strings.ReplaceAll(content, "\r\n", "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
@@ -66,15 +73,11 @@ func parseOutputs(content string) (map[string]string, error) {
 		case !found:
 			return nil, badOutput(number, line, "expected name=value")
 		case pipe.NotSettable(name) != "":
-			return nil, badOutput(number, line, fmt.Sprintf("%q cannot be set: %s", text.Clip(name, 40), pipe.NotSettable(name)))
+			return nil, badOutput(number, line, fmt.Sprintf("%q cannot be set: %s", text.Clip(mask(name), 40), pipe.NotSettable(name)))
 		}
 		outputs[name] = value
 	}
 	return outputs, nil
-}
-
-func badOutput(number int, line, problem string) error {
-	return fmt.Errorf("invalid line %d in the file $%s, %q: %s", number, outputVariable, text.Clip(line, 60), problem)
 }
 
 // checkDeclared fails a step that did not set an output it declares.
@@ -93,6 +96,9 @@ func checkDeclared(c *pipe.Call, outputs map[string]string) error {
 type outputFiles struct {
 	mu   sync.Mutex
 	free []string
+	// made are the files as they were made: a program may have put another file, or a
+	// link to one, in the place of its own.
+	made map[string]fs.FileInfo
 }
 
 // take returns the path of an empty file that no other step uses.
@@ -105,30 +111,38 @@ func (o *outputFiles) take(folder string) (string, error) {
 		return file, nil
 	}
 	file, err := os.CreateTemp(folder, "output-")
-	if err == nil {
-		err = file.Close()
-	}
 	if err != nil {
 		return "", fmt.Errorf("make a file for the outputs of the command: %w", err)
 	}
+	info, err := file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
+		return "", fmt.Errorf("make a file for the outputs of the command: %w", err)
+	}
+	if o.made == nil {
+		o.made = map[string]fs.FileInfo{}
+	}
+	o.made[file.Name()] = info
 	return file.Name(), nil
 }
 
 // put gives a file back for other steps to use, unless its folder is not removed
 // with the run, or a process that was left behind may still write to it.
 func (o *outputFiles) put(file, folder string, ended process.Ended) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if folder == "" || ended.LeftBehind || ended.Forced {
-		return os.Remove(file)
+		return os.RemoveAll(file)
 	}
-	info, err := os.Stat(file)
+	info, err := os.Lstat(file)
+	if err == nil && (!info.Mode().IsRegular() || !os.SameFile(info, o.made[file])) {
+		err = errors.New("the program changed more than its content")
+	}
 	if err == nil && info.Size() > 0 {
 		err = os.Truncate(file, 0)
 	}
 	if err != nil {
-		return os.Remove(file) // the program changed more than its content
+		return os.RemoveAll(file)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.free = append(o.free, file)
 	return nil
 }

@@ -88,7 +88,7 @@ func (r *Registry) runPacker(ctx context.Context, c *pipe.Call) (pipe.Result, er
 	}
 	var exit *process.ExitError
 	if errors.As(err, &exit) && read.lastError != "" {
-		err = fmt.Errorf("%w: %s", err, text.Clip(text.Line(read.lastError), 500))
+		err = fmt.Errorf("%w: %s", err, text.Clip(text.Line(c.Mask(read.lastError)), 500))
 	}
 	switch {
 	case err != nil && len(names) > 0:

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -35,12 +34,13 @@ func (r *Registry) publish() pipe.Definition {
 }
 
 func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	names, err := findFiles(c.Folder, c.Args.List("files"))
+	found, err := findFiles(c.Folder, c.Args.List("files"))
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("files: %w", err)
 	}
+	names := found.files
 	if len(names) == 0 {
-		return pipe.Result{}, fmt.Errorf("nothing was published: %w", noFiles(c))
+		return pipe.Result{}, fmt.Errorf("nothing was published: %w", found.noneOf(c.Args.List("files"), c.Folder))
 	}
 	target, err := parseURL(c.Args.Text("url"))
 	if err != nil {
@@ -52,7 +52,7 @@ func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	}
 	defer root.Close() //nolint:errcheck // only a handle
 	for done, name := range names {
-		if err := put(ctx, c, root, target, name); err != nil {
+		if err := interruptible(ctx, func() error { return put(ctx, c, root, target, name) }); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
 			}
@@ -60,17 +60,18 @@ func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 				name, err, done, text.Count(len(names), "file"))
 		}
 	}
-	return pipe.Result{Message: fmt.Sprintf("published %s at %s", text.Count(len(names), "file"), origin(target))}, nil
+	return pipe.Result{
+		Message: fmt.Sprintf("published %s at %s", text.Count(len(names), "file"), origin(target)), Warnings: found.warnings(),
+	}, nil
 }
 
 // put uploads one file, which is read while it is sent.
 func put(ctx context.Context, c *pipe.Call, root *os.Root, folder *url.URL, name string) error {
-	open := func() (io.ReadCloser, error) { return root.Open(filepath.FromSlash(name)) }
-	info, err := root.Stat(filepath.FromSlash(name))
-	if err != nil {
-		return err
+	open := func() (io.ReadCloser, error) {
+		file, _, err := openFile(root, name, maxUpload)
+		return file, err
 	}
-	body, err := open()
+	body, info, err := openFile(root, name, maxUpload)
 	if err != nil {
 		return err
 	}
@@ -93,5 +94,5 @@ func put(ctx context.Context, c *pipe.Call, root *os.Root, folder *url.URL, name
 		r.SetBasicAuth(username, c.Args.Text("password"))
 	}
 	printf(c, "PUT %s%s (%d bytes)", origin(target), target.EscapedPath(), info.Size())
-	return send(r)
+	return send(r, c.Mask)
 }

@@ -70,7 +70,7 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	}
 	body, err := asJSON(message)
 	if err == nil {
-		err = post(ctx, c.Args.Text("url"), nil, body)
+		err = post(ctx, c.Mask, c.Args.Text("url"), nil, body)
 	}
 	if err != nil {
 		err = fmt.Errorf("the message to Slack: %w", err)

@@ -23,7 +23,7 @@ func (r *Registry) tests() pipe.Definition {
 				Summary: "Patterns of the JUnit XML files that the command writes, relative to its folder: build/**/*.xml. " +
 					"Without them only the exit code counts.",
 			},
-			folderArgument, envArgument, graceArgument,
+			allowEmpty, folderArgument, envArgument, graceArgument,
 		},
 		Run: r.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
@@ -37,7 +37,7 @@ func (r *Registry) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	if err != nil {
 		return pipe.Result{}, err
 	}
-	expected, err := expectReports(dir, c.Args.List("reports"))
+	expected, err := expectReports(c, dir)
 	if err != nil {
 		return pipe.Result{}, err
 	}
@@ -46,13 +46,13 @@ func (r *Registry) runTests(ctx context.Context, c *pipe.Call) (pipe.Result, err
 		return result, cause
 	}
 	if len(expected.patterns) > 0 {
-		report, err := expected.read()
+		report, err := expected.read(ctx)
 		if err == nil {
 			result.Report, result.Message = report.JSON(), report.String()
 			printf(c, "%s", result.Message)
 		}
 		failed = report.verdict(failed, err)
-		result.Warnings = append(result.Warnings, report.warnings()...)
+		result.Warnings = append(result.Warnings, report.warnings...)
 	}
 	if failed != nil {
 		return result, failed

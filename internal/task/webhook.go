@@ -56,7 +56,7 @@ func (r *Registry) log() pipe.Definition {
 
 func posted(ctx context.Context, c *pipe.Call, what string, body []byte, err error) (pipe.Result, error) {
 	if err == nil {
-		err = post(ctx, c.Args.Text("url"), c.Args.Table("headers"), body)
+		err = post(ctx, c.Mask, c.Args.Text("url"), c.Args.Table("headers"), body)
 	}
 	if err != nil {
 		err = fmt.Errorf("the run: %w", err)
