@@ -21,6 +21,8 @@ type scope struct {
 	// withheld are the steps of an earlier run by the names of the values that they
 	// set and that were not stored.
 	withheld map[string]string
+	// escape is that of the argument.
+	escape func(before, value string) string
 	// mask is applied to a text before an error quotes it.
 	mask func(text string) string
 	// mock gives environment variables that are not set a value, so that a test of a pipe
@@ -43,6 +45,9 @@ func (s scope) expand(text string) (string, error) {
 		value, err := s.value(*p.expr)
 		if err != nil {
 			return "", err
+		}
+		if s.escape != nil {
+			value = s.escape(b.String(), value)
 		}
 		b.WriteString(value)
 	}
@@ -80,6 +85,7 @@ func kindError(v Value, expected Kind) error {
 // the allowed texts. An empty text is always allowed: it has the meaning of an omitted
 // argument.
 func (s scope) argument(a Argument, v Value) (any, error) {
+	s.escape = a.Escape
 	value, err := s.evaluate(a.Kind, v)
 	if text, ok := value.(string); ok && err == nil && text != "" && len(a.OneOf) > 0 && !slices.Contains(a.OneOf, text) {
 		if s.mask != nil {

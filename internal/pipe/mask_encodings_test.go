@@ -160,6 +160,8 @@ func TestMask_Encodings(t *testing.T) {
 		"QuotedPrintable":          printable.String(),
 		"GoQuoted":                 strconv.Quote(secret)[1:],
 		"InvisibleEscapesInJSON":   strings.ReplaceAll(jsonText.Replace(secret), "bätt", `b\u200bätt\u0000`),
+		"ColorsInJSON":             strings.ReplaceAll(jsonText.Replace(secret), "bätt", `b\u001b[01;31mätt\x1b[K\033[m`),
+		"ColorsInXML":              strings.ReplaceAll(html.EscapeString(secret), "bätt", `b&#27;[1mätt&#x1b;[K`),
 		"Colors":                   strings.ReplaceAll(secret, "bätt", "\x1b[01;31m\x1b[Kbätt\x1b[m\x1b[K"),
 		"EraseLine":                strings.ReplaceAll(secret, "bätt", "bä\x1b[Ktt"),
 		"NUL":                      strings.ReplaceAll(secret, "bätt", "b\x00ätt"),

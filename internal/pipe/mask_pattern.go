@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"html"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -347,12 +348,18 @@ func spellingsOf(text []byte) (all []spelling, more bool) {
 		found[0], undecided = backslash(text)
 	}
 	for _, s := range found {
+		if s.of == "\x1b" {
+			s.length += len(color.Find(text[s.length:]))
+		}
 		if s.length > 0 {
 			all = append(all, visible(s))
 		}
 	}
 	return all, more || undecided
 }
+
+// color is what follows an escaped escape character, as in a log in JSON.
+var color = regexp.MustCompile(`^\[[0-?]*[ -/]*[@-~]`)
 
 // visible is a spelling of nothing if the character is removed where it is not
 // escaped.

@@ -62,6 +62,9 @@ type Argument struct {
 	// From are the names of values that replace an omitted argument. The first that is set
 	// is used: "slack_url", "env.SLACK_WEBHOOK_URL".
 	From []string
+	// Escape escapes a value that an expression puts into the argument after the text
+	// before; nil does not.
+	Escape func(before, value string) string
 	// Summary says in one sentence what the argument is for, and its default.
 	Summary string
 }
@@ -108,6 +111,8 @@ type Call struct {
 	// Mask hides the secrets in a text. Use it for texts that the task sends to other
 	// systems.
 	Mask func(text string) string
+	// MaskJSON is Mask for a document that stays valid if it is JSON.
+	MaskJSON func(document string) string
 	// Output takes the output of the task. Secrets in it are masked.
 	Output io.Writer
 	// Folder is the folder in which the pipe runs: that of .delivery.yml. Scratch is a

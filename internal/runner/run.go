@@ -26,6 +26,7 @@ func (e *SkippedError) Error() string {
 // a *SkippedError that the only step was skipped; any other error, that the pipe did not
 // run.
 func (r *Runner) Run(ctx context.Context, project *Project, req Request) (summary pipe.Summary, err error) {
+	defer func() { err = masked(err, project, r.environ(), req) }()
 	if req.Mock {
 		return r.mock(ctx, project, req)
 	}
@@ -40,6 +41,28 @@ func (r *Runner) Run(ctx context.Context, project *Project, req Request) (summar
 		return summary, err
 	}
 	return p.run(ctx)
+}
+
+// maskedError is an error whose text holds no secret.
+type maskedError struct {
+	error
+	text string
+}
+
+func (e *maskedError) Error() string { return e.text }
+
+// Unwrap returns the error as it was.
+func (e *maskedError) Unwrap() error { return e.error }
+
+// masked hides the secrets in an error, such as in the address of a remote.
+func masked(err error, project *Project, environ []string, req Request) error {
+	if err == nil {
+		return nil
+	}
+	if text := project.Mask(environ, req).Text(err.Error()); text != err.Error() {
+		return &maskedError{err, text}
+	}
+	return err
 }
 
 // run runs the pipe with the engine.

@@ -59,7 +59,7 @@ func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string,
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, "", err
 		}
-		file, err := os.OpenFile(filepath.Join(folder, fileName(step)+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		file, err := os.OpenFile(filepath.Join(folder, fileName(step)+".log"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // not what a step has put there
 		if err != nil {
 			return nil, "", err
 		}

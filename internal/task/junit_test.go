@@ -97,7 +97,7 @@ func TestTests_Reports(t *testing.T) {
 		{
 			"ControlCharacters",
 			`<testsuite name="s"><testcase name="a"><failure message="&#27;[31mred&#x1b;[0m">` + "\x1b[31m\xff</failure></testcase></testsuite>",
-			oneFailure + `{"suite":"s","name":"a","message":"[31mred[0m"}]}`,
+			oneFailure + `{"suite":"s","name":"a","message":"red"}]}`,
 			"1 of 1 test failed: s/a",
 		},
 		{"NoTests", "<testsuites/>", "", "no tests were run: 1 report without tests: out/a.xml; if that is fine, set allow_empty: true"},

@@ -3,6 +3,7 @@ package task
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ const (
 // for a large one.
 type junitReader struct {
 	report testReport
-	// mask is applied to the messages of failures before they are clipped.
+	// mask cleans and masks the messages of failures before they are clipped.
 	mask func(text string) string
 	// open are the elements around the current one.
 	open   []element
@@ -187,12 +188,10 @@ func (r *junitReader) count() {
 	if len(r.report.Failures) == maxFailures {
 		return
 	}
-	f := testFailure{Suite: r.test.class, Name: r.test.name}
-	if f.Suite == "" {
-		f.Suite = within.name
-	}
-	f.Message = text.Clip(strings.TrimSpace(text.Clean(r.mask(r.test.message))), maxFailureMessage)
-	r.report.Failures = append(r.report.Failures, f)
+	r.report.Failures = append(r.report.Failures, testFailure{
+		Suite: r.plainText(cmp.Or(r.test.class, within.name)), Name: r.plainText(r.test.name),
+		Message: text.Clip(strings.TrimSpace(r.plainText(r.test.message)), maxFailureMessage),
+	})
 }
 
 func attribute(e xml.StartElement, name string) string {
@@ -221,7 +220,7 @@ func seconds(s string) time.Duration {
 var (
 	declaration = regexp.MustCompile(`^\s*<\?xml[^>]*?encoding=["']([A-Za-z0-9._-]+)["'][^>]*\?>`)
 	// invalidReference matches control characters, which XML 1.0 does not allow.
-	invalidReference = regexp.MustCompile(`^#(?:0*(?:[0-8]|1[1-24-9]|2[0-9]|3[01])|x0*(?:[0-8bceBCEfF]|1[0-9a-fA-F]));`)
+	invalidReference = regexp.MustCompile(`^#(?:0*(27)|0*(?:[0-8]|1[1-24-9]|2[0-9]|3[01])|x0*(1[bB])|x0*(?:[0-8bceBCEfF]|1[0-9a-fA-F]));`)
 )
 
 // maxDeclaration is how much of a report is searched for its encoding, and
@@ -254,8 +253,17 @@ func normalize(from io.Reader) (io.Reader, error) {
 	return &xmlFilter{input}, nil
 }
 
-// xmlFilter leaves out the characters that XML does not allow, and has the
-// replacement character for what is not UTF-8.
+// escapeMark stands for the escape character, by which many tools color messages:
+// only with it are they known from the text.
+const escapeMark = '\uE01B'
+
+// plainText has a text from a report without what colors it, and without secrets.
+func (r *junitReader) plainText(s string) string {
+	return r.mask(strings.ReplaceAll(s, string(escapeMark), "\x1b"))
+}
+
+// xmlFilter leaves out the characters that XML does not allow, apart from the escape
+// character, and has the replacement character for what is not UTF-8.
 type xmlFilter struct{ from *bufio.Reader }
 
 // Read implements io.Reader.
@@ -269,14 +277,19 @@ func (f *xmlFilter) Read(p []byte) (n int, err error) {
 			return n, err
 		}
 		switch {
+		case r == '\x1b':
+			r = escapeMark
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF:
 			continue
 		case r == '&':
 			rest, _ := f.from.Peek(maxReference) // or what is left
 			if bytes.HasPrefix(rest, []byte("#")) {
-				if length := len(invalidReference.Find(rest)); length > 0 {
-					_, _ = f.from.Discard(length) // it is buffered
-					continue
+				if m := invalidReference.FindSubmatch(rest); m != nil {
+					_, _ = f.from.Discard(len(m[0])) // it is buffered
+					if m[1] == nil && m[2] == nil {
+						continue
+					}
+					r = escapeMark
 				}
 			}
 		}

@@ -58,7 +58,7 @@ func (r *Registry) runMetrics(ctx context.Context, c *pipe.Call) (pipe.Result, e
 		err = fmt.Errorf("address: %q is not a valid address: expected host:port, such as statsd.example.com:8125", address)
 		return delivered(ctx, c, "", err)
 	}
-	all := metricsOf(cmp.Or(c.Args.Text("prefix"), "delivery"), c.Run)
+	all := metricsOf(cmp.Or(c.Args.Text("prefix"), "delivery"), c.Run, c.Mask)
 	bounded, cancel := withTimeout(ctx)
 	defer cancel()
 	if c.Args.Text("protocol") != "graphite" {
@@ -71,7 +71,8 @@ func (r *Registry) runMetrics(ctx context.Context, c *pipe.Call) (pipe.Result, e
 
 // metricsOf returns the metrics of a run and its steps, except for steps that were
 // skipped or are running.
-func metricsOf(prefix string, s pipe.Summary) (all []metric) {
+func metricsOf(prefix string, s pipe.Summary, mask func(string) string) (all []metric) {
+	segment := func(name string) string { return segment(mask(name)) }
 	root := strings.Trim(notInPath.ReplaceAllString(prefix, "_"), ".") + "." + segment(s.Service) + "." + segment(s.Pipe)
 	add := func(name string, status builddata.Status, took time.Duration) {
 		if status == builddata.Started || status == pipe.Skipped {

@@ -77,11 +77,12 @@ type call struct {
 
 func (b *fixture) call(args pipe.Args, declared ...string) *call {
 	c := &call{out: &printed{}}
+	mask := pipe.NewMask([]string{"X_PASSWORD=hunter22"}, nil)
 	c.Call = pipe.Call{
 		Step: "try", Args: args, Declared: declared, Run: b.run, Output: c.out, Folder: b.folder, Environ: b.environ,
 		Values: pipe.Values{"service": b.run.Service, "run": b.run.Run},
 		Flush:  func(context.Context) error { return nil },
-		Mask:   func(text string) string { return strings.ReplaceAll(text, "hunter22", pipe.Masked) },
+		Mask:   mask.Text, MaskJSON: mask.JSON,
 	}
 	return c
 }

@@ -20,7 +20,11 @@ func (r *Registry) slack() pipe.Definition {
 				Summary: "The incoming webhook of the channel, which is a secret; by default the value slack_url or the environment variable " +
 					"SLACK_WEBHOOK_URL. Without one, no message is sent.",
 			},
-			{Name: "text", Kind: pipe.Text, Summary: "The message, in Slack's markup; by default how the run ended."},
+			{
+				Name: "text", Kind: pipe.Text,
+				Escape:  func(_, value string) string { return slackEscape.Replace(value) },
+				Summary: "The message, in Slack's markup, which values in it are not; by default how the run ended.",
+			},
 			requiredArgument,
 		},
 		Run: runSlack,
@@ -58,10 +62,10 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	}
 	message := slackMessage{Text: c.Mask(c.Args.Text("text"))}
 	if message.Text == "" {
-		message.Text = slackEscape.Replace(text.Clip(summaryLine(c.Run), maxSlackText))
+		message.Text = slackEscape.Replace(text.Clip(c.Mask(summaryLine(c.Run)), maxSlackText))
 	}
 	if step := c.Run.Failed(); step != nil && strings.TrimSpace(step.Tail) != "" {
-		tail := step.Tail[max(0, len(step.Tail)-maxSlackTail):]
+		tail := step.Tail[max(0, len(step.Tail)-maxSlackTail):] // no part of a secret, since it is masked
 		tail = strings.ReplaceAll(strings.ToValidUTF8(tail, ""), "```", "'''")
 		message.Attachments = []slackAttachment{{
 			Color: "danger", Fallback: slackEscape.Replace("the end of the output of " + step.Name),

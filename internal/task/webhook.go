@@ -17,12 +17,14 @@ func (r *Registry) webhook() pipe.Definition {
 		Arguments: []pipe.Argument{
 			{Name: "url", Kind: pipe.Text, Required: true, Summary: "The URL to send it to."},
 			headersArgument,
-			{Name: "body", Kind: pipe.Text, Summary: "The body to send; by default the run as JSON."},
+			{
+				Name: "body", Kind: pipe.Text, Escape: escapeJSON,
+				Summary: "The body to send, in which values within quotes are escaped as in JSON; by default the run as JSON.",
+			},
 			requiredArgument,
 		},
 		Run: func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-			body := []byte(c.Mask(c.Args.Text("body")))
-			var err error
+			body, err := []byte(c.Args.Text("body")), error(nil)
 			if len(body) == 0 {
 				body, err = asJSON(c.Run)
 			}
@@ -30,6 +32,27 @@ func (r *Registry) webhook() pipe.Definition {
 		},
 		Mock: mock(nil, func(*pipe.Call) string { return "send the run to the webhook" }),
 	}
+}
+
+// escapeJSON escapes a value that is within a string in JSON.
+func escapeJSON(before, value string) string {
+	within := false
+	for i := 0; i < len(before); i++ {
+		switch before[i] {
+		case '"':
+			within = !within
+		case '\\':
+			i++
+		}
+	}
+	if !within {
+		return value
+	}
+	quoted, err := asJSON(value)
+	if err != nil {
+		return "" // unreachable: it is a text
+	}
+	return string(quoted[1 : len(quoted)-1])
 }
 
 // log sends the run to a store of logs.
@@ -56,7 +79,7 @@ func (r *Registry) log() pipe.Definition {
 
 func posted(ctx context.Context, c *pipe.Call, what string, body []byte, err error) (pipe.Result, error) {
 	if err == nil {
-		err = post(ctx, c.Mask, c.Args.Text("url"), c.Args.Table("headers"), body)
+		err = post(ctx, c.Mask, c.Args.Text("url"), c.Args.Table("headers"), []byte(c.MaskJSON(string(body))))
 	}
 	if err != nil {
 		err = fmt.Errorf("the run: %w", err)
