@@ -270,18 +270,16 @@ func (r *runResource) Create(ctx context.Context, create resource.CreateRequest,
 	}
 	req := m.request()
 	req.Observer = observer(func(format string, args ...any) { tflog.Info(ctx, fmt.Sprintf(format, args...)) })
-	req.Warn = func(format string, args ...any) {
-		resp.Diagnostics.AddWarning("Warning from the pipe in "+m.Folder.ValueString(), fmt.Sprintf(format, args...))
-	}
+	var warnings []string
+	req.Warn = func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	summary, err := r.Pipes.Run(bounded, req)
+	warn(&resp.Diagnostics, "Warning from the pipe in "+m.Folder.ValueString(), warnings)
 	if err != nil {
 		fail(&resp.Diagnostics, "run the pipe", err)
 		return
 	}
 	for _, step := range summary.Steps {
-		for _, warning := range step.Warnings {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("The step %q %s with a warning", step.Name, step.Status), warning)
-		}
+		warn(&resp.Diagnostics, fmt.Sprintf("The step %q %s with a warning", step.Name, step.Status), step.Warnings)
 	}
 	if summary.Status != builddata.Succeeded {
 		resp.Diagnostics.AddError(m.failure(summary))
@@ -290,6 +288,14 @@ func (r *runResource) Create(ctx context.Context, create resource.CreateRequest,
 	m.encode(summary)
 	m.Secrets = types.MapNull(types.StringType)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// warn adds one diagnostic for all warnings with a title: of several diagnostics with the
+// same title, Terraform shows only the first.
+func warn(diags *diag.Diagnostics, title string, warnings []string) {
+	if len(warnings) > 0 {
+		diags.AddWarning(title, strings.Join(warnings, "\n\n"))
+	}
 }
 
 // secretsPath is the path of the attribute that only the configuration holds.
