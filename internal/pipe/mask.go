@@ -17,7 +17,7 @@ const Masked = "***"
 
 // Mask is the door through which every text leaves: it cleans the text, and then
 // replaces the secrets in it, so that no escape sequence or invisible character
-// hides one. Whoever shortens a text does so afterwards. It is safe for
+// hides one. Shorten a text only after it has passed. It is safe for
 // concurrent use, and secrets may be added while it is in use.
 type Mask struct {
 	mu sync.RWMutex

@@ -226,49 +226,73 @@ func (p *pattern) match(text []byte) (length int, more bool) {
 		return p.matchHex(text)
 	}
 	// Where a text can be read in more than one way, all ways are followed.
-	type point struct{ want, at int }
-	var space [4]point
-	points := append(space[:0], point{})
-	for k := 0; k < len(points); k++ {
-		want, at := points[k].want, points[k].at
-		for want < len(p.want) {
-			if at == len(text) {
+	var space [4]reading
+	readings := append(space[:0], reading{})
+	for k := 0; k < len(readings); k++ {
+		here := readings[k]
+		for here.want < len(p.want) {
+			if here.at == len(text) {
 				more = true
 				break
 			}
-			if mayEscape[text[at]] {
-				spellings, undecided := spellingsOf(text[at:])
-				more = more || undecided
-				for _, s := range spellings {
-					next := point{want: want + len(s.of), at: at + s.length}
-					switch {
-					case text[next.at-1] == '\n' && want < minWrapped:
-						continue
-					case s.of == "" || s.of == "\n" && p.wrapped:
-						next.want = want
-					case !bytes.HasPrefix(p.want[want:], []byte(s.of)):
-						continue
-					}
-					if !slices.Contains(points, next) && (want > 0 || next.want > 0) {
-						points = append(points, next)
-					}
+			if c := text[here.at]; c == p.want[here.want] && !mayEscape[c] {
+				here.want, here.at = here.want+1, here.at+1
+				continue
+			}
+			ways, undecided := p.step(here, text)
+			more = more || undecided
+			if len(ways) == 0 {
+				break
+			}
+			here = ways[0]
+			for _, way := range ways[1:] {
+				if len(readings) < maxReadings && !slices.Contains(readings, way) {
+					readings = append(readings, way)
 				}
 			}
-			switch {
-			case text[at] == p.want[want]:
-				want, at = want+1, at+1
-				continue
-			case p.wrapped && want >= minWrapped && isBreak(text[at]):
-				at++
-				continue
-			}
-			break
 		}
-		if want == len(p.want) {
-			length = max(length, at)
+		if here.want == len(p.want) {
+			length = max(length, here.at)
 		}
 	}
 	return length, more
+}
+
+// reading is a way to read a text: up to at, it stands for the first bytes that are
+// wanted.
+type reading struct{ want, at int }
+
+// maxReadings is how many ways are followed: more than there are for a secret that does
+// not consist of quotes and the like.
+const maxReadings = 32
+
+// step returns how a text can be read on, and whether that is undecided because the
+// text ends.
+func (p *pattern) step(here reading, text []byte) (ways []reading, more bool) {
+	c := text[here.at]
+	if c == p.want[here.want] {
+		ways = append(ways, reading{here.want + 1, here.at + 1})
+	}
+	if mayEscape[c] {
+		var spellings []spelling
+		spellings, more = spellingsOf(text[here.at:])
+		for _, s := range spellings {
+			next := reading{here.want + len(s.of), here.at + s.length}
+			switch {
+			case text[next.at-1] == '\n' && here.want < minWrapped, s.of == "" && here.want == 0:
+				continue
+			case s.of == "" || s.of == "\n" && p.wrapped:
+				next.want = here.want
+			case !bytes.HasPrefix(p.want[here.want:], []byte(s.of)):
+				continue
+			}
+			ways = append(ways, next)
+		}
+	}
+	if len(ways) == 0 && p.wrapped && here.want >= minWrapped && isBreak(c) {
+		ways = append(ways, reading{here.want, here.at + 1})
+	}
+	return ways, more
 }
 
 func isBreak(c byte) bool { return c == '\n' || c == ' ' || c == '\t' }

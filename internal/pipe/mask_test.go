@@ -138,6 +138,42 @@ func TestMask_Writer(t *testing.T) {
 	}
 }
 
+// The same holds where pieces end within escapes, and characters of several bytes.
+func TestMask_WriterOfEscapes(t *testing.T) {
+	m := pipe.NewMask(nil, nil)
+	for _, s := range []string{`a"b'c\d`, "secret-1", "pass word&x", "aaab", "$$a%25%", "ä😀x", "line1xx\nline2yy", `\\\\\\\\`, "''''\"\"x"} {
+		m.Add("x", s)
+	}
+	bits := []string{
+		"a", `"`, "'", `\`, "b", "c", "d", "s", "ecret-", "1", "pass", " ", "+", "%20", "word", "&amp;", "&", "x", "$", "%",
+		"25", "ä", "😀", "\\u00e4", "\x1b[1m", "\x1b", "[", "\r", "\b", "\n", "line1xx", "line2yy", "\\n", "c2Vj", "cmV0LTE",
+		"73656372", "65742d31", "\x00", "\u200b", "\xc3", "\xa4", "\x1b]0;t", "\a", "=", "=\n", "\\\n", "'\\''", "&#", "38;",
+		"x26;",
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 3000 {
+		var b strings.Builder
+		for range 25 {
+			b.WriteString(bits[random.IntN(len(bits))])
+		}
+		var got strings.Builder
+		w := m.Writer(&got)
+		for rest := b.String(); rest != ""; {
+			n := 1 + random.IntN(min(len(rest), 5))
+			if _, err := io.WriteString(w, rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := m.Text(b.String()); got.String() != want {
+			t.Fatalf("%q: got %q, want %q", b.String(), got.String(), want)
+		}
+	}
+}
+
 func TestSecretName(t *testing.T) {
 	for _, name := range strings.Fields(`PASSWORD PASS DB_PASS MYSQL_PWD PGPASSWORD SSHPASS ANSIBLE_BECOME_PASS GPG_PASSPHRASE BORG_PASSPHRASE
 		TOKEN GITHUB_TOKEN TF_TOKEN_app_terraform_io TF_TOKEN_example_no_host TF_VAR_db_password NPM_CONFIG__AUTH npm_config_//registry.npmjs.org/:_authToken
