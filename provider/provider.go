@@ -196,7 +196,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			resp.Diagnostics.Append(diags...)
 			if duration < 15*time.Minute || duration > 12*time.Hour {
 				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "Invalid session duration",
-					"AWS accepts durations from 15m to 12h.")
+					fmt.Sprintf("It is %s; AWS accepts durations from 15m to 12h.", duration))
 			}
 			role.Duration = duration
 		}
