@@ -73,6 +73,11 @@ func (e Event) Validate() error {
 	if e.Number < 0 || e.Number == 0 && e.Run == "" {
 		return fmt.Errorf("event %q of service %s names neither a version nor a run", e.Type, e.Service)
 	}
+	if e.Run != "" {
+		if err := ValidateRun(e.Run); err != nil {
+			return err
+		}
+	}
 	if e.Type == "" {
 		return fmt.Errorf("an event of service %s has no type", e.Service)
 	}

@@ -12,8 +12,9 @@ const NameRule = "1 to 64 letters, digits, dots, underscores and hyphens, beginn
 // form service/environment.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// ValidateName checks the name of a service, an environment or a stage against
-// NameRule. The kind says which of these it is, for the error.
+// ValidateName checks the name of a service, an environment or a stage, or the ID of a run,
+// against NameRule. The kind says which of these it is, for the error. A valid name is an
+// element of a path: it has no separators, and is neither . nor ...
 func ValidateName(kind, name string) error {
 	switch {
 	case name == "":
@@ -23,6 +24,10 @@ func ValidateName(kind, name string) error {
 	}
 	return nil
 }
+
+// ValidateRun checks the ID of a run. It is an element of the paths of the run's files, so
+// every function that makes such a path calls it.
+func ValidateRun(id string) error { return ValidateName("run ID", id) }
 
 // ValidateService checks the name of a service.
 func ValidateService(name string) error { return ValidateName("service", name) }

@@ -44,6 +44,11 @@ func (p Promotion) Validate() error {
 	if p.Number < 1 {
 		return fmt.Errorf("a promotion of service %s names no version", p.Service)
 	}
+	if p.Run != "" {
+		if err := ValidateRun(p.Run); err != nil {
+			return err
+		}
+	}
 	return ValidateName("stage", p.Stage)
 }
 

@@ -105,9 +105,12 @@ func (r Run) Validate() error {
 	if err := ValidateService(r.Service); err != nil {
 		return err
 	}
+	if err := ValidateRun(r.ID); err != nil {
+		return err
+	}
 	switch {
-	case r.ID == "" || r.Pipe == "" || len(r.Definition) == 0:
-		return errors.New("a run needs an id, a pipe and its definition")
+	case r.Pipe == "" || len(r.Definition) == 0:
+		return errors.New("a run needs a pipe and its definition")
 	case r.StartedAt.IsZero() || r.SeenAt.IsZero():
 		return fmt.Errorf("run %s does not say when it started and was last seen", r.ID)
 	case (r.Status == Started) != r.EndedAt.IsZero():

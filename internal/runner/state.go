@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 )
 
@@ -56,6 +57,9 @@ func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string,
 	folder := filepath.Join(all, run)
 	s.prune(all)
 	return func(step string) (io.WriteCloser, string, error) {
+		if err := builddata.ValidateRun(run); err != nil {
+			return nil, "", err
+		}
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, "", err
 		}
@@ -69,6 +73,9 @@ func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string,
 
 // Scratch creates a folder for one run that only this user can read.
 func (s State) Scratch(run string) (folder string, err error) {
+	if err := builddata.ValidateRun(run); err != nil {
+		return "", fmt.Errorf("create a folder for the run: %w", err)
+	}
 	all := filepath.Join(s.folder, "scratch")
 	if err := os.MkdirAll(all, 0o700); err != nil {
 		return "", fmt.Errorf("create a folder for the run: %w", err)
@@ -83,8 +90,8 @@ func (s State) Scratch(run string) (folder string, err error) {
 // RemoveScratch removes the folder of a run that has ended. A runner that was
 // killed may have left secrets in it.
 func (s State) RemoveScratch(run string) error {
-	if run == "" {
-		return nil // an empty name is the folder of all runs
+	if err := builddata.ValidateRun(run); err != nil {
+		return fmt.Errorf("remove the files of a run from this machine: %w", err)
 	}
 	if err := os.RemoveAll(filepath.Join(s.folder, "scratch", run)); err != nil {
 		return fmt.Errorf("remove the files of run %s from this machine: %w", run, err)

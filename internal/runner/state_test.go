@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
@@ -35,7 +36,7 @@ func TestState_RemoveScratch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, run := range []string{"", "one", "one"} {
+	for _, run := range []string{"one", "one"} {
 		if err := s.RemoveScratch(run); err != nil {
 			t.Errorf("run %q: %v", run, err)
 		}
@@ -45,5 +46,38 @@ func TestState_RemoveScratch(t *testing.T) {
 	}
 	if _, err := os.Stat(folders[1]); err != nil {
 		t.Error(err)
+	}
+}
+
+// An ID that is not an element of a path reaches no folder.
+func TestState_RefusesPaths(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", home)
+	s, err := runner.OpenState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Scratch("one"); err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(home, "kept")
+	if err := os.Mkdir(kept, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range []string{"", ".", "..", "../../kept", kept, "one/../../../kept", `..\kept`} {
+		if err := s.RemoveScratch(run); err == nil {
+			t.Errorf("run %q: its scratch folder was removed", run)
+		}
+		if _, err := s.Scratch(run); err == nil {
+			t.Errorf("run %q: got a scratch folder", run)
+		}
+		if _, _, err := s.Logs(run)("build"); err == nil {
+			t.Errorf("run %q: got a log", run)
+		}
+	}
+	for _, folder := range []string{kept, filepath.Join(home, "delivery", "scratch", "one")} {
+		if _, err := os.Stat(folder); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -76,6 +76,14 @@ type record struct {
 	Event   *builddata.Event `json:"event,omitempty"`
 }
 
+// run returns the ID of the run that a valid record is of.
+func (r record) run() string {
+	if r.Run != nil {
+		return r.Run.ID
+	}
+	return r.Event.Run
+}
+
 // batchDelay is how long records are gathered before they are sent. The file already holds
 // them.
 const batchDelay = 250 * time.Millisecond
@@ -87,6 +95,9 @@ const extension = ".spool"
 // of the existing version that the run is for, empty if it has none yet. The
 // caller closes the file.
 func Create(ctx context.Context, folder, run, version string, connect Connect, c clock.Clock) (*File, error) {
+	if err := builddata.ValidateRun(run); err != nil {
+		return nil, fmt.Errorf("create a spool file: %w", err)
+	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("create the spool file of run %s: %w", run, err)
 	}
@@ -361,7 +372,21 @@ func read(path string) ([]record, error) {
 		if err := json.Unmarshal(line, &r); err != nil {
 			return nil, fmt.Errorf("%s:%d: not a record of a run (%w); fix or remove the line", path, i+1, err)
 		}
+		if err := r.validate(); err != nil {
+			return nil, fmt.Errorf("%s:%d: not a record of a run (%w); fix or remove the line", path, i+1, err)
+		}
 		records = append(records, r)
 	}
 	return records, nil
+}
+
+// validate returns an error for a record that no repository accepts.
+func (r record) validate() error {
+	switch {
+	case r.Run != nil && r.Event == nil:
+		return r.Run.Validate()
+	case r.Event != nil && r.Run == nil:
+		return r.Event.Validate()
+	}
+	return errors.New("it holds neither a run nor an event")
 }

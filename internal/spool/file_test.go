@@ -309,6 +309,35 @@ func TestSync_Damaged(t *testing.T) {
 	}
 }
 
+// A file whose records are of another run, or have an ID that would lead out of a folder,
+// is not sent.
+func TestSync_OtherRun(t *testing.T) {
+	for name, run := range map[string]string{"Parent": "../../kept", "Absolute": "/kept", "Another": "r-2", "None": ""} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for file, line := range map[string]string{"r-1": lineRun, "r-3": lineBegan} {
+				f.leave(t, file, lineFormat, strings.ReplaceAll(line, `"r-1"`, fmt.Sprintf("%q", run)), "")
+			}
+			all, err := spool.Sync(t.Context(), f.folder, f.store)
+			if err == nil || !strings.Contains(err.Error(), "r-1.spool") || !strings.Contains(err.Error(), "r-3.spool") || len(all) > 0 {
+				t.Errorf("got %+v and %v, want errors that name the files", all, err)
+			}
+			if services, err := f.store.Services(t.Context()); err != nil || len(services) > 0 {
+				t.Errorf("got %v and %v, want that nothing was sent", services, err)
+			}
+		})
+	}
+}
+
+func TestCreate_RefusesPaths(t *testing.T) {
+	f := newFixture(t)
+	for _, run := range []string{"", "..", "../r-1"} {
+		if _, err := spool.Create(t.Context(), f.folder, run, "", f.connect, clock.System{}); err == nil {
+			t.Errorf("created the spool file of run %q", run)
+		}
+	}
+}
+
 // If the disk is full, nothing is lost as long as the repository can be reached.
 func TestFile_DiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {

@@ -61,6 +61,9 @@ func syncFile(ctx context.Context, path string, repository Repository) (s Synced
 	if err != nil {
 		return s, err
 	}
+	if err := checkRun(path, records); err != nil {
+		return s, err
+	}
 	lost, steps := lostRecords(records)
 	s.LostSteps = steps
 	records = append(records, lost...)
@@ -81,6 +84,18 @@ func syncFile(ctx context.Context, path string, repository Repository) (s Synced
 		}
 	}
 	return s, remove(path)
+}
+
+// checkRun returns an error if a record is of another run than its file is named after: what
+// is removed after sending would belong to that run.
+func checkRun(path string, records []record) error {
+	run := strings.TrimSuffix(filepath.Base(path), extension)
+	for i, r := range records {
+		if of := r.run(); of != run {
+			return fmt.Errorf("line %d is of the run %q, and the file of the run %q", i+2, of, run)
+		}
+	}
+	return nil
 }
 
 // lostRecords returns the final records of a run whose runner died, and the names of the
