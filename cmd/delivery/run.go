@@ -187,6 +187,8 @@ func (f *projectFlags) run(ctx context.Context, req runner.Request, verbose bool
 			f.warn("%v", err)
 		}
 		return &failedError{summary: summary}
+	case unsent != nil && unsent.Replaced():
+		return err // the pipe succeeded, and nothing will know of it unless a person acts
 	case err != nil:
 		f.warn("%v", err) // the pipe succeeded; the records are sent later
 	}

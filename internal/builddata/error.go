@@ -27,6 +27,21 @@ func (unavailableError) Error() string { return "the build data repository canno
 // ExitCode returns the exit code of the command line for this error.
 func (unavailableError) ExitCode() int { return exitcode.Unavailable }
 
+// ReplacedError says that the repository was removed, or another one took its place, while
+// it was in use. It matches ErrUnavailable.
+type ReplacedError struct {
+	// Path is the repository's file, and State says what is there now: "it was removed".
+	Path, State string
+}
+
+func (e *ReplacedError) Error() string {
+	return fmt.Sprintf("the build data repository %s is gone: %s while it was in use; what was recorded in it is lost unless you put it back",
+		e.Path, e.State)
+}
+
+// Unwrap makes the error match ErrUnavailable.
+func (e *ReplacedError) Unwrap() error { return ErrUnavailable }
+
 // KeyError says that an idempotency key already belongs to a different version. It matches
 // ErrConflict.
 type KeyError struct {

@@ -17,6 +17,7 @@ import (
 // nothing, unless the connection was lost; in that case the call can be repeated. Errors
 // match ErrNotFound, ErrConflict, ErrUnavailable or ErrCorrupt where these apply.
 type Store interface {
+	Identity
 	Services
 	Versions
 	Events
@@ -26,6 +27,13 @@ type Store interface {
 	Runs
 	Promotions
 	io.Closer
+}
+
+// Identity tells one repository from another.
+type Identity interface {
+	// ID returns the random ID that the repository got when it was created. A repository
+	// that takes its place at the same address has another one.
+	ID(ctx context.Context) (string, error)
 }
 
 // Services lists the services.

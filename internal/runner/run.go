@@ -72,8 +72,18 @@ func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	var repository string
+	if p.unreachable == nil {
+		store, err := p.connection.get(ctx)
+		if err == nil {
+			repository, err = store.ID(ctx)
+		}
+		if err != nil {
+			return summary, err
+		}
+	}
 	connect := func(ctx context.Context) (spool.Repository, error) { return p.connection.get(ctx) }
-	file, err := spool.Create(ctx, p.project.State.Spool(p.RepositoryKey), p.record.ID, p.request.Version, connect, p.Clock)
+	file, err := spool.Create(ctx, p.project.State.Spool(p.RepositoryKey), p.record.ID, p.request.Version, repository, connect, p.Clock)
 	if err != nil {
 		return summary, err
 	}

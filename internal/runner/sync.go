@@ -29,6 +29,30 @@ func (r *Runner) Sync(ctx context.Context) (reports []string, all []spool.Synced
 	return r.send(ctx, state, store)
 }
 
+// Kept describes the records of runs on this machine that the repository does not have, the
+// oldest run first. It does not open the repository.
+func (r *Runner) Kept() ([]spool.Kept, error) {
+	state, err := OpenState()
+	if err != nil {
+		return nil, err
+	}
+	return spool.List(state.Spool(r.RepositoryKey))
+}
+
+// Discard removes the records of a run that the repository does not have, and the files that
+// the run has left, and returns what it has removed.
+func (r *Runner) Discard(run string) (spool.Kept, error) {
+	state, err := OpenState()
+	if err != nil {
+		return spool.Kept{}, err
+	}
+	kept, err := spool.Discard(state.Spool(r.RepositoryKey), run)
+	if err != nil {
+		return kept, err
+	}
+	return kept, state.RemoveScratch(run)
+}
+
 // send sends the remaining records of earlier runs on this machine, and removes the files
 // that lost runs have left.
 func (r *Runner) send(ctx context.Context, state State, store builddata.Store) (reports []string, all []spool.Synced, err error) {

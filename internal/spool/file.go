@@ -22,6 +22,7 @@ import (
 
 // Repository is the part of the build data repository that stores the records of a run.
 type Repository interface {
+	ID(ctx context.Context) (string, error)
 	Version(ctx context.Context, service, name string) (builddata.Version, error)
 	Append(ctx context.Context, events ...builddata.Event) error
 	SaveRun(ctx context.Context, r builddata.Run) error
@@ -33,6 +34,7 @@ type Connect func(ctx context.Context) (Repository, error)
 // File is the spool file of one run, which remains if the runner dies. It implements
 // pipe.Recorder.
 type File struct {
+	run     string
 	path    string
 	lock    *flock.Flock
 	connect Connect
@@ -49,7 +51,11 @@ type File struct {
 	// the last ones, so that only the file holds them.
 	durable bool
 	queue   []record
-	latest  builddata.Run
+	// records counts all records, and repository is the ID of the repository that they are
+	// for; empty while it is not known.
+	records    int
+	repository string
+	latest     builddata.Run
 
 	// wake tells the sender that the queue is not empty.
 	wake chan struct{}
@@ -60,8 +66,11 @@ type File struct {
 }
 
 // format is the number of the file's format. When it changes, a sample of the previous
-// format stays in testdata, and read still reads it.
-const format = 1
+// format stays in testdata, and read still reads it: firstFormat had no repository.
+const (
+	format      = 2
+	firstFormat = 1
+)
 
 // header is the first line of the file.
 type header struct {
@@ -70,14 +79,16 @@ type header struct {
 
 // record is every other line of the file.
 type record struct {
+	// Repository, alone in its record, is the ID of the repository that all records are for.
+	Repository string `json:"repository,omitempty"`
 	// Version is the name of the existing version that the run is for.
 	Version string           `json:"version,omitempty"`
 	Run     *builddata.Run   `json:"run,omitempty"`
 	Event   *builddata.Event `json:"event,omitempty"`
 }
 
-// run returns the ID of the run that a valid record is of.
-func (r record) run() string {
+// runID returns the ID of the run that a valid record is of.
+func (r record) runID() string {
 	if r.Run != nil {
 		return r.Run.ID
 	}
@@ -91,10 +102,10 @@ const batchDelay = 250 * time.Millisecond
 // extension ends the names of spool files.
 const extension = ".spool"
 
-// Create creates the spool file of a run in a folder. The version is the name
-// of the existing version that the run is for, empty if it has none yet. The
-// caller closes the file.
-func Create(ctx context.Context, folder, run, version string, connect Connect, c clock.Clock) (*File, error) {
+// Create creates the spool file of a run in a folder. The version is the name of the existing
+// version that the run is for, empty if it has none yet; repository is the ID of the
+// repository, empty if it cannot be reached. The caller closes the file.
+func Create(ctx context.Context, folder, run, version, repository string, connect Connect, c clock.Clock) (*File, error) {
 	if err := builddata.ValidateRun(run); err != nil {
 		return nil, fmt.Errorf("create a spool file: %w", err)
 	}
@@ -107,12 +118,13 @@ func Create(ctx context.Context, folder, run, version string, connect Connect, c
 		return nil, err
 	}
 	f := &File{
-		path: path, lock: lock, connect: connect, clock: c, version: version,
+		run: run, path: path, lock: lock, connect: connect, clock: c, version: version,
 		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	if f.file, f.fileErr = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); f.fileErr == nil {
 		f.fileErr = f.write(header{Format: format})
 	}
+	f.bind(repository)
 	sender, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f.stop = stop
 	go f.send(sender)
@@ -157,6 +169,7 @@ func (f *File) add(r record) {
 		f.fileErr = f.file.Sync()
 	}
 	f.queue = append(f.queue, r)
+	f.records++
 	f.wakeSender()
 }
 
@@ -225,13 +238,32 @@ func (f *File) Flush(ctx context.Context) error {
 		}
 		sent := 0
 		repository, err := f.connect(ctx)
+		var id string
 		if err == nil {
+			id, err = repository.ID(ctx)
+		}
+		if err == nil {
+			f.bind(id)
 			sent, err = deliver(ctx, repository, batch)
 		}
 		f.sent(sent, err)
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// bind binds the file to the first repository that it can be sent to: another one that takes
+// its place has other versions of the same numbers.
+func (f *File) bind(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.repository != "" || id == "" {
+		return
+	}
+	f.repository = id
+	if f.fileErr == nil {
+		f.fileErr = f.write(record{Repository: id})
 	}
 }
 
@@ -249,6 +281,8 @@ func (f *File) sent(n int, err error) {
 
 // UnsentError says that the repository does not have all records of a run.
 type UnsentError struct {
+	// Run is the ID of the run.
+	Run string
 	// Path is the spool file, and Records the number of records that are not in the
 	// repository.
 	Path    string
@@ -263,8 +297,19 @@ func (e *UnsentError) Error() string {
 		return fmt.Sprintf("%d records of the run are lost: the build data repository did not store them (%v), and %s could not be written (%v)",
 			e.Records, e.Err, e.Path, e.Lost)
 	}
+	if e.Replaced() {
+		return fmt.Sprintf("%v; all %d records of the run are kept in %s: put the file back, and \"delivery sync\" sends them, "+
+			"or discard them with \"delivery sync --discard %s\"", e.Err, e.Records, e.Path, e.Run)
+	}
 	return fmt.Sprintf("%d records of the run are not in the build data repository yet (%v); they are kept in %s, "+
 		"and the next run on this machine, or \"delivery sync\", sends them", e.Records, e.Err, e.Path)
+}
+
+// Replaced reports whether the repository was removed or replaced during the run, so that
+// it has none of the records.
+func (e *UnsentError) Replaced() bool {
+	var replaced *builddata.ReplacedError
+	return errors.As(e.Err, &replaced)
 }
 
 // Unwrap returns why the records could not be sent.
@@ -285,7 +330,11 @@ func (f *File) Close(ctx context.Context) error {
 	}
 	defer f.lock.Unlock() //nolint:errcheck // the system does so at the end of the process
 	if err != nil {
-		return &UnsentError{Path: f.path, Records: len(f.queue), Lost: f.fileErr, Err: err}
+		unsent := &UnsentError{Run: f.run, Path: f.path, Records: len(f.queue), Lost: f.fileErr, Err: err}
+		if unsent.Replaced() {
+			unsent.Records = f.records
+		}
+		return unsent
 	}
 	return remove(f.path)
 }
@@ -348,45 +397,59 @@ func number(ctx context.Context, repository Repository, service, version string,
 	return v.Number, err
 }
 
-// read returns the records of a spool file. It ignores a last line that is cut off, as by
-// the death of the runner.
-func read(path string) ([]record, error) {
+// content is what a spool file holds.
+type content struct {
+	// repository is the ID of the repository that the records are for; empty if it could not
+	// be reached during the run.
+	repository string
+	records    []record
+}
+
+// read reads a spool file. It ignores a last line that is cut off, as by the death of the
+// runner.
+func read(path string) (c content, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	lines := bytes.Split(text, []byte("\n"))
 	lines = lines[:len(lines)-1] // a line without a newline is cut off
-	var records []record
 	for i, line := range lines {
 		if i == 0 {
 			var h header
-			if err := json.Unmarshal(line, &h); err != nil || h.Format != format {
-				return nil, fmt.Errorf("%s:1: the file has format %d, and this release reads format %d: "+
-					"send it with the release that wrote it, or remove it",
-					path, h.Format, format)
+			if err := json.Unmarshal(line, &h); err != nil || h.Format < firstFormat || h.Format > format {
+				return c, fmt.Errorf("%s:1: the file has format %d, and this release reads format %d to %d: "+
+					"send it with the release that wrote it, or discard it",
+					path, h.Format, firstFormat, format)
 			}
 			continue
 		}
 		var r record
-		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, fmt.Errorf("%s:%d: not a record of a run (%w); fix or remove the line", path, i+1, err)
+		err := json.Unmarshal(line, &r)
+		if err == nil {
+			err = r.validate()
 		}
-		if err := r.validate(); err != nil {
-			return nil, fmt.Errorf("%s:%d: not a record of a run (%w); fix or remove the line", path, i+1, err)
+		switch {
+		case err != nil:
+			return c, fmt.Errorf("%s:%d: not a record of a run (%w); fix or remove the line, or discard the file", path, i+1, err)
+		case r.Repository != "":
+			c.repository = r.Repository
+		default:
+			c.records = append(c.records, r)
 		}
-		records = append(records, r)
 	}
-	return records, nil
+	return c, nil
 }
 
 // validate returns an error for a record that no repository accepts.
 func (r record) validate() error {
 	switch {
-	case r.Run != nil && r.Event == nil:
+	case r.Run != nil && r.Event == nil && r.Repository == "":
 		return r.Run.Validate()
-	case r.Event != nil && r.Run == nil:
+	case r.Event != nil && r.Run == nil && r.Repository == "":
 		return r.Event.Validate()
+	case r.Repository != "" && r.Run == nil && r.Event == nil:
+		return nil
 	}
 	return errors.New("it holds neither a run nor an event")
 }

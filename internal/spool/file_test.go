@@ -51,7 +51,7 @@ func (f *fixture) connect(context.Context) (spool.Repository, error) {
 
 func (f *fixture) begin(t *testing.T, run, version string) *spool.File {
 	t.Helper()
-	file, err := spool.Create(t.Context(), f.folder, run, version, f.connect, clock.System{})
+	file, err := spool.Create(t.Context(), f.folder, run, version, "", f.connect, clock.System{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func TestSync_OtherRun(t *testing.T) {
 func TestCreate_RefusesPaths(t *testing.T) {
 	f := newFixture(t)
 	for _, run := range []string{"", "..", "../r-1"} {
-		if _, err := spool.Create(t.Context(), f.folder, run, "", f.connect, clock.System{}); err == nil {
+		if _, err := spool.Create(t.Context(), f.folder, run, "", "", f.connect, clock.System{}); err == nil {
 			t.Errorf("created the spool file of run %q", run)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +14,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// A stored sample is read, and its records are encoded to the same text.
-func TestRead_Format1(t *testing.T) {
-	const sample = "testdata/format-1.spool"
-	records, err := read(sample)
-	if err != nil {
-		t.Fatal(err)
-	}
+// The stored samples are read, and the records of the latest are encoded to the same text.
+func TestRead_Formats(t *testing.T) {
 	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	began := builddata.Run{
 		ID: "r-1", Service: "web", Pipe: "ci", Definition: []byte(`{"format":1}`), Context: map[string]string{"owner_team": "fruit"}, To: "bake",
@@ -38,16 +34,22 @@ func TestRead_Format1(t *testing.T) {
 	want := []record{
 		{Version: "0.1.0", Run: &began}, {Version: "0.1.0", Event: &step}, {Version: "0.1.0", Event: &failed}, {Version: "0.1.0", Run: &ended},
 	}
-	if diff := cmp.Diff(records, want); diff != "" {
-		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	for sample, repository := range map[string]string{"testdata/format-1.spool": "", "testdata/format-2.spool": "0123456789abcdef"} {
+		got, err := read(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(got.records, want); diff != "" || got.repository != repository {
+			t.Errorf("%s: got the repository %q, want %q; got (-) differs from want (+):\n%s", sample, got.repository, repository, diff)
+		}
 	}
-	text, err := os.ReadFile(sample)
+	text, err := os.ReadFile("testdata/format-2.spool")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, lines, _ := strings.Cut(string(text), "\n")
 	var encoded strings.Builder
-	for _, r := range records {
+	for _, r := range slices.Insert(want, 1, record{Repository: "0123456789abcdef"}) {
 		line, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -61,14 +63,14 @@ func TestRead_Format1(t *testing.T) {
 
 func TestRead_RefusesOtherFormats(t *testing.T) {
 	for name, text := range map[string]string{
-		"Newer": `{"format":2}` + "\n", "None": `{"run":{"ID":"r-1"}}` + "\n", "Damaged": "junk\n",
+		"Newer": `{"format":3}` + "\n", "None": `{"run":{"ID":"r-1"}}` + "\n", "Damaged": "junk\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "r-1.spool")
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := read(path); err == nil || !strings.Contains(err.Error(), "reads format 1") {
+			if _, err := read(path); err == nil || !strings.Contains(err.Error(), "reads format 1 to 2") {
 				t.Errorf("got %v, want an error that names the formats", err)
 			}
 		})

@@ -29,7 +29,7 @@ type Synced struct {
 // the files of runs in progress, which are locked. A run whose file is not locked and has
 // no end has lost its runner: it is recorded as lost at the time of its last record.
 func Sync(ctx context.Context, folder string, repository Repository) ([]Synced, error) {
-	paths, err := filepath.Glob(filepath.Join(folder, "*"+extension)) // sorted, as the ids of runs are
+	paths, err := files(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,8 @@ func Sync(ctx context.Context, folder string, repository Repository) ([]Synced, 
 		switch {
 		case errors.Is(err, errInProgress), errors.Is(err, os.ErrNotExist):
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s was not sent and not changed: %w", path, err))
+			errs = append(errs, fmt.Errorf("%s was not sent and not changed: %w (\"delivery sync --discard %s\" discards it)",
+				path, err, runOf(path)))
 		case synced.Records > 0:
 			all = append(all, synced)
 		}
@@ -54,14 +55,18 @@ func syncFile(ctx context.Context, path string, repository Repository) (s Synced
 		return s, err
 	}
 	defer lock.Unlock() //nolint:errcheck // the system does so at the end of the process
-	records, err := read(path)
+	c, err := read(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return s, errors.Join(err, os.Remove(path+".lock")) // another process was first
 	}
 	if err != nil {
 		return s, err
 	}
+	records := c.records
 	if err := checkRun(path, records); err != nil {
+		return s, err
+	}
+	if err := checkRepository(ctx, repository, c); err != nil {
 		return s, err
 	}
 	lost, steps := lostRecords(records)
@@ -86,16 +91,30 @@ func syncFile(ctx context.Context, path string, repository Repository) (s Synced
 	return s, remove(path)
 }
 
+// runOf returns the ID of the run that a spool file is named after.
+func runOf(path string) string { return strings.TrimSuffix(filepath.Base(path), extension) }
+
 // checkRun returns an error if a record is of another run than its file is named after: what
 // is removed after sending would belong to that run.
 func checkRun(path string, records []record) error {
-	run := strings.TrimSuffix(filepath.Base(path), extension)
+	run := runOf(path)
 	for i, r := range records {
-		if of := r.run(); of != run {
+		if of := r.runID(); of != run {
 			return fmt.Errorf("line %d is of the run %q, and the file of the run %q", i+2, of, run)
 		}
 	}
 	return nil
+}
+
+// checkRepository returns an error if the records are for another repository: this one has
+// other versions of the same numbers.
+func checkRepository(ctx context.Context, repository Repository, c content) error {
+	id, err := repository.ID(ctx)
+	if err != nil || c.repository == "" || c.repository == id {
+		return err
+	}
+	return fmt.Errorf("%w: the run was recorded in another repository (%s), which was at the same address as this one (%s): "+
+		"put that one back, or discard the records", builddata.ErrConflict, c.repository, id)
 }
 
 // lostRecords returns the final records of a run whose runner died, and the names of the

@@ -30,7 +30,7 @@ const (
 	// schemaVersion is the number of the latest file in the folder schema, and firstSchema
 	// that of the first. A released file never changes: a new release adds a file. Earlier
 	// schemas than firstSchema were never released, and are refused.
-	schemaVersion = 5
+	schemaVersion = 6
 	firstSchema   = 4
 	// lockTimeout is how long an operation waits for other processes.
 	lockTimeout = 30 * time.Second
@@ -41,8 +41,11 @@ var schema embed.FS
 
 // Store is a builddata.Store in a SQLite file.
 type Store struct {
-	db    *sql.DB
-	path  string
+	db   *sql.DB
+	path string
+	// file is the file that was opened, and id the ID of the repository in it.
+	file  os.FileInfo
+	id    string
 	clock clock.Clock
 	// writing admits one goroutine at a time to the write lock, which is much faster than
 	// queueing in the connection pool.
@@ -61,15 +64,17 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open build data repository %s: %w", path, err)
 	}
-	if err := touch(path); err != nil {
+	file, err := touch(path)
+	if err != nil {
 		return nil, fmt.Errorf("open build data repository %s: %w: %w", path, builddata.ErrUnavailable, err)
 	}
 	// These are settings of a connection, not of the file, so they belong in the DSN.
 	// Because of the full sync on every commit, a number that was allocated is not
 	// allocated again after a power failure; macOS also needs fullfsync for that.
+	// With mode=rw, SQLite does not create a file that was removed in the meantime.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(0)", "foreign_keys(1)", "synchronous(FULL)", "fullfsync(1)"},
-		"_txlock": {"immediate"},
+		"_txlock": {"immediate"}, "mode": {"rw"},
 	}.Encode()}).String()
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -78,13 +83,15 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	// With one connection, goroutines queue in order for the one writer that SQLite allows,
 	// instead of competing for its lock.
 	db.SetMaxOpenConns(1)
-	s := &Store{db: db, path: path, clock: c, writing: make(chan struct{}, 1)}
+	s := &Store{db: db, path: path, file: file, clock: c, writing: make(chan struct{}, 1)}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	err = s.retryBusy(ctx, "open", func() (err error) {
-		s.allocation, err = prepareAllocation(ctx, db)
-		return err
+		if s.allocation, err = prepareAllocation(ctx, db); err != nil {
+			return err
+		}
+		return db.QueryRowContext(ctx, "SELECT id FROM repository").Scan(&s.id)
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -92,17 +99,37 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
 	return s, nil
 }
 
-// touch creates the file with mode 0600. SQLite would create it with more permissions.
-func touch(path string) error {
+// touch creates the file with mode 0600 if it does not exist. SQLite would create it with
+// more permissions.
+func touch(path string) (os.FileInfo, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.Close()
+	info, err := f.Stat()
+	return info, errors.Join(err, f.Close())
 }
+
+// present returns a *builddata.ReplacedError if the file that was opened is not at its path
+// any more. SQLite would go on using it, and what is written would be lost.
+func (s *Store) present() error {
+	now, err := os.Stat(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &builddata.ReplacedError{Path: s.path, State: "its file was removed"}
+	case err != nil:
+		return fmt.Errorf("build data repository %s: %w: %w", s.path, builddata.ErrUnavailable, err)
+	case !os.SameFile(now, s.file):
+		return &builddata.ReplacedError{Path: s.path, State: "another file took its place"}
+	}
+	return nil
+}
+
+// ID implements builddata.Identity.
+func (s *Store) ID(context.Context) (string, error) { return s.id, s.present() }
 
 // Close releases the file.
 func (s *Store) Close() error { return s.db.Close() }
@@ -193,12 +220,16 @@ func (s *Store) write(ctx context.Context, operation string, f func(tx *sql.Tx) 
 	})
 }
 
-// retryBusy repeats f while another process holds the file, and translates
-// the driver's errors into the domain's.
+// retryBusy repeats f while another process holds the file, and translates the driver's
+// errors into the domain's. Whatever f returns, the file must be at its path.
 func (s *Store) retryBusy(ctx context.Context, operation string, f func() error) error {
 	start := s.clock.Now()
 	for {
 		err := f()
+		// Afterwards, because a file that is removed before a commit takes the change with it.
+		if gone := s.present(); gone != nil {
+			return fmt.Errorf("%s: %w", operation, gone)
+		}
 		if err == nil {
 			return nil
 		}

@@ -264,3 +264,39 @@ func allocateForEver(t *testing.T, path string) {
 		fmt.Printf("allocated %d.\n", v.Number)
 	}
 }
+
+// Once the file was removed or replaced, nothing is read or written any more: SQLite would go
+// on with the file that has no name.
+func TestStore_FileRemoved(t *testing.T) {
+	for name, replace := range map[string]bool{"Removed": false, "Replaced": true} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "delivery.db")
+			s := open(t, path, clock.System{})
+			web := builddata.Allocation{Service: "web", Scheme: builddata.Sequence}
+			if _, err := s.Allocate(t.Context(), web); err != nil {
+				t.Fatal(err)
+			}
+			files, err := filepath.Glob(path + "*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				if err := os.Rename(file, file+".away"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if replace {
+				open(t, path, clock.System{})
+			}
+			_, allocate := s.Allocate(t.Context(), web)
+			_, read := s.Services(t.Context())
+			_, id := s.ID(t.Context())
+			for operation, err := range map[string]error{"Allocate": allocate, "Services": read, "ID": id} {
+				var replaced *builddata.ReplacedError
+				if !errors.As(err, &replaced) || replaced.Path != path || !errors.Is(err, builddata.ErrUnavailable) {
+					t.Errorf("%s: got %v, want a ReplacedError of %s", operation, err, path)
+				}
+			}
+		})
+	}
+}

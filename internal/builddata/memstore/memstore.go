@@ -5,6 +5,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,7 @@ import (
 
 // Repository holds the data that the stores opened on it share.
 type Repository struct {
+	id       string
 	mu       sync.Mutex
 	services map[string]*service
 	images   map[[2]string]builddata.Image // by region and id
@@ -45,7 +47,7 @@ var _ builddata.Store = (*Store)(nil)
 
 // New creates an empty repository.
 func New() *Repository {
-	return &Repository{services: map[string]*service{}, images: map[[2]string]builddata.Image{}}
+	return &Repository{id: rand.Text(), services: map[string]*service{}, images: map[[2]string]builddata.Image{}}
 }
 
 // Open opens the repository with a clock.
@@ -53,6 +55,9 @@ func (r *Repository) Open(c clock.Clock) *Store { return &Store{Repository: r, c
 
 // Close does nothing.
 func (s *Store) Close() error { return nil }
+
+// ID implements builddata.Identity.
+func (s *Store) ID(context.Context) (string, error) { return s.id, nil }
 
 // of returns the data of a service, for reading and writing.
 func (s *Store) of(name string) *service {

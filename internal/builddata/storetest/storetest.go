@@ -32,7 +32,7 @@ type promise struct {
 // the suites of that part.
 func Run(t *testing.T, fresh Fresh) {
 	for _, suite := range []promise{
-		{"Services", Services}, {"Versions", Versions}, {"Events", Events}, {"Images", Images}, {"Leases", Leases},
+		{"Identity", Identity}, {"Services", Services}, {"Versions", Versions}, {"Events", Events}, {"Images", Images}, {"Leases", Leases},
 		{"Rollouts", Rollouts}, {"Runs", Runs}, {"Promotions", Promotions},
 	} {
 		t.Run(suite.name, func(t *testing.T) { suite.test(t, fresh) })
