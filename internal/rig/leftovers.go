@@ -20,66 +20,93 @@ func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 	var left []string
 	found := func(kind string, id *string) { left = append(left, kind+" "+aws.ToString(id)) }
 
-	groups, err := autoscaling.NewFromConfig(cfg).DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+	groups, err := pages(ctx, autoscaling.NewDescribeAutoScalingGroupsPaginator(autoscaling.NewFromConfig(cfg), nil))
 	if err != nil {
 		return nil, err
 	}
-	for _, group := range groups.AutoScalingGroups {
-		found("Auto Scaling group", group.AutoScalingGroupName)
+	for _, page := range groups {
+		for _, group := range page.AutoScalingGroups {
+			found("Auto Scaling group", group.AutoScalingGroupName)
+		}
 	}
 	compute := ec2.NewFromConfig(cfg)
-	instances, err := compute.DescribeInstances(ctx, &ec2.DescribeInstancesInput{})
+	instances, err := pages(ctx, ec2.NewDescribeInstancesPaginator(compute, nil))
 	if err != nil {
 		return nil, err
 	}
 	terminated := map[string]bool{}
-	for _, reservation := range instances.Reservations {
-		for _, instance := range reservation.Instances {
-			if instance.State.Name == ec2types.InstanceStateNameTerminated {
-				terminated[aws.ToString(instance.InstanceId)] = true
-			} else {
-				found("instance", instance.InstanceId)
+	for _, page := range instances {
+		for _, reservation := range page.Reservations {
+			for _, instance := range reservation.Instances {
+				if instance.State.Name == ec2types.InstanceStateNameTerminated {
+					terminated[aws.ToString(instance.InstanceId)] = true
+				} else {
+					found("instance", instance.InstanceId)
+				}
 			}
 		}
 	}
-	volumes, err := compute.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{})
+	volumes, err := pages(ctx, ec2.NewDescribeVolumesPaginator(compute, nil))
 	if err != nil {
 		return nil, err
 	}
-	for _, volume := range volumes.Volumes {
-		// Moto creates a default volume in addition to the one that the launch
-		// template maps to the same device, and leaves it attached to the
-		// terminated instance, a state that does not exist in AWS.
-		if len(volume.Attachments) == 1 && terminated[aws.ToString(volume.Attachments[0].InstanceId)] {
-			continue
+	for _, page := range volumes {
+		for _, volume := range page.Volumes {
+			// Moto creates a default volume in addition to the one that the launch
+			// template maps to the same device, and leaves it attached to the
+			// terminated instance, a state that does not exist in AWS.
+			if len(volume.Attachments) == 1 && terminated[aws.ToString(volume.Attachments[0].InstanceId)] {
+				continue
+			}
+			found("volume", volume.VolumeId)
 		}
-		found("volume", volume.VolumeId)
 	}
-	templates, err := compute.DescribeLaunchTemplates(ctx, &ec2.DescribeLaunchTemplatesInput{})
+	templates, err := pages(ctx, ec2.NewDescribeLaunchTemplatesPaginator(compute, nil))
 	if err != nil {
 		return nil, err
 	}
-	for _, template := range templates.LaunchTemplates {
-		found("launch template", template.LaunchTemplateName)
+	for _, page := range templates {
+		for _, template := range page.LaunchTemplates {
+			found("launch template", template.LaunchTemplateName)
+		}
 	}
 	balancing := elb.NewFromConfig(cfg)
-	targets, err := balancing.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{})
+	targets, err := pages(ctx, elb.NewDescribeTargetGroupsPaginator(balancing, nil))
 	if err != nil {
 		return nil, err
 	}
-	for _, group := range targets.TargetGroups {
-		found("target group", group.TargetGroupName)
+	for _, page := range targets {
+		for _, group := range page.TargetGroups {
+			found("target group", group.TargetGroupName)
+		}
 	}
-	rules, err := balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: &l.Listener})
+	rules, err := pages(ctx, elb.NewDescribeRulesPaginator(balancing, &elb.DescribeRulesInput{ListenerArn: &l.Listener}))
 	if err != nil {
 		return nil, err
 	}
-	for _, rule := range rules.Rules {
-		if !aws.ToBool(rule.IsDefault) {
-			found("listener rule", rule.RuleArn)
+	for _, page := range rules {
+		for _, rule := range page.Rules {
+			if !aws.ToBool(rule.IsDefault) {
+				found("listener rule", rule.RuleArn)
+			}
 		}
 	}
 	return left, nil
+}
+
+// pages returns all pages of a list. A first page alone could miss what is left.
+func pages[Page, Options any](ctx context.Context, p interface {
+	HasMorePages() bool
+	NextPage(ctx context.Context, options ...func(*Options)) (*Page, error)
+}) (all []*Page, err error) {
+	for p.HasMorePages() {
+		page, err := p.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page)
+	}
+	return all, nil
 }
 
 // NothingLeft returns an error that lists what Leftovers finds.
