@@ -84,8 +84,9 @@ last:
 	add("stderr", said)
 	run := regexp.MustCompile(`logs/(\w+)/`).FindStringSubmatch(out)[1]
 	for channel, args := range map[string][]string{
-		"run show": {"run", "show", run}, "run show as JSON": {"run", "show", run, "-o", "json"}, "events": {"event", "list", "--version", "1", "-o", "json"},
-		"again": {"run", "--run-task", "leak", "--of", run, "--allow-unpushed"}, "JSON": {"run", "-o", "json", "--allow-unpushed"},
+		"run show": {"run", "show", run}, "run show as JSON": {"run", "show", run, "-o", "json"},
+		"events": {"event", "list", "--version", "1", "-o", "json"},
+		"again":  {"run", "--run-task", "leak", "--of", run, "--allow-unpushed"}, "JSON": {"run", "-o", "json", "--allow-unpushed"},
 	} {
 		_, out, said := c.delivery(t, args...)
 		add(channel, out+said)
@@ -104,14 +105,16 @@ last:
 		}
 	}
 	add("mail", mails.received(t))
-	channels := []string{"/slack", "/webhook", "/log", "/refused", "metrics", "mail", "stdout", "stderr", "JSON", "/delivery/logs/" + run + "/leak.log"}
+	channels := []string{"/slack", "/webhook", "/log", "/refused", "metrics", "mail", "stdout", "stderr", "JSON",
+		"/delivery/logs/" + run + "/leak.log"}
 	for _, channel := range channels {
 		if texts[channel] == "" {
 			t.Errorf("nothing was sent by %s", channel)
 		}
 	}
+	forms := []string{"correct-horse", "horse-battery", "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5", "of-the-command-line", "got correct-\x1b"}
 	for channel, shown := range texts {
-		for _, form := range []string{"correct-horse", "horse-battery", "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5", "of-the-command-line", "got correct-\x1b"} {
+		for _, form := range forms {
 			for _, seen := range []string{shown, text.Clean(shown)} {
 				if i := strings.Index(seen, form); i >= 0 {
 					t.Errorf("%s holds %s: …%q…", channel, form, seen[max(0, i-80):min(len(seen), i+40)])
@@ -123,7 +126,8 @@ last:
 	contains(t, texts["/webhook"], `{"note": "`, ` a \"quoted\" text", "***": 1}`)
 	contains(t, texts["mail"], "Subject: *** Bcc: eve@example.com\r\n")
 	contains(t, texts["/log"], `\"message\":\"got *** ***\"`)
-	contains(t, said, "erased ***, a NUL ***, hidden ***", "leak | returned ***", "leak | removed ***", "refused: warning: not delivered: the run: "+server.URL+" answered 403 Forbidden: no: ***")
+	contains(t, said, "erased ***, a NUL ***, hidden ***", "leak | returned ***", "leak | removed ***",
+		"refused: warning: not delivered: the run: "+server.URL+" answered 403 Forbidden: no: ***")
 }
 
 // listenUDP returns the address of a server that calls f with what it gets.

@@ -19,12 +19,15 @@ func TestRunTask_Withheld(t *testing.T) {
 	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
-	contains(t, said, "build: warning: the output image holds a secret, so it is neither shown nor stored", "pushing registry.example.com/***/x:1")
+	contains(t, said, "build: warning: the output image holds a secret, so it is neither shown nor stored",
+		"pushing registry.example.com/***/x:1")
 	code, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
 	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
-	contains(t, said, `the value image is not set: the step "build" of the earlier run set it, but it was not stored, since it is a secret or holds one`)
+	contains(t, said,
+		`the value image is not set: the step "build" of the earlier run set it, but it was not stored, since it is a secret or holds one`,
+	)
 	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1", "--set", "image=registry.example.com/tok-0123456789/x:2")
 	contains(t, said, "pushing registry.example.com/***/x:2")
 }
@@ -34,7 +37,10 @@ func TestRunTask_Withheld(t *testing.T) {
 func TestRunTask_CommonValuesAreStored(t *testing.T) {
 	c := newCheckout(t, `
 - {name: version, do: init.version}
-- {name: build, do: build.command, command: 'printf "image=example.com/postgres-proxy\nstrict=true\n" >> $DELIVERY_OUTPUT', outputs: [image, strict]}
+- name: build
+  do: build.command
+  command: 'printf "image=example.com/postgres-proxy\nstrict=true\n" >> $DELIVERY_OUTPUT'
+  outputs: [image, strict]
 - {name: push, do: build.command, command: "echo pushing ${{ image }} ${{ strict }}; exit 1"}
 `)
 	t.Setenv("POSTGRES_PASSWORD", "postgres")
@@ -45,7 +51,8 @@ func TestRunTask_CommonValuesAreStored(t *testing.T) {
 	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
-	contains(t, said, "Warning: the secret POSTGRES_PASSWORD is not masked, since it is too common", "Warning: the secret SERVICE_TOKEN is not masked")
+	contains(t, said, "Warning: the secret POSTGRES_PASSWORD is not masked, since it is too common",
+		"Warning: the secret SERVICE_TOKEN is not masked")
 	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
 	contains(t, said, "pushing example.com/postgres-proxy true")
 }

@@ -12,8 +12,9 @@ import (
 // Words of names, in upper case. The guide "Pipes" explains the rule.
 var (
 	// secretWords make a name secret wherever they are in it: DB_PASS, TF_TOKEN_x.
-	secretWords = strings.Fields(`APIKEY APPKEY AUTHKEY ACCESSKEY AUTHORIZATION BEARER CRED CREDENTIAL CREDENTIALS CREDS DBPASS JWT PASS PASSPHRASE
-		PASSPHRASES PASSWD PASSWORD PASSWORDS PAT PRIVATEKEY PWD SECRET SECRETKEY SECRETS SSHKEY SSHPASS TOKEN TOKENS WEBHOOK WEBHOOKS`)
+	secretWords = strings.Fields(`APIKEY APPKEY AUTHKEY ACCESSKEY AUTHORIZATION BEARER CRED CREDENTIAL CREDENTIALS CREDS DBPASS JWT PASS
+		PASSPHRASE PASSPHRASES PASSWD PASSWORD PASSWORDS PAT PRIVATEKEY PWD SECRET SECRETKEY SECRETS SSHKEY SSHPASS
+		TOKEN TOKENS WEBHOOK WEBHOOKS`)
 	// secretEndings make a word secret that ends in one: PGPASSWORD, authtoken.
 	secretEndings = strings.Fields(`PASSWORD PASSWD PASSPHRASE TOKEN SECRET`)
 	// lastWords make a name secret as its last word, apart from formWords.
@@ -21,9 +22,11 @@ var (
 	// formWords say in which form the secret is.
 	formWords = strings.Fields(`B64 BASE BASE64 CONFIG CONTENT CONTENTS DATA ENCODED HEADER JSON NEW OLD PEM RAW STRING TEXT VALUE YAML`)
 	// attributeWords say, as the last one, that a value is not the secret itself.
-	attributeWords = strings.Fields(`ALG ALGORITHM AUDIENCE COUNT DIR DIRECTORY DISABLED DOMAIN EMAIL ENABLED ENDPOINT EXPIRATION EXPIRES EXPIRY FILE FILENAME
-		FOLDER FORMAT HELPER HOST HOSTNAME ID IDS ISSUER LENGTH LIMIT METHOD MODE NAME NAMES PATH POLICY PORT PROVIDER REGION REQUIRED SCOPE SCOPES SERVER SERVICE
-		SIZE SOCK SOCKET STORE TIMEOUT TTL TYPE URI URL USER USERNAME VERSION`)
+	attributeWords = strings.Fields(`ALG ALGORITHM AUDIENCE COUNT DIR DIRECTORY DISABLED DOMAIN EMAIL ENABLED
+		ENDPOINT EXPIRATION EXPIRES EXPIRY FILE
+		FILENAME FOLDER FORMAT HELPER HOST HOSTNAME ID IDS ISSUER LENGTH LIMIT METHOD MODE NAME NAMES PATH POLICY PORT
+		PROVIDER REGION REQUIRED SCOPE SCOPES SERVER SERVICE SIZE SOCK SOCKET STORE TIMEOUT TTL TYPE URI URL USER
+		USERNAME VERSION`)
 	// otherWords say that there is no secret, but a switch or a number.
 	otherWords = strings.Fields(`DISABLE ENABLE HAS IGNORE IS MAX MIN NO NOT NUM REQUIRE SKIP USE WITHOUT`)
 	// keyKinds are keys that are not secret: CACHE_KEY.
@@ -75,7 +78,7 @@ func SecretName(name string) bool {
 		word = strings.TrimRight(word, "0123456789")
 		last := i == len(words)-1
 		switch {
-		case slices.Contains(secretWords, word), slices.ContainsFunc(secretEndings, func(ending string) bool { return strings.HasSuffix(word, ending) }):
+		case slices.Contains(secretWords, word), endsSecret(word):
 			return true
 		case last && slices.Contains(lastWords, word):
 			return true
@@ -84,6 +87,10 @@ func SecretName(name string) bool {
 		}
 	}
 	return false
+}
+
+func endsSecret(word string) bool {
+	return slices.ContainsFunc(secretEndings, func(end string) bool { return strings.HasSuffix(word, end) })
 }
 
 // authority is the part of a URL that may have credentials.
@@ -114,13 +121,16 @@ func credentials(value string) (all []string) {
 const minSecret, minNumber = 4, 8
 
 // common are texts that are too common to be masked, in lower case.
-var common = strings.Fields(`access admin administrator anonymous apikey basic bearer changeit changeme client default demo developer development docker
-	dummy elastic example foobar github gitlab guest hello https ldap letmein local localhost mariadb master mock mongo mongodb mysql nginx oauth oauth2 oidc
-	passphrase passw0rd passwd password postgres postgresql private prod production public qwerty rabbitmq redis root saml secret server service staging
-	string temp test test123 tester testing token unknown user username value welcome`)
+var common = strings.Fields(`access admin administrator anonymous apikey basic bearer changeit changeme client default demo developer
+	development docker dummy elastic example foobar github gitlab guest hello https ldap letmein local localhost
+	mariadb master mock mongo mongodb mysql nginx oauth oauth2 oidc passphrase passw0rd passwd password postgres
+	postgresql private prod production public qwerty rabbitmq redis root saml secret server service staging string
+	temp test test123 tester testing token unknown user username value welcome`)
 
 // settings are texts that are no secrets, but say yes or no.
-var settings = strings.Fields(`0 1 auto disable disabled enable enabled false inherit n never nil no none null off on optional required true y yes always`)
+var settings = strings.Fields(`0 1 auto disable disabled enable enabled false inherit n never nil no none null off on
+	optional required true y
+	yes always`)
 
 // isSetting reports whether a text is not a secret whatever its name.
 func isSetting(s string) bool {

@@ -344,7 +344,8 @@ var mayEscape = func() (may [256]bool) {
 // (doubled quotes), Terraform, make and printf (doubled signs), forms (a plus sign)
 // and of lines that go on.
 var fixedSpellings = []struct{ text, of string }{
-	{`'\''`, `'`}, {`'"'"'`, `'`}, {`''`, `'`}, {`""`, `"`}, {`$$`, `$`}, {`%%`, `%`}, {`\\`, `\`}, {`\\\\`, `\`}, {"+", " "}, {"%2B", " "}, {"%2b", " "}, {"=\n", ""}, {"\\\n", ""},
+	{`'\''`, `'`}, {`'"'"'`, `'`}, {`''`, `'`}, {`""`, `"`}, {`$$`, `$`}, {`%%`, `%`}, {`\\`, `\`}, {`\\\\`, `\`},
+	{"+", " "}, {"%2B", " "}, {"%2b", " "}, {"=\n", ""}, {"\\\n", ""},
 }
 
 // spellingsOf returns what the beginning of a text may stand for, other than for

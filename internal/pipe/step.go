@@ -165,7 +165,8 @@ func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values
 	}
 	call := &Call{
 		Step: step.Name, Task: step.Task, Args: resolved.args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(),
-		Mask: r.engine.Mask.Text, MaskJSON: r.engine.Mask.JSON, Output: out, Folder: r.engine.Folder, Scratch: r.engine.Scratch, Environ: r.environ(values), Flush: r.flush,
+		Mask: r.engine.Mask.Text, MaskJSON: r.engine.Mask.JSON, Output: out,
+		Folder: r.engine.Folder, Scratch: r.engine.Scratch, Environ: r.environ(values), Flush: r.flush,
 	}
 	do := resolved.task.Run
 	if r.request.Mock {

@@ -63,7 +63,8 @@ func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string,
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, "", err
 		}
-		file, err := os.OpenFile(filepath.Join(folder, fileName(step)+".log"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // not what a step has put there
+		// What an earlier step has put there is not opened.
+		file, err := os.OpenFile(filepath.Join(folder, fileName(step)+".log"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return nil, "", err
 		}

@@ -24,9 +24,11 @@ func within(t *testing.T, do func()) {
 		defer close(done)
 		do()
 	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
+	case <-ctx.Done():
 		t.Fatal("it hangs")
 	}
 }
@@ -144,8 +146,8 @@ func TestFiles_Interrupted(t *testing.T) {
 		b := newFixture(t)
 		b.write(t, "a.txt", "x")
 		b.Files = func(context.Context, string) (task.Files, error) { return hanging{}, nil }
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(100*time.Millisecond, func() { cancel(errors.New("Ctrl-C")) })
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errors.New("Ctrl-C"))
+		defer cancel()
 		_, err := b.do(t, ctx, "report.files", b.call(pipe.Args{"files": []string{"*.txt"}, "bucket": "b"}))
 		wantError(t, err, "Ctrl-C")
 	})

@@ -37,11 +37,16 @@ func findFiles(folder string, patterns []string) (all found, err error) {
 			return found{}, fmt.Errorf("%q: use a relative path inside of the folder, such as build/*.xml", pattern)
 		}
 		visit := func(name string, _ fs.DirEntry) error {
-			switch info, err := os.Lstat(filepath.Join(folder, filepath.FromSlash(name))); {
-			case err != nil || info.IsDir(): // or it was removed meanwhile
+			info, err := os.Lstat(filepath.Join(folder, filepath.FromSlash(name)))
+			if errors.Is(err, fs.ErrNotExist) { // it was removed meanwhile
+				return nil
+			}
+			switch {
+			case err != nil:
+				return err
 			case info.Mode().IsRegular():
 				all.files = append(all.files, name)
-			default:
+			case !info.IsDir():
 				all.others = append(all.others, fmt.Sprintf("%s (%s)", name, kindOf(info.Mode())))
 			}
 			return nil
