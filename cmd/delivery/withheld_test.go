@@ -56,3 +56,15 @@ func TestRunTask_CommonValuesAreStored(t *testing.T) {
 	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
 	contains(t, said, "pushing example.com/postgres-proxy true")
 }
+
+// A mock of one step has what the mocks before it set, also by the name of a secret.
+func TestRunTask_MockOfSecretNames(t *testing.T) {
+	c := newCheckout(t, `
+- {name: create, do: build.command, command: "false", outputs: [admin_password]}
+- {name: use, do: build.command, command: "use ${{ admin_password }}"}
+`)
+	code, _, said := c.delivery(t, "run", "--mock", "--run-task", "use")
+	if code != 0 {
+		t.Errorf("got exit code %d: %s", code, said)
+	}
+}

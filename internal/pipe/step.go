@@ -71,7 +71,9 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 		if slices.Contains(result.Secrets, name) || slices.Contains(r.request.Secrets, name) {
 			r.engine.Mask.Add(name, value)
 		}
-		r.engine.Mask.AddValue(name, value)
+		if !r.request.Mock {
+			r.engine.Mask.AddValue(name, value)
+		}
 	}
 	result.Warnings = append(result.Warnings, r.engine.Mask.Warnings()...)
 	var timeout *TimeoutError
@@ -219,11 +221,11 @@ func (r *run) setOutputs(result Result, values Values) {
 	}
 }
 
-// isSecret reports whether the value of a name is a secret.
+// isSecret reports whether the value of a name is a secret. What a mock sets is not.
 func (r *run) isSecret(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.secret[name] || SecretName(name)
+	return r.secret[name] || SecretName(name) && !r.request.Mock
 }
 
 // withheld reports whether a value is neither shown nor stored, since it is a secret or

@@ -38,14 +38,20 @@ type prepared struct {
 	release []func() error
 }
 
+// newMask returns the mask of a run, after warnings of the secrets that it cannot mask.
+func newMask(project *Project, environ []string, req Request) *pipe.Mask {
+	mask := project.Mask(environ, req)
+	for _, warning := range mask.Warnings() {
+		req.warn("%s", warning)
+	}
+	return mask
+}
+
 // prepare prepares a run. The caller closes it, even after an error.
 func (r *Runner) prepare(ctx context.Context, project *Project, req Request) (*prepared, error) {
 	p := &prepared{Runner: r, project: project, request: req, environ: r.environ(), secrets: slices.Concat(project.Secrets, req.Secrets)}
-	p.mask = project.Mask(p.environ, req)
+	p.mask = newMask(project, p.environ, req)
 	p.request.Warn = func(format string, args ...any) { req.warn("%s", p.mask.Text(fmt.Sprintf(format, args...))) }
-	for _, warning := range p.mask.Warnings() {
-		p.request.warn("%s", warning)
-	}
 	for _, phase := range []func(ctx context.Context) error{
 		p.load, p.checkSteps, p.checkEarly, p.lock, p.inspectCheckout, p.identify, p.connect, p.complete, p.check,
 	} {

@@ -127,7 +127,7 @@ func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.
 	}
 	environ := r.environ()
 	engine := &pipe.Engine{
-		Registry: task.New(task.Dependencies{}), Clock: r.Clock, Observer: req.Observer, Mask: project.Mask(environ, req), Folder: project.Root,
+		Registry: task.New(task.Dependencies{}), Clock: r.Clock, Observer: req.Observer, Mask: newMask(project, environ, req), Folder: project.Root,
 		Environ: environ,
 	}
 	run := pipe.Request{
