@@ -120,22 +120,6 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 				Optional:            true,
 				MarkdownDescription: "Profile in the shared AWS configuration files. Defaults to `AWS_PROFILE`.",
 			},
-			"assume_role": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "IAM role to assume.",
-				Attributes: map[string]schema.Attribute{
-					"role_arn": schema.StringAttribute{Required: true, MarkdownDescription: "ARN of the role."},
-					"session_name": schema.StringAttribute{
-						Optional: true, MarkdownDescription: "Name of the session, as CloudTrail shows it. Defaults to `terraform-provider-delivery`.",
-						Validators: []validator.String{stringvalidator.LengthBetween(2, 64)},
-					},
-					"external_id": schema.StringAttribute{Optional: true, MarkdownDescription: "External ID that the role's trust policy requires."},
-					"duration": schema.StringAttribute{
-						Optional: true, CustomType: timetypes.GoDurationType{},
-						MarkdownDescription: "Duration of the session, between `15m` and `12h`. Defaults to one hour.",
-					},
-				},
-			},
 			"endpoints": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Custom endpoints of AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. " +
@@ -151,6 +135,24 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 				Optional: true, Validators: []validator.Set{resources.NoNull{}}, ElementType: types.StringType,
 				MarkdownDescription: "Tag keys that every cluster and every tag set must have a value for, so that costs can be assigned. " +
 					"Defaults to `service`, `owner_team`, `solution` and `environment`. With the empty set, no tags are required.",
+			},
+		},
+		Blocks: map[string]schema.Block{
+			"assume_role": schema.SingleNestedBlock{
+				Validators:          []validator.Object{resources.Required{"role_arn"}},
+				MarkdownDescription: "IAM role to assume.",
+				Attributes: map[string]schema.Attribute{
+					"role_arn": schema.StringAttribute{Optional: true, MarkdownDescription: "ARN of the role. Required in the block."},
+					"session_name": schema.StringAttribute{
+						Optional: true, MarkdownDescription: "Name of the session, as CloudTrail shows it. Defaults to `terraform-provider-delivery`.",
+						Validators: []validator.String{stringvalidator.LengthBetween(2, 64)},
+					},
+					"external_id": schema.StringAttribute{Optional: true, MarkdownDescription: "External ID that the role's trust policy requires."},
+					"duration": schema.StringAttribute{
+						Optional: true, CustomType: timetypes.GoDurationType{},
+						MarkdownDescription: "Duration of the session, between `15m` and `12h`. Defaults to one hour.",
+					},
+				},
 			},
 		},
 	}

@@ -3,6 +3,7 @@ package resources
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -45,5 +46,31 @@ func refuseNull(diags *diag.Diagnostics, at path.Path, what string, element attr
 	if element.IsNull() {
 		diags.AddAttributeError(at, fmt.Sprintf("Attribute %s contains null", at),
 			fmt.Sprintf("In %s, %s is null. Leave it out, or give it a value: a variable without a default may be behind it.", at, what))
+	}
+}
+
+// Required are attributes that a block must set. Terraform would demand attributes that the
+// schema marks as required also without the block.
+type Required []string
+
+// Description implements a validator.
+func (r Required) Description(context.Context) string {
+	return "required: " + strings.Join(r, ", ")
+}
+
+// MarkdownDescription implements a validator.
+func (r Required) MarkdownDescription(ctx context.Context) string { return r.Description(ctx) }
+
+// ValidateObject refuses a block without one of the attributes.
+func (r Required) ValidateObject(_ context.Context, req validator.ObjectRequest, resp *validator.ObjectResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	for _, name := range r {
+		if req.ConfigValue.Attributes()[name].IsNull() {
+			at := req.Path.AtName(name)
+			resp.Diagnostics.AddAttributeError(at, fmt.Sprintf("Attribute %s is missing", at),
+				fmt.Sprintf("The block %s must set %s.", req.Path, name))
+		}
 	}
 }

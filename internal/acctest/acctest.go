@@ -92,7 +92,7 @@ func useTools(t *testing.T) {
 	settings := map[string]string{
 		"TF_ACC_TERRAFORM_PATH":       terraform,
 		"AWS_ACCESS_KEY_ID":           "test",
-		"AWS_SECRET_ACCESS_KEY":       "test",
+		"AWS_SECRET_ACCESS_KEY":       "secret-of-the-emulator",
 		"AWS_EC2_METADATA_DISABLED":   "true",
 		"AWS_CONFIG_FILE":             os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
@@ -126,7 +126,7 @@ func (e *Env) Provider(arguments ...string) string {
 	if e.Proxy != nil {
 		url := e.Proxy.URL
 		config += fmt.Sprintf(`  region      = %q
-  assume_role = { role_arn = %q }
+  assume_role { role_arn = %q }
   endpoints   = { ec2 = %q, autoscaling = %q, elasticloadbalancing = %q, cloudwatch = %q, sts = %q }
 `, Region, e.RoleARN(), url, url, url, url, url)
 	}

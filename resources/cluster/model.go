@@ -166,19 +166,28 @@ func (d *decoder) strings(set types.Set) (all []string) {
 }
 
 func (d *decoder) target(t targetModel) *cluster.Target {
-	var h healthCheckModel
-	d.diags.Append(t.HealthCheck.As(d.ctx, &h, objectOptions)...)
 	return &cluster.Target{
 		Port:                t.Port.ValueInt32(),
 		Protocol:            t.Protocol.ValueString(),
 		DeregistrationDelay: d.duration(t.DeregistrationDelay),
 		Stickiness:          d.duration(t.Stickiness),
-		Health: cluster.HealthCheck{
-			Path: h.Path.ValueString(), Matcher: h.Matcher.ValueString(),
-			Interval: d.duration(h.Interval), Timeout: d.duration(h.Timeout),
-			HealthyThreshold: h.HealthyThreshold.ValueInt32(), UnhealthyThreshold: h.UnhealthyThreshold.ValueInt32(),
-			GracePeriod: d.duration(h.GracePeriod),
-		},
+		Health:              d.health(t.HealthCheck),
+	}
+}
+
+// health decodes a health check. Without one, the default is used: a block cannot have one
+// in the schema.
+func (d *decoder) health(o types.Object) cluster.HealthCheck {
+	if o.IsNull() {
+		o = defaultHealthCheck
+	}
+	var h healthCheckModel
+	d.diags.Append(o.As(d.ctx, &h, objectOptions)...)
+	return cluster.HealthCheck{
+		Path: h.Path.ValueString(), Matcher: h.Matcher.ValueString(),
+		Interval: d.duration(h.Interval), Timeout: d.duration(h.Timeout),
+		HealthyThreshold: h.HealthyThreshold.ValueInt32(), UnhealthyThreshold: h.UnhealthyThreshold.ValueInt32(),
+		GracePeriod: d.duration(h.GracePeriod),
 	}
 }
 
@@ -288,11 +297,30 @@ func (e *encoder) set(all []string) types.Set {
 }
 
 func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {
-	var wasHealth healthCheckModel
 	if was == nil {
-		was = &targetModel{Stickiness: timetypes.NewGoDurationNull()}
-	} else {
-		e.diags.Append(was.HealthCheck.As(e.ctx, &wasHealth, objectOptions)...)
+		was = &targetModel{Stickiness: timetypes.NewGoDurationNull(), HealthCheck: types.ObjectNull(healthCheckTypes)}
+	}
+	m := &targetModel{
+		Port: types.Int32Value(t.Port), Protocol: types.StringValue(t.Protocol),
+		DeregistrationDelay: durationValue(t.DeregistrationDelay, was.DeregistrationDelay),
+		Stickiness:          timetypes.NewGoDurationNull(),
+		HealthCheck:         e.health(t, was.HealthCheck),
+	}
+	if t.Stickiness > 0 || !was.Stickiness.IsNull() {
+		m.Stickiness = durationValue(t.Stickiness, was.Stickiness)
+	}
+	return m
+}
+
+// health encodes a health check. The default one stays left out.
+func (e *encoder) health(t cluster.Target, was types.Object) types.Object {
+	d := decoder{ctx: e.ctx}
+	if was.IsNull() && t.Health == d.health(was) {
+		return was
+	}
+	var wasHealth healthCheckModel
+	if !was.IsNull() {
+		e.diags.Append(was.As(e.ctx, &wasHealth, objectOptions)...)
 	}
 	health, diags := types.ObjectValueFrom(e.ctx, healthCheckTypes, healthCheckModel{
 		Path: types.StringValue(t.Health.Path), Matcher: types.StringValue(t.Health.Matcher),
@@ -301,16 +329,7 @@ func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {
 		GracePeriod: durationValue(t.Health.GracePeriod, wasHealth.GracePeriod),
 	})
 	e.diags.Append(diags...)
-	m := &targetModel{
-		Port: types.Int32Value(t.Port), Protocol: types.StringValue(t.Protocol),
-		DeregistrationDelay: durationValue(t.DeregistrationDelay, was.DeregistrationDelay),
-		Stickiness:          timetypes.NewGoDurationNull(),
-		HealthCheck:         health,
-	}
-	if t.Stickiness > 0 || !was.Stickiness.IsNull() {
-		m.Stickiness = durationValue(t.Stickiness, was.Stickiness)
-	}
-	return m
+	return health
 }
 
 // durationValue keeps the former spelling of a duration that has not changed, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -82,10 +85,28 @@ func config(e *acctest.Env, changes ...arguments) string {
 	text := e.Provider(`  default_tags = { owner_team = "fruit", solution = "shop" }`) + "resource \"delivery_cluster\" \"strawberry\" {\n"
 	for name, value := range all {
 		if value != "" {
-			text += fmt.Sprintf("  %s = %s\n", name, value)
+			text += argument(name, value)
 		}
 	}
 	return text + "}\n"
+}
+
+// blocks are the arguments whose objects are written as blocks.
+var blocks = []string{"launch_template", "listener_rule", "target", "health_check", "rollout", "timeouts"}
+
+// argument writes an argument, or a block whose arguments are those of the object.
+func argument(name, value string) string {
+	expression, diags := hclsyntax.ParseExpression([]byte(value), name, hcl.InitialPos)
+	object, ok := expression.(*hclsyntax.ObjectConsExpr)
+	if diags.HasErrors() || !ok || !slices.Contains(blocks, name) {
+		return fmt.Sprintf("  %s = %s\n", name, value)
+	}
+	text := "  " + name + " {\n"
+	for _, item := range object.Items {
+		inner := item.ValueExpr.Range()
+		text += argument(hcl.ExprAsKeyword(item.KeyExpr), value[inner.Start.Byte:inner.End.Byte])
+	}
+	return text + "  }\n"
 }
 
 // imported imports the cluster and compares what that finds with the state. How

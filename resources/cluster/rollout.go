@@ -69,16 +69,15 @@ const (
 	missingAlarm = "alarm"
 )
 
-// rolloutAttribute has no defaults in the schema. An import cannot know them, so
+// rolloutBlock has no defaults in the schema. An import cannot know them, so
 // it would plan a change for a cluster that leaves them out.
-func rolloutAttribute() schema.Attribute {
+func rolloutBlock() schema.Block {
 	choice := func(description string, values ...string) schema.StringAttribute {
 		return schema.StringAttribute{
 			Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.OneOf(values...)},
 		}
 	}
-	return schema.SingleNestedAttribute{
-		Optional:            true,
+	return schema.SingleNestedBlock{
 		MarkdownDescription: "How careful a rollout is.",
 		Attributes: map[string]schema.Attribute{
 			"steps": schema.ListAttribute{

@@ -17,7 +17,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int32default"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int32planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/listplanmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
@@ -146,18 +145,6 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "`required` (the default) allows only version 2 of the instance metadata service. " +
 					"`optional` also allows version 1.",
 			},
-			"launch_template": schema.SingleNestedAttribute{
-				Optional: true,
-				MarkdownDescription: "An existing launch template to copy, instead of `instance_type`, `security_group_ids`, " +
-					"`iam_instance_profile`, `user_data` and `root_volume_size`. " +
-					"Later changes of the template have no effect on the cluster. " +
-					"An import cannot tell which template was copied.",
-				Attributes: map[string]schema.Attribute{
-					"id":      schema.StringAttribute{Required: true, MarkdownDescription: "The template's ID."},
-					"version": schema.StringAttribute{Required: true, MarkdownDescription: "The template's version: a number, `$Latest` or `$Default`."},
-				},
-			},
-
 			"min_size": schema.Int32Attribute{
 				Required: true, Validators: []validator.Int32{int32validator.AtLeast(0)},
 				MarkdownDescription: "The smallest number of servers. The cluster starts with this number.",
@@ -172,31 +159,6 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "ARN of a listener of an application load balancer. " +
 					"A cluster without a listener is a worker cluster: only the health of its instances counts.",
 			},
-			"listener_rule": schema.SingleNestedAttribute{
-				Optional: true,
-				MarkdownDescription: "Selects the listener's requests for this cluster, by host and path, with at most five patterns in all. " +
-					"Without a rule, the cluster takes the listener's default action. " +
-					"That must be a fixed response before, and becomes the fixed response 503 when the cluster is destroyed. " +
-					"A rule or default action that does not belong to the cluster is never taken over.",
-				Attributes: map[string]schema.Attribute{
-					"priority": schema.Int32Attribute{
-						Required: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
-						MarkdownDescription: "Priority, 1 to 50000, unique in the listener.",
-					},
-					"hosts": schema.SetAttribute{
-						Optional: true, ElementType: types.StringType, Validators: conditionValues,
-						MarkdownDescription: "Host names, with `*` and `?` as wildcards.",
-					},
-					"paths": schema.SetAttribute{
-						Optional: true, ElementType: types.StringType, Validators: conditionValues,
-						MarkdownDescription: "Paths, with `*` and `?` as wildcards.",
-					},
-				},
-			},
-			"target": targetAttribute(),
-
-			"rollout": rolloutAttribute(),
-
 			"tags": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, Validators: []validator.Map{resources.NoNull{}},
 				MarkdownDescription: "Tags of everything in the cluster, in addition to the provider's `default_tags` " +
@@ -239,8 +201,45 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 					},
 				},
 			},
-
-			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{
+		},
+		// These are blocks, because Terraform drops arguments that it does not know from the
+		// objects of nested attributes: a rollout would watch no alarms if they were misspelled.
+		Blocks: map[string]schema.Block{
+			"launch_template": schema.SingleNestedBlock{
+				Validators: []validator.Object{resources.Required{"id", "version"}},
+				MarkdownDescription: "An existing launch template to copy, instead of `instance_type`, `security_group_ids`, " +
+					"`iam_instance_profile`, `user_data` and `root_volume_size`. " +
+					"Later changes of the template have no effect on the cluster. " +
+					"An import cannot tell which template was copied.",
+				Attributes: map[string]schema.Attribute{
+					"id":      schema.StringAttribute{Optional: true, MarkdownDescription: "The template's ID. Required in the block."},
+					"version": schema.StringAttribute{Optional: true, MarkdownDescription: "The template's version: a number, `$Latest` or `$Default`. Required in the block."},
+				},
+			},
+			"listener_rule": schema.SingleNestedBlock{
+				Validators: []validator.Object{resources.Required{"priority"}},
+				MarkdownDescription: "Selects the listener's requests for this cluster, by host and path, with at most five patterns in all. " +
+					"Without a rule, the cluster takes the listener's default action. " +
+					"That must be a fixed response before, and becomes the fixed response 503 when the cluster is destroyed. " +
+					"A rule or default action that does not belong to the cluster is never taken over.",
+				Attributes: map[string]schema.Attribute{
+					"priority": schema.Int32Attribute{
+						Optional: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
+						MarkdownDescription: "Priority, 1 to 50000, unique in the listener. Required in the block.",
+					},
+					"hosts": schema.SetAttribute{
+						Optional: true, ElementType: types.StringType, Validators: conditionValues,
+						MarkdownDescription: "Host names, with `*` and `?` as wildcards.",
+					},
+					"paths": schema.SetAttribute{
+						Optional: true, ElementType: types.StringType, Validators: conditionValues,
+						MarkdownDescription: "Paths, with `*` and `?` as wildcards.",
+					},
+				},
+			},
+			"target":  targetBlock(),
+			"rollout": rolloutBlock(),
+			"timeouts": timeouts.Block(ctx, timeouts.Opts{
 				Create: true, Update: true, Delete: true,
 				CreateDescription: "How long the creation may take as a whole, such as `30m`. After that time, it is rolled back. " +
 					"By default, only its single waits have timeouts.",
@@ -277,9 +276,9 @@ func durationAttribute(least, most time.Duration, description string) schema.Str
 	}
 }
 
-// targetAttribute has the ranges of
+// targetBlock has the ranges of
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html.
-func targetAttribute() schema.Attribute {
+func targetBlock() schema.Block {
 	duration := func(byDefault string, least, most time.Duration, description string) schema.StringAttribute {
 		a := durationAttribute(least, most, description+" Defaults to `"+byDefault+"`.")
 		a.Computed, a.Default = true, stringdefault.StaticString(byDefault)
@@ -292,13 +291,13 @@ func targetAttribute() schema.Attribute {
 			MarkdownDescription: fmt.Sprintf("%s, 2 to 10. Defaults to %d.", description, defaultThreshold),
 		}
 	}
-	return schema.SingleNestedAttribute{
-		Optional:            true,
+	return schema.SingleNestedBlock{
+		Validators:          []validator.Object{resources.Required{"port"}},
 		MarkdownDescription: "How requests reach a server. Required with `listener`, and not allowed without it.",
 		Attributes: map[string]schema.Attribute{
 			"port": schema.Int32Attribute{
-				Required: true, Validators: []validator.Int32{int32validator.Between(1, 65535)},
-				MarkdownDescription: "The port that the service listens on.",
+				Optional: true, Validators: []validator.Int32{int32validator.Between(1, 65535)},
+				MarkdownDescription: "The port that the service listens on. Required in the block.",
 			},
 			"protocol": schema.StringAttribute{
 				Optional: true, Computed: true, Default: stringdefault.StaticString("HTTP"),
@@ -309,8 +308,9 @@ func targetAttribute() schema.Attribute {
 				"The time that a server has to finish its requests before it is terminated, at most `1h`."),
 			"stickiness": durationAttribute(time.Second, 7*24*time.Hour,
 				"How long a client stays with its server, `1s` to `168h`, by a cookie of the load balancer. By default, it does not."),
-			"health_check": schema.SingleNestedAttribute{
-				Optional: true, Computed: true, Default: objectdefault.StaticValue(defaultHealthCheck),
+		},
+		Blocks: map[string]schema.Block{
+			"health_check": schema.SingleNestedBlock{
 				MarkdownDescription: "Decides whether a server is healthy.",
 				Attributes: map[string]schema.Attribute{
 					"path": schema.StringAttribute{

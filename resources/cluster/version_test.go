@@ -59,6 +59,25 @@ func TestAccCluster_Version(t *testing.T) {
 	)
 }
 
+// An argument that does not exist is refused, wherever it stands: a misspelled "alarms" would
+// otherwise be a rollout without alarms. So is a block without a required argument.
+func TestAccCluster_UnknownArguments(t *testing.T) {
+	e := acctest.New(t)
+	var steps []resource.TestStep
+	for text, change := range map[string]arguments{
+		`An argument named "alarm" is not expected here`:    {"rollout": `{ alarm = ["errors"] }`},
+		`An argument named "path" is not expected here`:     {"listener_rule": `{ priority = 100, path = ["/a"] }`},
+		`An argument named "matchers" is not expected here`: {"target": `{ port = 8080, health_check = { matchers = "200" } }`},
+		`An argument named "name" is not expected here`:     {"launch_template": `{ id = "lt-1", version = "1", name = "web" }`},
+		`Attribute listener_rule.priority is missing`:       {"listener_rule": `{ hosts = ["a.example.com"] }`},
+		`Attribute target.port is missing`:                  {"target": `{ protocol = "HTTP" }`},
+		`Attribute launch_template.version is missing`:      {"launch_template": `{ id = "lt-1" }`},
+	} {
+		steps = append(steps, resource.TestStep{Config: config(e, change), PlanOnly: true, ExpectError: says(text)})
+	}
+	test(t, e, steps...)
+}
+
 // An element of a set, list or map that is null is refused by the name of its attribute.
 func TestAccCluster_NullElements(t *testing.T) {
 	e := acctest.New(t)

@@ -19,12 +19,19 @@ resource "delivery_cluster" "this" {
   min_size           = var.servers
   max_size           = var.servers
 
-  listener      = var.listener
-  listener_rule = { priority = var.priority, hosts = [var.host] }
-  target = {
+  listener = var.listener
+  listener_rule {
+    priority = var.priority
+    hosts    = [var.host]
+  }
+  target {
     port                 = var.port
     deregistration_delay = "5s"
-    health_check         = { path = var.health_path, interval = "5s", timeout = "2s" }
+    health_check {
+      path     = var.health_path
+      interval = "5s"
+      timeout  = "2s"
+    }
   }
 
   tags = var.tags

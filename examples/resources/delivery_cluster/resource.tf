@@ -35,12 +35,15 @@ resource "delivery_cluster" "strawberry" {
   min_size           = 2
   max_size           = 6
 
-  listener      = var.listener_arn
-  listener_rule = { priority = 100, hosts = ["strawberry.example.com"] }
+  listener = var.listener_arn
+  listener_rule {
+    priority = 100
+    hosts    = ["strawberry.example.com"]
+  }
 
-  target = {
-    port         = 8080
-    health_check = { path = "/health" }
+  target {
+    port = 8080
+    health_check { path = "/health" }
   }
 
   tags = {
@@ -50,7 +53,7 @@ resource "delivery_cluster" "strawberry" {
 
   # A new version gets a tenth of the requests, then all. After each step, the
   # rollout is observed, and rolled back if something goes wrong.
-  rollout = {
+  rollout {
     steps       = [10, 100]
     observe_for = "5m"
   }

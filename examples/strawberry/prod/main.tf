@@ -67,15 +67,18 @@ resource "delivery_cluster" "strawberry" {
   min_size           = 2
   max_size           = 6
 
-  listener      = var.listener
-  listener_rule = { priority = 10, hosts = ["strawberry.example.com"] }
-  target = {
+  listener = var.listener
+  listener_rule {
+    priority = 10
+    hosts    = ["strawberry.example.com"]
+  }
+  target {
     port                 = 8080
     deregistration_delay = var.drain
-    health_check         = { path = "/health" }
+    health_check { path = "/health" }
   }
 
-  rollout = {
+  rollout {
     steps       = [10, 100]
     observe_for = var.observe_for
     alarms      = var.alarms
