@@ -22,7 +22,7 @@ var cleanPaths = []string{"dist", "build", "target", "reports"}
 // clean removes the results of earlier builds.
 func (r *Registry) clean() pipe.Definition {
 	return pipe.Definition{
-		Type: "setup.clean", Summary: "Removes the results of earlier builds from the checkout, if git ignores them.",
+		Type: "setup.clean", Summary: "Removes the results of earlier builds from the checkout, if git ignores them. File systems that are mounted there stay.",
 		Arguments: []pipe.Argument{
 			{Name: "paths", Kind: pipe.List, Summary: "The files and folders to clean; by default " + strings.Join(cleanPaths, ", ") + "."},
 		},
@@ -66,20 +66,39 @@ func runClean(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 		return pipe.Result{}, fmt.Errorf("open the checkout: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // only a handle
+	mounts, err := readMounts(c.Folder)
+	if err != nil {
+		return pipe.Result{}, fmt.Errorf("nothing was removed: %w", err)
+	}
+	return removeIgnored(c, root, ignored, mounts)
+}
+
+// removeIgnored removes paths, but for mounted file systems in them.
+func removeIgnored(c *pipe.Call, root *os.Root, ignored []string, mounts mounts) (result pipe.Result, err error) {
+	var removed []string
 	for _, path := range ignored {
 		name := filepath.Clean(filepath.FromSlash(path))
 		if name == "." || !filepath.IsLocal(name) {
 			return pipe.Result{}, fmt.Errorf("git ignores the whole checkout %s, so nothing was removed", c.Folder)
 		}
-		if err := root.RemoveAll(name); err != nil {
+		kept, err := mounts.remove(root, name)
+		if err != nil {
 			return pipe.Result{}, fmt.Errorf("remove %s: %w", path, err)
 		}
-		printf(c, "removed %s", path)
+		for _, mount := range kept {
+			result.Warnings = append(result.Warnings, fmt.Sprintf("%s was not removed, because another file system is mounted there: "+
+				"clean it where it comes from, or leave it out of paths", mount))
+		}
+		if len(kept) == 0 {
+			removed = append(removed, path)
+			printf(c, "removed %s", path)
+		}
 	}
-	if len(ignored) == 0 {
-		return pipe.Result{Message: "nothing to clean"}, nil
+	result.Message = "nothing to clean"
+	if len(removed) > 0 {
+		result.Message = "removed " + text.ListSome(removed, 5)
 	}
-	return pipe.Result{Message: "removed " + text.ListSome(ignored, 5)}, nil
+	return result, nil
 }
 
 // ignored lists what git ignores below the paths. Of a folder with tracked files
