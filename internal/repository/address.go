@@ -12,9 +12,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/userdir"
 )
 
 // Variable is the environment variable for the address of the repository. It is used where
@@ -104,20 +105,11 @@ func (a Address) Exists(ctx context.Context) (bool, error) {
 	return s.exists(ctx, a.location)
 }
 
-// defaultFile returns the path delivery/delivery.db in the user's data directory, which is
-// that of the XDG base directory specification, or LocalAppData on Windows.
+// defaultFile returns the path delivery/delivery.db in the user's data directory.
 func defaultFile() (string, error) {
-	base := os.Getenv("XDG_DATA_HOME")
-	if base == "" && runtime.GOOS == "windows" {
-		base = os.Getenv("LocalAppData")
-	}
-	if base == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("no address of a build data repository is given, "+
-				"and there is no home directory for the default repository (%w): set %s", err, Variable)
-		}
-		base = filepath.Join(home, ".local", "share")
+	base, err := userdir.Data()
+	if err != nil {
+		return "", fmt.Errorf("no address of a build data repository is given (set %s), and the default file cannot be found: %w", Variable, err)
 	}
 	return filepath.Join(base, "delivery", "delivery.db"), nil
 }

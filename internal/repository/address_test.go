@@ -30,6 +30,7 @@ func TestResolve(t *testing.T) {
 		{"Argument", "sqlite:///a/b%20c.db", map[string]string{repository.Variable: "sqlite:///other.db"}, "sqlite:///a/b%20c.db"},
 		{"Variable", "", map[string]string{repository.Variable: "sqlite:///a/b.db"}, "sqlite:///a/b.db"},
 		{"XDG", "", map[string]string{"XDG_DATA_HOME": "/data"}, "sqlite:///data/delivery/delivery.db"},
+		{"RelativeXDG", "", map[string]string{"XDG_DATA_HOME": "data"}, "sqlite://" + home + "/.local/share/delivery/delivery.db"},
 		{"Home", "", nil, "sqlite://" + home + "/.local/share/delivery/delivery.db"},
 		{"NotClean", "sqlite:///a//./b.db", nil, "sqlite:///a/b.db"},
 	} {

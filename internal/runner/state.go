@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/gofrs/flock"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/userdir"
 )
 
 // State is the folder for the files of this machine's runs: logs, records that the
@@ -22,19 +22,11 @@ import (
 // that cleaning or removing a checkout does not remove them.
 type State struct{ folder string }
 
-// OpenState returns the folder delivery in the user's state directory, which is that of the
-// XDG base directory specification, or LocalAppData on Windows.
+// OpenState returns the folder delivery in the user's state directory.
 func OpenState() (State, error) {
-	base := os.Getenv("XDG_STATE_HOME")
-	if base == "" && runtime.GOOS == "windows" {
-		base = os.Getenv("LocalAppData")
-	}
-	if base == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return State{}, fmt.Errorf("there is no home directory to keep the logs of runs in (%w); set XDG_STATE_HOME", err)
-		}
-		base = filepath.Join(home, ".local", "state")
+	base, err := userdir.State()
+	if err != nil {
+		return State{}, fmt.Errorf("find the folder for the logs and records of runs: %w", err)
 	}
 	return State{folder: filepath.Join(base, "delivery")}, nil
 }
