@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"modernc.org/sqlite"
@@ -56,7 +57,8 @@ type Store struct {
 var _ builddata.Store = (*Store)(nil)
 
 // Open opens the repository at path. It creates the file and its folder if they do not
-// exist; only the owner can read the file (mode 0600). A file that is not a build data
+// exist; only the owner can read the file (mode 0600). A file that other users can write
+// loses that permission, or is refused if it belongs to another user. A file that is not a build data
 // repository, or that has an unknown schema, is not changed, and the error is
 // builddata.ErrCorrupt.
 func Open(ctx context.Context, path string, c clock.Clock) (*Store, error) {
@@ -110,7 +112,26 @@ func touch(path string) (os.FileInfo, error) {
 		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil {
+		err = makePrivate(f, info)
+	}
 	return info, errors.Join(err, f.Close())
+}
+
+// writableByOthers are the permissions by which other users could change what is recorded.
+const writableByOthers = 0o022
+
+// makePrivate takes all permissions on the file from other users if they can write it.
+func makePrivate(f *os.File, info os.FileInfo) error {
+	mode := info.Mode().Perm()
+	if mode&writableByOthers == 0 || runtime.GOOS == "windows" || !info.Mode().IsRegular() {
+		return nil
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return fmt.Errorf("other users can write it (mode %04o), and it belongs to another user: "+
+			"have its owner run \"chmod go-w\" on it, or name another file: %w", mode, err)
+	}
+	return nil
 }
 
 // present returns a *builddata.ReplacedError if the file that was opened is not at its path

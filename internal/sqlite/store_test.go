@@ -63,6 +63,45 @@ func TestOpen_CreatesAPrivateFile(t *testing.T) {
 	}
 }
 
+// What is recorded decides about promotions, so no other user may write it.
+func TestOpen_MakesAFilePrivate(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such permissions")
+	}
+	for before, want := range map[os.FileMode]os.FileMode{0o666: 0o600, 0o660: 0o600, 0o602: 0o600, 0o644: 0o644, 0o640: 0o640, 0o600: 0o600} {
+		t.Run(before.String(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "delivery.db")
+			s, err := sqlite.Open(t.Context(), path, clock.System{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, before); err != nil {
+				t.Fatal(err)
+			}
+			again := open(t, path, clock.System{})
+			if _, err := again.Allocate(t.Context(), builddata.Allocation{Service: "web", Scheme: builddata.Sequence}); err != nil {
+				t.Fatal(err)
+			}
+			files, err := filepath.Glob(path + "*")
+			if err != nil || len(files) < 2 {
+				t.Fatalf("got %v and %v, want the database and its log", files, err)
+			}
+			for _, file := range files {
+				info, err := os.Stat(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if mode := info.Mode().Perm(); mode != want {
+					t.Errorf("%s has mode %o, want %o", filepath.Base(file), mode, want)
+				}
+			}
+		})
+	}
+}
+
 func TestOpen_Refuses(t *testing.T) {
 	write := func(t *testing.T, content string) string {
 		path := filepath.Join(t.TempDir(), "delivery.db")
