@@ -170,7 +170,11 @@ func TestRun_BadInput(t *testing.T) {
 			"- {name: a, do: mock.dummy}", []string{"--run-to", "a", "--run-task", "a"}, exitcode.Usage, []string{"cannot be used together"},
 		},
 		"OfWithoutTask": {"- {name: a, do: mock.dummy}", []string{"--of", "x"}, exitcode.Usage, []string{"--run-task"}},
-		"BadSet":        {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
+		"SetEnvironment": {
+			"- {name: a, do: mock.dummy, text: '${{ env.HOME }}'}", []string{"--set", "env.HOME=/elsewhere"}, exitcode.Usage,
+			[]string{"the value env.HOME cannot be set: names that begin with env. stand for environment variables"},
+		},
+		"BadSet": {"- {name: a, do: mock.dummy}", []string{"--set", "a b"}, exitcode.Usage, []string{"write name=value"}},
 		"OwnValue": {
 			"- {name: a, do: mock.dummy}", []string{"--set", "version=9"}, exitcode.Usage,
 			[]string{"the value version cannot be set: only the run itself sets it"},

@@ -57,7 +57,8 @@ func (s scope) expand(text string) (string, error) {
 // value evaluates an expression. If the value is empty, the default is used.
 func (s scope) value(e Expression) (string, error) {
 	value, ok := s.Values[e.Name]
-	if variable, found := strings.CutPrefix(e.Name, environmentPrefix); found && !ok {
+	if variable, found := strings.CutPrefix(e.Name, environmentPrefix); found {
+		value, ok = "", false // only the environment has it
 		for _, entry := range s.environ {
 			if name, text, _ := strings.Cut(entry, "="); name == variable {
 				value, ok = text, true

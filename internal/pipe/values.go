@@ -43,8 +43,8 @@ const (
 var Reserved = []string{ValueService, ValueVersion, ValueNumber, ValueRun, ValuePipe, ValueRevision, ValueBranch, ValueStatus,
 	ValueFailedStep}
 
-// NotSettable returns the reason why a step cannot set a value with this name; empty if it
-// can.
+// NotSettable returns the reason why neither a step nor a request can set a value with this
+// name; empty if they can.
 func NotSettable(name string) string {
 	switch {
 	case !ValueName.MatchString(name):

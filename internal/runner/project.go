@@ -99,11 +99,11 @@ func (p *Project) Mask(environ []string, req Request) *pipe.Mask {
 
 // initialValues returns the values that a run of the project begins with: those of the
 // project, overridden by those of the request, and the existing version, if any. If more
-// contains a value that only the run itself sets, the error is a *pipe.Diagnostic.
+// contains a value that cannot be set, the error is a *pipe.Diagnostic.
 func (p *Project) initialValues(more pipe.Values, version string) (pipe.Values, error) {
-	for _, name := range pipe.Reserved {
-		if _, ok := more[name]; ok {
-			return nil, &pipe.Diagnostic{At: p.At, Problem: "the value " + name + " cannot be set: only the run itself sets it"}
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		if why := pipe.NotSettable(name); why != "" {
+			return nil, &pipe.Diagnostic{At: p.At, Problem: "the value " + name + " cannot be set: " + why}
 		}
 	}
 	values := p.Values.Clone()
