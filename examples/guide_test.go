@@ -13,6 +13,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
@@ -112,7 +113,7 @@ func TestGuide_Pipes(t *testing.T) {
 	}
 	runs := &runner.Runner{Holder: "a test", Clock: clock.System{}}
 	for _, name := range []string{"", "application", "measure", "Strawberry"} {
-		project, err := runner.OpenProject(root)
+		project, err := runner.OpenProject(root, scm.Network{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/keylock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // pipes implements resources.Pipes with the same runner as the command line.
@@ -21,11 +24,16 @@ type pipes struct {
 
 // Load implements resources.Pipes.
 func (p *pipes) Load(ctx context.Context, req runner.Request) (*pipe.Pipe, error) {
-	project, err := runner.OpenProject(req.Folder)
+	project, err := runner.OpenProject(req.Folder, network(ctx))
 	if err != nil {
 		return nil, err
 	}
 	return project.Load(ctx, req)
+}
+
+// network logs what is waited for.
+func network(ctx context.Context) scm.Network {
+	return scm.Network{Waiting: func(server string) { tflog.Info(ctx, "waiting for "+server) }}
 }
 
 // errStopped is the cause of a run's interruption when Terraform is interrupted.
@@ -37,7 +45,7 @@ func (p *pipes) Run(ctx context.Context, req runner.Request) (pipe.Summary, erro
 	if err != nil {
 		return pipe.Summary{}, err
 	}
-	project, err := runner.OpenProject(req.Folder)
+	project, err := runner.OpenProject(req.Folder, network(ctx))
 	if err != nil {
 		return pipe.Summary{}, err
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // candidates returns the words that the shell offers, given the arguments before the word.
@@ -65,7 +67,7 @@ func oneOf[T ~string](words ...T) candidates {
 // stepNames returns the names of the steps of a pipe; an empty name stands for the pipe
 // that .delivery.yml names.
 func (f *projectFlags) stepNames(ctx context.Context, name string) (names []string) {
-	_, project, err := f.project()
+	project, err := runner.OpenProject(f.folder, scm.Network{Offline: true})
 	if err != nil {
 		return nil
 	}
@@ -81,7 +83,7 @@ func (f *projectFlags) stepNames(ctx context.Context, name string) (names []stri
 
 // pipeNames completes the names of pipes.
 func (f *projectFlags) pipeNames(ctx context.Context, _ []string) (names []string) {
-	_, project, err := f.project()
+	project, err := runner.OpenProject(f.folder, scm.Network{Offline: true})
 	if err != nil {
 		return nil
 	}
@@ -96,51 +98,63 @@ func (f *projectFlags) pipeNames(ctx context.Context, _ []string) (names []strin
 }
 
 // versionNames completes the latest versions of the service, including revoked ones.
-func (s *serviceFlags) versionNames(ctx context.Context, _ []string) (names []string) {
+func (s *serviceFlags) versionNames(ctx context.Context, _ []string) []string {
 	service, err := s.name()
 	if err != nil {
 		return nil
 	}
-	s.withExisting(ctx, func(store builddata.Store) {
-		all, err := store.Versions(ctx, builddata.VersionQuery{Service: service, IncludeRevoked: true})
-		if err != nil {
-			return
-		}
+	return s.withExisting(ctx, func(ctx context.Context, store builddata.Store) (names []string) {
+		all, _ := store.Versions(ctx, builddata.VersionQuery{Service: service, IncludeRevoked: true}) // after an error, there are none
 		for _, v := range all {
 			names = append(names, v.Name)
 		}
+		return names
 	})
-	return names
 }
 
 // runIDs completes the ids of the latest runs.
-func (c *common) runIDs(ctx context.Context, _ []string) (ids []string) {
-	c.withExisting(ctx, func(store builddata.Store) {
-		all, err := c.catalog(store).Runs(ctx, builddata.RunQuery{})
-		if err != nil {
-			return
-		}
+func (c *common) runIDs(ctx context.Context, _ []string) []string {
+	return c.withExisting(ctx, func(ctx context.Context, store builddata.Store) (ids []string) {
+		all, _ := c.catalog(store).Runs(ctx, builddata.RunQuery{}) // after an error, there are none
 		for _, r := range all {
 			ids = append(ids, cobra.CompletionWithDesc(r.Run, r.Service+", "+r.Pipe+", "+formatTime(r.StartedAt)))
 		}
+		return ids
 	})
-	return ids
 }
 
-// withExisting calls f with the repository if it exists: completing a word must not create
-// it.
-func (c *common) withExisting(ctx context.Context, f func(store builddata.Store)) {
+// completionLimit is how long completing a word may wait for the repository.
+const completionLimit = 500 * time.Millisecond
+
+// withExisting returns the words that f returns for the repository, if it exists: completing
+// a word must not create it. A repository that does not answer in time has no words; f may
+// then still be running when the program ends.
+func (c *common) withExisting(ctx context.Context, f func(ctx context.Context, store builddata.Store) []string) []string {
+	ctx, cancel := context.WithTimeout(ctx, completionLimit)
+	defer cancel()
+	words := make(chan []string, 1)
+	go func() { words <- c.readExisting(ctx, f) }()
+	select {
+	case all := <-words:
+		return all
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (c *common) readExisting(ctx context.Context, f func(ctx context.Context, store builddata.Store) []string) []string {
 	config, err := c.app()
 	if err != nil {
-		return
+		return nil
 	}
 	if exists, err := config.Repository.Exists(ctx); err != nil || !exists {
-		return
+		return nil
 	}
 	store, err := config.Open(ctx)
 	if err != nil {
-		return
+		return nil
 	}
-	f(store)
+	all := f(ctx, store)
 	_ = store.Close() // nothing was written
+	return all
 }

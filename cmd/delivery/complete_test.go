@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+	"net"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
 // The shell completes each word with what is valid there, and offers files only where a
@@ -77,4 +82,43 @@ func TestCompletion(t *testing.T) {
 	}
 	_, out, _ := c.delivery(t, "completion", "bash")
 	contains(t, out, "bash completion")
+}
+
+// Completing a word asks no server, and does not wait for a repository that is locked.
+func TestCompletion_DoesNotWait(t *testing.T) {
+	c := newCheckout(t, "- {name: one, do: mock.dummy}")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan struct{})
+	go func() {
+		for {
+			if _, err := listener.Accept(); err != nil {
+				close(accepted)
+				return
+			}
+			t.Error("the server of the library was asked")
+		}
+	}()
+	c.write(t, ".delivery.yml", "pipe: app\nservice: strawberry\nlibrary: http://"+listener.Addr().String()+"/shared.git\n")
+	for _, args := range [][]string{{"run", "--pipe", ""}, {"run", "--run-to", ""}, {"pipe", "show", ""}} {
+		_, out, _ := c.delivery(t, append([]string{"__complete"}, args...)...)
+		if !strings.Contains(out, "app\n") && !strings.Contains(out, "one\n") {
+			t.Errorf("%v: got %q, want the checkout's own pipe or step", args, out)
+		}
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-accepted
+
+	c.store(t) // so that it exists
+	waiting := &common{clock: clock.System{}, repository: c.repository()}
+	words := waiting.withExisting(t.Context(), func(context.Context, builddata.Store) []string {
+		select {} // an answer that never comes
+	})
+	if words != nil {
+		t.Errorf("got %q", words)
+	}
 }

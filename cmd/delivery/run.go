@@ -14,6 +14,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
 )
 
@@ -46,7 +47,9 @@ func (f *projectFlags) project() (*runner.Runner, *runner.Project, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	project, err := runner.OpenProject(f.folder)
+	project, err := runner.OpenProject(f.folder, scm.Network{Clock: f.clock, Waiting: func(server string) {
+		_, _ = fmt.Fprintf(f.err, "Waiting for %s …\n", server)
+	}})
 	return config.Runner(), project, err
 }
 

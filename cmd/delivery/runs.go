@@ -120,9 +120,9 @@ func (c *common) printRun(r catalog.Run) error {
 }
 
 // serviceNames completes the names of services.
-func (c *common) serviceNames(ctx context.Context, _ []string) (names []string) {
-	c.withExisting(ctx, func(store builddata.Store) {
-		names, _ = store.Services(ctx) // after an error, there are no candidates
+func (c *common) serviceNames(ctx context.Context, _ []string) []string {
+	return c.withExisting(ctx, func(ctx context.Context, store builddata.Store) []string {
+		names, _ := store.Services(ctx) // after an error, there are none
+		return names
 	})
-	return names
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/process"
@@ -27,6 +28,9 @@ func (l *Loader) libraries(ctx context.Context, all []written) ([]*source, error
 		folder, name, err := l.library(ctx, w.text)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if errors.Is(err, scm.ErrOffline) {
+			continue
 		}
 		if err != nil {
 			diags.Add(w.at, "the library %s: %s", redacted(w.text), err)
@@ -101,6 +105,16 @@ func (l *Loader) fetch(ctx context.Context, address, ref string) (string, error)
 	if ref == "" {
 		ref = "HEAD"
 	}
+	var kept string
+	err := l.Network.Ask(ctx, "the library "+redacted(address), func(ctx context.Context) (err error) {
+		kept, err = l.download(ctx, cache, address, ref)
+		return err
+	})
+	return kept, err
+}
+
+// download fetches a git repository at a ref, and returns the folder with its content.
+func (l *Loader) download(ctx context.Context, cache, address, ref string) (string, error) {
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return "", err
 	}
@@ -159,6 +173,7 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	var out, problem bytes.Buffer
 	_, err := process.Run(ctx, process.Command{
 		Args: append([]string{"git"}, args...), Dir: g.dir, Environ: scm.Environ(environ), Stdout: &out, Stderr: &problem,
+		Grace: time.Second,
 	})
 	var exit *process.ExitError
 	if errors.As(err, &exit) {

@@ -2,13 +2,19 @@ package pipefile_test
 
 import (
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // remote is a git repository to fetch from.
@@ -133,5 +139,51 @@ func TestLoader_GitLibraryWithinAHook(t *testing.T) {
 	l.Environ = append(os.Environ(), "GIT_DIR="+t.TempDir(), "GIT_INDEX_FILE=nowhere")
 	if _, err := l.Pipe(t.Context(), ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// silent is a server that accepts connections and never answers.
+func silent(t *testing.T) (url string) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := listener.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	go func() {
+		for {
+			if _, err := listener.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+	return "http://" + listener.Addr().String() + "/shared.git"
+}
+
+// The server of a library that never answers is reported and given up. Offline, it is not
+// asked, and the other pipes are listed.
+func TestLoader_SilentServer(t *testing.T) {
+	url := silent(t)
+	files := map[string]string{".delivery.yml": "pipe: own\nlibrary: " + url + "\n", "pipes/own.yml": "- one\n"}
+	var reported []string
+	l := repository(t, files)
+	l.Network = scm.Network{Clock: clock.NewFake(time.Unix(0, 0)), Waiting: func(server string) { reported = append(reported, server) }}
+	_, err := l.List(t.Context())
+	if err == nil || !strings.Contains(err.Error(), ".delivery.yml:2:10") || !strings.Contains(err.Error(), "within 1m0s") {
+		t.Errorf("got %v, want that the server did not answer", err)
+	}
+	if len(reported) != 1 || reported[0] != "the library "+url {
+		t.Errorf("reported %q", reported)
+	}
+
+	l = repository(t, files)
+	l.Network = scm.Network{Offline: true}
+	all, err := l.List(t.Context())
+	if err != nil || !slices.ContainsFunc(all, func(l pipefile.Listing) bool { return l.Name == "own" }) {
+		t.Errorf("got %v and %v, want the checkout's own pipe", all, err)
 	}
 }

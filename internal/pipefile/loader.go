@@ -15,6 +15,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
 // Loader finds and reads pipes. It reads each file once, so that its results are
@@ -29,6 +30,9 @@ type Loader struct {
 	CacheDir string
 	// Environ is the environment of git; nil means that of this process.
 	Environ []string
+	// Network is how the servers of libraries are asked. Offline, only the libraries are used
+	// that are folders, or that were fetched before and are pinned to a commit.
+	Network scm.Network
 
 	project *Project
 	opened  []*source

@@ -115,7 +115,7 @@ func (p *prepared) lock(context.Context) error {
 // inspectCheckout determines the revision of the checkout. An untraceable checkout is an
 // error, unless the request allows it.
 func (p *prepared) inspectCheckout(ctx context.Context) error {
-	checkout, err := scm.Inspect(ctx, p.project.Root, os.Environ())
+	checkout, err := scm.Inspect(ctx, p.project.Root, os.Environ(), p.project.loader.Network)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/task"
 )
 
@@ -21,8 +22,9 @@ type Project struct {
 	loader *pipefile.Loader
 }
 
-// OpenProject reads the nearest .delivery.yml in the folder or above it.
-func OpenProject(folder string) (*Project, error) {
+// OpenProject reads the nearest .delivery.yml in the folder or above it. The network is how
+// git asks servers, for libraries and for pushed revisions.
+func OpenProject(folder string, network scm.Network) (*Project, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func OpenProject(folder string) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	loader := &pipefile.Loader{Root: root, CacheDir: state.Libraries()}
+	loader := &pipefile.Loader{Root: root, CacheDir: state.Libraries(), Network: network}
 	project, err := loader.Project()
 	if err != nil {
 		return nil, err

@@ -73,6 +73,7 @@ func Environ(environ []string) []string {
 type git struct {
 	folder  string
 	environ []string
+	network Network
 }
 
 // errNoGit means that git is not installed.
@@ -98,17 +99,14 @@ func (g git) run(ctx context.Context, args ...string) (string, bool, error) {
 	return strings.TrimRight(out.String(), "\n"), true, nil
 }
 
-// networkTimeout is how long a remote may take to answer.
-const networkTimeout = 30 * time.Second
-
 // Inspect returns the state of the checkout that a folder is in. Problems of the
 // checkout are part of its state; the error means that git could not be run.
 //
 // A revision counts as pushed if a remote-tracking branch or a ref of the
 // remote contains it, or if it can be fetched from the remote by its name. The
 // last is for shallow clones of older commits, as CI systems make them.
-func Inspect(ctx context.Context, folder string, environ []string) (Checkout, error) {
-	g := git{folder: folder, environ: Environ(environ)}
+func Inspect(ctx context.Context, folder string, environ []string, network Network) (Checkout, error) {
+	g := git{folder: folder, environ: Environ(environ), network: network}
 	c, err := g.inspect(ctx)
 	if errors.Is(err, errNoGit) {
 		return Checkout{Untraceable: "git is not installed, so the revision is unknown", Fix: []string{"install git"}}, nil
@@ -188,12 +186,18 @@ func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
 	if ok && tracked != "" {
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, networkTimeout, fmt.Errorf("no answer within %s", networkTimeout))
-	defer cancel()
 	var unreachable []string
 	for _, remote := range g.order(ctx, strings.Fields(remotes), c.Branch) {
-		has, problem, err := g.has(ctx, remote, c.Revision)
+		var has bool
+		var problem string
+		err := g.network.Ask(ctx, "the remote "+remote, func(ctx context.Context) (err error) {
+			has, problem, err = g.has(ctx, remote, c.Revision)
+			return err
+		})
+		var silent *SilentError
 		switch {
+		case errors.As(err, &silent):
+			unreachable = append(unreachable, err.Error())
 		case err != nil:
 			return c, err
 		case has:

@@ -1,12 +1,15 @@
 package scm_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
 )
 
@@ -180,7 +183,7 @@ func TestInspect(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := scm.Inspect(t.Context(), tt.make(t), environ(t))
+			got, err := scm.Inspect(t.Context(), tt.make(t), environ(t), scm.Network{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,7 +199,7 @@ func TestInspect(t *testing.T) {
 }
 
 func TestInspect_NoGit(t *testing.T) {
-	got, err := scm.Inspect(t.Context(), t.TempDir(), []string{"PATH=" + t.TempDir()})
+	got, err := scm.Inspect(t.Context(), t.TempDir(), []string{"PATH=" + t.TempDir()}, scm.Network{})
 	if err != nil || !strings.Contains(got.Untraceable, "git is not installed") {
 		t.Errorf("got %+v and %v", got, err)
 	}
@@ -205,5 +208,28 @@ func TestInspect_NoGit(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %q, want %q in it", text, want)
 		}
+	}
+}
+
+// Whether a silent remote has the revision is not known.
+func TestInspect_SilentRemote(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // of a test
+	_, clone := origin(t)
+	commit(t, clone, "4")
+	git(t, clone, "remote", "set-url", "origin", "http://"+listener.Addr().String()+"/remote.git")
+	var reported []string
+	got, err := scm.Inspect(t.Context(), clone, environ(t), scm.Network{
+		Clock: clock.NewFake(time.Unix(0, 0)), Waiting: func(server string) { reported = append(reported, server) },
+	})
+	if err != nil || !strings.Contains(got.Untraceable, "it is unknown whether revision") ||
+		!strings.Contains(got.Untraceable, "no answer from the remote origin within 1m0s") {
+		t.Errorf("got %+v and %v", got, err)
+	}
+	if len(reported) != 1 || reported[0] != "the remote origin" {
+		t.Errorf("reported %q", reported)
 	}
 }

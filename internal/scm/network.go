@@ -1,0 +1,70 @@
+package scm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+)
+
+// Network bounds how long git waits for servers. The zero value uses the system's clock and
+// reports nothing.
+type Network struct {
+	Clock clock.Clock
+	// Waiting is called for a server that has not answered for ReportAfter; it may be nil.
+	Waiting func(server string)
+	// Offline says that no server may be asked.
+	Offline bool
+}
+
+const (
+	// ReportAfter is how long a server may take until a person is told what is waited for.
+	ReportAfter = 2 * time.Second
+	// TimeLimit is how long a server may take.
+	TimeLimit = time.Minute
+)
+
+// SilentError says that a server has not answered within the TimeLimit.
+type SilentError struct{ Server string }
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("no answer from %s within %s", e.Server, TimeLimit)
+}
+
+// ErrOffline says that a server would have to be asked, and that no server may be.
+var ErrOffline = errors.New("no server is asked")
+
+// Ask calls f, which asks a server, and ends its context at the TimeLimit.
+func (n Network) Ask(ctx context.Context, server string, f func(ctx context.Context) error) error {
+	if n.Offline {
+		return ErrOffline
+	}
+	c := n.Clock
+	if c == nil {
+		c = clock.System{}
+	}
+	late := &SilentError{server}
+	ctx, stop := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if c.Sleep(ctx, ReportAfter) != nil {
+			return
+		}
+		if n.Waiting != nil {
+			n.Waiting(server)
+		}
+		if c.Sleep(ctx, TimeLimit-ReportAfter) == nil {
+			stop(late)
+		}
+	}()
+	err := f(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), late) {
+		err = late
+	}
+	stop(nil)
+	<-watched
+	return err
+}
