@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -102,9 +101,7 @@ func (g git) run(ctx context.Context, args ...string) (string, bool, error) {
 // Inspect returns the state of the checkout that a folder is in. Problems of the
 // checkout are part of its state; the error means that git could not be run.
 //
-// A revision counts as pushed if a remote-tracking branch or a ref of the
-// remote contains it, or if it can be fetched from the remote by its name. The
-// last is for shallow clones of older commits, as CI systems make them.
+// A revision counts as pushed if a branch or a tag of a remote contains it; see pushed.go.
 func Inspect(ctx context.Context, folder string, environ []string, network Network) (Checkout, error) {
 	g := git{folder: folder, environ: Environ(environ), network: network}
 	c, err := g.inspect(ctx)
@@ -179,15 +176,14 @@ func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
 		c.Fix = []string{"git remote add origin URL", "git push -u origin HEAD"}
 		return c, nil
 	}
-	tracked, ok, err := g.run(ctx, "for-each-ref", "--count=1", "--contains", c.Revision, "refs/remotes")
-	if err != nil {
-		return c, err
-	}
-	if ok && tracked != "" {
-		return c, nil
+	all := strings.Fields(remotes)
+	for _, remote := range all {
+		if has, err := g.tracks(ctx, remote, c.Revision); err != nil || has {
+			return c, err
+		}
 	}
 	var unreachable []string
-	for _, remote := range g.order(ctx, strings.Fields(remotes), c.Branch) {
+	for _, remote := range g.order(ctx, all, c.Branch) {
 		var has bool
 		var problem string
 		err := g.network.Ask(ctx, "the remote "+remote, func(ctx context.Context) (err error) {
@@ -239,46 +235,6 @@ func (g git) order(ctx context.Context, remotes []string, branch string) []strin
 		return 0
 	})
 	return remotes
-}
-
-// has reports whether a remote has a revision; problem is why that is unknown.
-func (g git) has(ctx context.Context, remote, revision string) (has bool, problem string, err error) {
-	refs, ok, err := g.run(ctx, "ls-remote", "--quiet", remote)
-	if err != nil || !ok {
-		return false, lastLine(refs), err
-	}
-	for line := range strings.Lines(refs) {
-		tip, _, _ := strings.Cut(line, "\t")
-		if tip == revision {
-			return true, "", nil
-		}
-		// This fails if the commit of tip is not in the clone.
-		if _, ok, err := g.run(ctx, "merge-base", "--is-ancestor", revision, tip); err != nil || ok {
-			return ok, "", err
-		}
-	}
-	// The fetch goes to an empty git repository, since git does not fetch a
-	// commit that it already has.
-	url, ok, err := g.run(ctx, "remote", "get-url", remote)
-	if err != nil || !ok {
-		return false, url, err
-	}
-	if !strings.Contains(url, "://") && !strings.Contains(url, ":") && !strings.HasPrefix(url, "/") {
-		if root, ok, err := g.run(ctx, "rev-parse", "--show-toplevel"); err == nil && ok {
-			url = root + "/" + url
-		}
-	}
-	empty, err := os.MkdirTemp("", "delivery-fetch-")
-	if err != nil {
-		return false, "", err
-	}
-	defer os.RemoveAll(empty) //nolint:errcheck // it is a temporary folder
-	fetching := git{folder: empty, environ: g.environ}
-	if _, ok, err := fetching.run(ctx, "init", "--quiet", "--bare"); err != nil || !ok {
-		return false, "", err
-	}
-	_, ok, err = fetching.run(ctx, "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", url, revision)
-	return ok, "", err
 }
 
 func lastLine(s string) string {

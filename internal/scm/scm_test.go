@@ -156,6 +156,58 @@ func TestInspect(t *testing.T) {
 			git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
 			return folder
 		}, "", "", ""},
+		{"CIBranchMovedOn", func(t *testing.T) string {
+			// The server hands out no commit by its ID but those of refs.
+			remote, clone := origin(t)
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet")
+			git(t, folder, "remote", "add", "origin", "file://"+remote)
+			git(t, folder, "fetch", "--quiet", "--depth=1", "origin", "main")
+			git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+			commit(t, clone, "4")
+			git(t, clone, "push", "--quiet")
+			return folder
+		}, "", "", ""},
+		{"Tag", func(t *testing.T) string {
+			_, clone := origin(t)
+			git(t, clone, "switch", "--quiet", "--detach")
+			commit(t, clone, "4")
+			git(t, clone, "tag", "-a", "v1", "-m", "v1")
+			git(t, clone, "push", "--quiet", "origin", "v1")
+			return clone
+		}, "", "", ""},
+		{"HandedOutByID", func(t *testing.T) string {
+			// The remote has the commit, as of a fork that shares its objects, in no ref.
+			remote, clone := origin(t)
+			git(t, remote, "config", "uploadpack.allowAnySHA1InWant", "true")
+			git(t, clone, "switch", "--quiet", "--detach")
+			commit(t, clone, "4")
+			git(t, clone, "push", "--quiet", "origin", "HEAD:refs/heads/gone")
+			git(t, clone, "push", "--quiet", "origin", ":refs/heads/gone")
+			return clone
+		}, "has not been pushed", "git switch -c", ""},
+		{"PullRequest", func(t *testing.T) string { return pullRequest(t, "+refs/heads/*:refs/remotes/origin/*") }, "has not been pushed", "", ""},
+		{"PullRequestTracked", func(t *testing.T) string {
+			return pullRequest(t, "+refs/pull/*/head:refs/remotes/origin/pr/*")
+		}, "has not been pushed", "", ""},
+		{"TrackedByNoRefspec", func(t *testing.T) string {
+			folder := pullRequest(t, "+refs/heads/*:refs/remotes/origin/*")
+			git(t, folder, "update-ref", "refs/remotes/pull/1/merge", "HEAD")
+			return folder
+		}, "has not been pushed", "", ""},
+		{"OwnConfiguration", func(t *testing.T) string {
+			// Only the configuration of the checkout knows where the remote is.
+			remote, clone := origin(t)
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet")
+			git(t, folder, "config", "url.file://"+remote+".insteadOf", "company:app")
+			git(t, folder, "remote", "add", "origin", "company:app")
+			git(t, folder, "fetch", "--quiet", "--depth=1", "origin", "main")
+			git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+			commit(t, clone, "4")
+			git(t, clone, "push", "--quiet")
+			return folder
+		}, "", "", ""},
 		{"CIUnpushed", func(t *testing.T) string {
 			remote, _ := origin(t)
 			folder := t.TempDir()
@@ -231,5 +283,50 @@ func TestInspect_SilentRemote(t *testing.T) {
 	}
 	if len(reported) != 1 || reported[0] != "the remote origin" {
 		t.Errorf("reported %q", reported)
+	}
+}
+
+// pullRequest returns a checkout of a commit that only a pull request of the remote has.
+func pullRequest(t *testing.T, refspec string) (folder string) {
+	t.Helper()
+	remote, clone := origin(t)
+	git(t, remote, "config", "uploadpack.allowAnySHA1InWant", "true")
+	git(t, clone, "switch", "--quiet", "--detach")
+	commit(t, clone, "4")
+	git(t, clone, "push", "--quiet", "origin", "HEAD:refs/pull/1/head")
+	folder = t.TempDir()
+	git(t, folder, "init", "--quiet")
+	git(t, folder, "remote", "add", "origin", "file://"+remote)
+	git(t, folder, "config", "remote.origin.fetch", refspec)
+	git(t, folder, "fetch", "--quiet", "origin")
+	git(t, folder, "fetch", "--quiet", "origin", "refs/pull/1/head")
+	git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+	return folder
+}
+
+// Pull requests count by a setting of the machine.
+func TestInspect_PullRequestsAllowed(t *testing.T) {
+	for name, refspec := range map[string]string{
+		"Asked": "+refs/heads/*:refs/remotes/origin/*", "Tracked": "+refs/pull/*/head:refs/remotes/origin/pr/*",
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := pullRequest(t, refspec)
+			got, err := scm.Inspect(t.Context(), folder, append(environ(t), scm.PushedVariable+"=refs/pull/*"), scm.Network{})
+			if err != nil || got.Untraceable != "" {
+				t.Errorf("got %+v and %v, want that it counts as pushed", got, err)
+			}
+		})
+	}
+}
+
+// Asking leaves nothing in the checkout, which would change how git works there.
+func TestInspect_ChangesNothing(t *testing.T) {
+	folder := pullRequest(t, "+refs/heads/*:refs/remotes/origin/*")
+	before := git(t, folder, "for-each-ref") + git(t, folder, "config", "--list", "--local")
+	if _, err := scm.Inspect(t.Context(), folder, environ(t), scm.Network{}); err != nil {
+		t.Fatal(err)
+	}
+	if after := git(t, folder, "for-each-ref") + git(t, folder, "config", "--list", "--local"); after != before {
+		t.Errorf("got\n%s\nwant\n%s", after, before)
 	}
 }
