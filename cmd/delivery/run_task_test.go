@@ -191,3 +191,35 @@ main:
 		})
 	}
 }
+
+// Another branch can neither make the evidence that a promotion needs, nor lower what it
+// requires.
+func TestRunTask_PromoteFromAnotherBranch(t *testing.T) {
+	const own = `
+first: [{name: version, do: init.version, scheme: sequence}]
+main:
+  - {name: functional tests, do: test.command, command: "false"}
+  - {name: promote, do: release.promote, stage: passed_test, requires: [functional tests]}
+`
+	c := newCheckout(t, own)
+	c.run(t, exitcode.Failed)
+	c.git(t, c.folder, "switch", "--quiet", "-c", "topic")
+	promote := func(pipe, want string) {
+		t.Helper()
+		c.write(t, "pipes/app.yml", pipe)
+		c.git(t, c.folder, "add", "-A")
+		c.git(t, c.folder, "commit", "--quiet", "--allow-empty", "-m", "change")
+		c.git(t, c.folder, "push", "--quiet", "-u", "origin", "topic")
+		c.run(t, 0, "--run-task", "functional tests", "--version", "1")
+		code, _, stderr := c.delivery(t, "run", "--run-task", "promote", "--version", "1")
+		if code != exitcode.Failed {
+			t.Errorf("got exit code %d", code)
+		}
+		contains(t, stderr, "version 1 of strawberry cannot be promoted to passed_test", want)
+	}
+	harmless := strings.ReplaceAll(own, `"false"`, `"true"`)
+	promote(harmless, "functional tests: functional tests failed")
+	promote(strings.ReplaceAll(harmless, "requires: [functional tests]", "requires: []"), "functional tests: functional tests failed")
+	_, out, _ := c.delivery(t, "stage", "list")
+	contains(t, out, "No version of strawberry was promoted to a stage.")
+}

@@ -49,6 +49,9 @@ type Event struct {
 	At time.Time `json:"at"`
 }
 
+// RolloutEvent is the type of the events of rollouts.
+const RolloutEvent = "deploy"
+
 // Status is the status of an event, a run or a rollout.
 type Status string
 
@@ -110,11 +113,11 @@ func Latest(events []Event) []Event {
 	return latest
 }
 
-// fulfills reports whether a requirement names the event: by its type in any letter case,
-// by the part of its type before a dot, or by its step.
-func (e Event) fulfills(requirement string) bool {
+// hasType reports whether a requirement names the type of the event, in any letter case, or
+// the part of it before a dot.
+func (e Event) hasType(requirement string) bool {
 	wanted := strings.ToLower(requirement)
-	return e.Step == requirement || e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")
+	return e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")
 }
 
 // EventQuery selects the events of one version or of one run of a service.

@@ -1,8 +1,10 @@
 package builddata
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,8 +30,15 @@ type Promotion struct {
 	Stage string
 	// Requires names events of the version: by the Type of an event in any letter case, by
 	// the part of a type before a dot, or by the name of a step. For each, there must be an
-	// event, and the latest event of each matching type and step must have succeeded.
+	// event, and the latest event of each matching type and step must have succeeded. Only
+	// events count that happened in a run at the revision of the version: another branch
+	// decides what its steps do.
 	Requires []string
+	// AnyRevision lists types of events that count wherever they happened, such as
+	// deployments, which run from a later revision. They then count by their type only, since
+	// another branch names its steps as it likes. The RolloutEvent of a rollout, which needs no
+	// run, counts as well. It is not stored.
+	AnyRevision []string
 	// Run is the run that promoted the version; empty outside of a run.
 	Run string
 	// At is a Timestamp, set by the store.
@@ -55,7 +64,7 @@ func (p Promotion) Validate() error {
 // Evidence holds the facts from the repository by which Promotion.Evaluate decides.
 type Evidence struct {
 	Version Version
-	// Events are the events of the version, or at least the Latest of them.
+	// Events are the events of the version, or at least the Latest of each run.
 	Events []Event
 	// Runs are the runs of the version, in any order.
 	Runs []Run
@@ -77,7 +86,7 @@ func (p Promotion) Evaluate(e Evidence, now time.Time) (result Promotion, change
 	if e.Current != nil && e.Current.Number == p.Number {
 		return *e.Current, false, nil
 	}
-	p.At = Timestamp(now)
+	p.At, p.AnyRevision = Timestamp(now), nil
 	return p, true, nil
 }
 
@@ -86,27 +95,69 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 	if r := firstUntraceable(e.Runs); r != nil {
 		unmet = append(unmet, "it cannot be traced to a pushed revision: "+r.Untraceable)
 	}
-	latest := Latest(e.Events)
+	atRevision := map[string]bool{}
+	for _, r := range e.Runs {
+		atRevision[r.ID] = r.Revision != "" && r.Revision == e.Version.SourceRevision
+	}
+	var own, counting []Event
+	for _, event := range e.Events {
+		if atRevision[event.Run] {
+			own = append(own, event)
+		}
+		rolledOut := event.Run == "" && event.Type == RolloutEvent
+		if atRevision[event.Run] || rolledOut || event.Run != "" && slices.Contains(p.AnyRevision, event.Type) {
+			counting = append(counting, event)
+		}
+	}
+	own, counting = Latest(own), Latest(counting)
 	for _, requirement := range p.Requires {
-		found := false
-		for _, event := range latest {
-			if !event.fulfills(requirement) {
-				continue
-			}
-			found = true
-			if event.Status != Succeeded {
-				name := event.Step
-				if name == "" {
-					name = event.Type
-				}
-				unmet = append(unmet, fmt.Sprintf("%s: %s %s", requirement, name, event.Status))
+		var found []Event
+		for _, event := range counting {
+			if event.hasType(requirement) {
+				found = append(found, event)
 			}
 		}
-		if !found {
-			unmet = append(unmet, fmt.Sprintf("%s has not happened to it", requirement))
+		for _, event := range own {
+			if event.Step == requirement && !event.hasType(requirement) {
+				found = append(found, event)
+			}
+		}
+		for _, event := range found {
+			if event.Status != Succeeded {
+				unmet = append(unmet, fmt.Sprintf("%s: %s %s", requirement, cmp.Or(event.Step, event.Type), event.Status))
+			}
+		}
+		if len(found) == 0 {
+			unmet = append(unmet, missing(requirement, e))
 		}
 	}
 	return unmet
+}
+
+// missing says why no event meets a requirement.
+func missing(requirement string, e Evidence) string {
+	i := slices.IndexFunc(e.Events, func(event Event) bool { return event.Step == requirement || event.hasType(requirement) })
+	if i < 0 {
+		return requirement + " has not happened to it"
+	}
+	if e.Version.SourceRevision == "" {
+		return requirement + " does not count, because the version was allocated without a revision"
+	}
+	return fmt.Sprintf("%s (%s) does not count, because it did not happen in a run at the version's own revision %s; "+
+		"what counts from any revision has to be required by its type",
+		requirement, e.Events[i].Type, e.Version.SourceRevision)
+}
+
+// FirstRun returns the first of a version's runs at its own revision, which allocated it or
+// was the first to use it. What its pipe requires of the version cannot be lowered by another
+// branch.
+func FirstRun(v Version, runs []Run) (first Run, found bool) {
+	for _, r := range runs {
+		if r.Revision != "" && r.Revision == v.SourceRevision && (!found || r.ID < first.ID) {
+			first, found = r, true
+		}
+	}
+	return first, found
 }
 
 // firstUntraceable returns the earliest run without a pushed revision; nil if there is

@@ -77,6 +77,21 @@ func (s scope) value(e Expression) (string, error) {
 	return "", &NotSetError{Name: e.Name, WithheldFrom: s.withheld[e.Name]}
 }
 
+// Texts returns the texts in an argument that is a text or a list of them, evaluated by the
+// values, and whether all expressions in it could be evaluated. Texts with an expression that
+// could not be are returned as they are written.
+func (v Values) Texts(argument Value) (texts []string, known bool) {
+	known = true
+	argument.eachText(func(written string) {
+		text, err := scope{Values: v}.expand(written)
+		if err != nil {
+			text, known = written, false
+		}
+		texts = append(texts, text)
+	})
+	return texts, known
+}
+
 // kindError says that a value does not have the expected kind.
 func kindError(v Value, expected Kind) error {
 	return fmt.Errorf("expected a %s, got %s", expected, describeValue(v))

@@ -40,6 +40,9 @@ type Definition struct {
 	// Undoes says that the task removes what a run has created. It can be run alone to
 	// clean up after a lost run.
 	Undoes bool
+	// AnyRevision says that what the task did counts for a promotion even if the checkout was
+	// not at the revision of the version: it acts on what exists already.
+	AnyRevision bool
 	// RequiredAlone holds the arguments that a step must have to be run alone, with the
 	// reasons.
 	RequiredAlone map[string]string

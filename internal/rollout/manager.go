@@ -274,7 +274,7 @@ func (m *Manager) recordEvent(ctx context.Context, rollout string, id cluster.ID
 	}
 	if err == nil {
 		err = m.Store.Append(ctx, builddata.Event{
-			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, Type: "deploy",
+			ID: fmt.Sprintf("%s-%s", rollout, status), Service: id.Service, Number: v.Number, Type: builddata.RolloutEvent,
 			Location: id.Environment, Status: status, Message: message,
 		})
 	}

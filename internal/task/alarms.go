@@ -21,7 +21,7 @@ const (
 // alarms watches alarms.
 func (r *Registry) alarms() pipe.Definition {
 	return pipe.Definition{
-		Type: "verify.alarms", Summary: "Watches CloudWatch alarms, and fails as soon as one fires.",
+		Type: "verify.alarms", AnyRevision: true, Summary: "Watches CloudWatch alarms, and fails as soon as one fires.",
 		Arguments: []pipe.Argument{
 			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms."},
 			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},

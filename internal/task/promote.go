@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -12,15 +14,19 @@ import (
 // isUnavailable reports whether the repository could not be reached.
 func isUnavailable(err error) bool { return errors.Is(err, builddata.ErrUnavailable) }
 
+// releasePromote is the type of the task that promotes.
+const releasePromote = "release.promote"
+
 // promote promotes the run's version to a stage.
 func (r *Registry) promote() pipe.Definition {
 	return pipe.Definition{
-		Type: "release.promote", Summary: "Promotes the run's version to a stage.",
+		Type: releasePromote, Summary: "Promotes the run's version to a stage.",
 		Arguments: []pipe.Argument{
 			{Name: "stage", Kind: pipe.Text, Required: true, Summary: "The stage: passed_test, prod."},
 			{
 				Name: "requires", Kind: pipe.List,
-				Summary: "The tasks or steps that must have succeeded for the version. The latest result of each counts.",
+				Summary: "The tasks or steps that must have succeeded for the version, in runs at its own revision; `deploy.apply` and " +
+					"`verify.alarms` at any, if they are required by these names. The latest result of each counts.",
 			},
 		},
 		NeedsVersion: true,
@@ -59,8 +65,18 @@ func (r *Registry) runPromote(ctx context.Context, c *pipe.Call) (pipe.Result, e
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("version %s was not promoted to %s: %w", c.Run.Version, stage, err)
 	}
+	own, err := ownRequirements(ctx, store, v, stage)
+	if err != nil {
+		return pipe.Result{}, fmt.Errorf("version %s was not promoted to %s: %w", c.Run.Version, stage, err)
+	}
+	requires := c.Args.List("requires")
+	for _, requirement := range own {
+		if !slices.Contains(requires, requirement) {
+			requires = append(requires, requirement)
+		}
+	}
 	p, err := store.Promote(ctx, builddata.Promotion{
-		Service: v.Service, Number: v.Number, Stage: stage, Requires: c.Args.List("requires"), Run: c.Run.Run,
+		Service: v.Service, Number: v.Number, Stage: stage, Requires: requires, AnyRevision: r.anyRevision(), Run: c.Run.Run,
 	})
 	if err != nil {
 		return pipe.Result{}, err
@@ -71,4 +87,51 @@ func (r *Registry) runPromote(ctx context.Context, c *pipe.Call) (pipe.Result, e
 	}
 	printf(c, "%s", message)
 	return pipe.Result{Message: message}, nil
+}
+
+// anyRevision returns the types of events that count from any revision. Only the built-in
+// tasks say so, since an external task is a program that a branch can bring along.
+func (r *Registry) anyRevision() []string {
+	var types []string
+	for _, d := range r.definitions {
+		if d.AnyRevision {
+			types = append(types, d.Type)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
+
+// ownRequirements returns what the version's own pipe requires for a stage, by its definition
+// in the version's first run.
+func ownRequirements(ctx context.Context, store builddata.Runs, v builddata.Version, stage string) ([]string, error) {
+	all, err := builddata.Collect(builddata.AllRuns(ctx, store, builddata.RunQuery{Service: v.Service, Number: v.Number}))
+	if err != nil {
+		return nil, err
+	}
+	first, found := builddata.FirstRun(v, all)
+	if !found {
+		return nil, nil
+	}
+	if first, err = store.Run(ctx, first.Service, first.ID); err != nil {
+		return nil, err
+	}
+	own, err := pipe.Decode(first.Definition)
+	if err != nil {
+		return nil, fmt.Errorf("what its own pipe requires, by the run %s: %w", first.ID, err)
+	}
+	var requires []string
+	for _, step := range own.Tasks() {
+		if !strings.EqualFold(step.Task, releasePromote) {
+			continue
+		}
+		at, known := pipe.Values(first.Context).Texts(step.Args["stage"])
+		if known && !slices.Contains(at, stage) {
+			continue
+		}
+		// An expression that is not known has no event of its name, so that it is not met.
+		more, _ := pipe.Values(first.Context).Texts(step.Args["requires"])
+		requires = append(requires, more...)
+	}
+	return requires, nil
 }

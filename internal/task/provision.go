@@ -37,11 +37,16 @@ var terraformArguments = []pipe.Argument{
 func (r *Registry) provision(name string) pipe.Definition {
 	return pipe.Definition{
 		Type: name, Summary: "Applies a Terraform configuration. Its outputs become values of the run.",
-		Arguments: terraformArguments,
-		Run:       r.runApply,
-		Mock:      mock(nil, func(c *pipe.Call) string { return "apply " + configuration(c) }),
+		Arguments:   terraformArguments,
+		AnyRevision: name == deployApply,
+		Run:         r.runApply,
+		Mock:        mock(nil, func(c *pipe.Call) string { return "apply " + configuration(c) }),
 	}
 }
+
+// deployApply is the type of the task that applies to an environment with users. A release
+// runs it from a later revision.
+const deployApply = "deploy.apply"
 
 // ProvisionDestroy is the type of the task that undoes provision.apply.
 const ProvisionDestroy = "provision.destroy"

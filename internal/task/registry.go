@@ -42,6 +42,7 @@ type Dependencies struct {
 // Repository is the part of the build data repository that the tasks use.
 type Repository interface {
 	stamp.Repository
+	builddata.Runs
 	Allocate(ctx context.Context, a builddata.Allocation) (builddata.Version, error)
 	Promote(ctx context.Context, p builddata.Promotion) (builddata.Promotion, error)
 }
@@ -80,7 +81,7 @@ func New(d Dependencies) *Registry {
 		r.build("build.command", ""), r.build("build.gradle", "gradle build"),
 		r.build("build.maven", "mvn -B package"), r.build("build.go", "go build ./..."),
 		r.tests(), r.contracts(),
-		r.provision("provision.apply"), r.destroy(), r.provision("deploy.apply"),
+		r.provision("provision.apply"), r.destroy(), r.provision(deployApply),
 		r.packer(), r.alarms(), r.publish(), r.promote(),
 		r.metrics(), r.log(), r.files(),
 		r.slack(), r.webhook(), r.email(),

@@ -317,10 +317,13 @@ func TestVersion(t *testing.T) {
 
 func TestPromote(t *testing.T) {
 	b := newFixture(t)
-	v, err := b.store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence})
+	v, err := b.store.Allocate(t.Context(), builddata.Allocation{
+		Service: "strawberry", Scheme: builddata.Sequence, SourceRevision: b.run.Revision,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.saveRun(t, "01RUN", v.Number, b.run.Revision, nil)
 	args := pipe.Args{"stage": "passed_test", "requires": []string{"test.command"}}
 	_, _, err = b.try(t, "release.promote", args)
 	wantError(t, err, "has no version")
@@ -349,4 +352,60 @@ func TestPromote(t *testing.T) {
 	b.run.Untraceable = "it differs from its revision"
 	_, _, err = b.try(t, "release.promote", args)
 	wantError(t, err, "cannot be promoted to passed_test", "it differs")
+}
+
+// saveRun records a run of strawberry with a pipe of these steps.
+func (b *fixture) saveRun(t *testing.T, id string, number int64, revision string, steps []pipe.Step) {
+	t.Helper()
+	definition, err := pipe.Encode(&pipe.Pipe{Name: "application", Main: steps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.store.SaveRun(t.Context(), builddata.Run{
+		ID: id, Service: "strawberry", Number: number, Pipe: "application", Definition: definition, Revision: revision,
+		Context: map[string]string{"target": "passed_test"}, Status: builddata.Started, StartedAt: noon, SeenAt: noon,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the version's own pipe requires for a stage cannot be lowered by another pipe.
+func TestPromote_OwnRequirements(t *testing.T) {
+	text := func(s string) pipe.Value { return pipe.Value{Data: s} }
+	for _, tt := range []struct {
+		name  string
+		stage string
+		// own is the stage and the requirements in the version's own pipe.
+		own      string
+		requires pipe.Value
+		want     string
+	}{
+		{"Lowered", "passed_test", "passed_test", pipe.Value{Data: []pipe.Value{text("unit tests")}}, "unit tests has not happened to it"},
+		{"OneText", "passed_test", "passed_test", text("unit tests"), "unit tests has not happened to it"},
+		{"Expressions", "passed_test", "${{ target }}", text("${{ tests ?? 'unit tests' }}"), "unit tests has not happened to it"},
+		{"UnknownStage", "passed_test", "${{ later }}", text("unit tests"), "unit tests has not happened to it"},
+		{"UnknownRequirement", "passed_test", "passed_test", text("${{ later }}"), "${{ later }} has not happened to it"},
+		{"OtherStage", "seen", "passed_test", text("unit tests"), ""},
+		{"Nothing", "passed_test", "passed_test", pipe.Value{Data: []pipe.Value{}}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newFixture(t)
+			v, err := b.store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence, SourceRevision: "own"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.saveRun(t, "01RUN", v.Number, "own", []pipe.Step{
+				{Name: "promote", Task: "Release.Promote", Args: map[string]pipe.Value{"stage": text(tt.own), "requires": tt.requires}},
+			})
+			b.saveRun(t, "02RUN", v.Number, "branch", nil)
+			b.run.Run, b.run.Revision, b.run.Version = "02RUN", "branch", v.Name
+			_, _, err = b.try(t, "release.promote", pipe.Args{"stage": tt.stage, "requires": []string{}})
+			if tt.want != "" {
+				wantError(t, err, "cannot be promoted", tt.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

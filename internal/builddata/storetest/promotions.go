@@ -15,6 +15,7 @@ func Promotions(t *testing.T, fresh Fresh) {
 		{"EveryFactComesBack", promotionEveryFactComesBack},
 		{"LatestOfEachStageIsListed", promotionLatestOfEachStageIsListed},
 		{"RequirementsMustBeMet", promotionRequirementsMustBeMet},
+		{"OnlyRunsAtItsRevisionCount", promotionOnlyRunsAtItsRevisionCount},
 		{"UntraceableVersionIsRefused", promotionUntraceableVersionIsRefused},
 		{"RevokedAndUnknownVersionsAreRefused", promotionRevokedAndUnknownVersionsAreRefused},
 	})
@@ -82,7 +83,7 @@ func promotionLatestOfEachStageIsListed(t *testing.T, fresh Fresh) {
 
 func promotionRequirementsMustBeMet(t *testing.T, fresh Fresh) {
 	s := fresh(t)(t, clock.NewFake(noon))
-	allocate(t, s, sequence("web"))
+	ok(t, s.SaveRun(t.Context(), runOf(t, s, "r-1", "abc")))
 	var unmet *builddata.RequirementError
 	refused := func(why string, requires ...string) {
 		t.Helper()
@@ -106,6 +107,32 @@ func promotionRequirementsMustBeMet(t *testing.T, fresh Fresh) {
 	// The requirements apply even if the version is already at the stage.
 	tested(t, s, "load tests", builddata.Failed)
 	refused("test: load tests failed", "test")
+}
+
+func promotionOnlyRunsAtItsRevisionCount(t *testing.T, fresh Fresh) {
+	s := fresh(t)(t, clock.NewFake(noon))
+	ok(t, s.SaveRun(t.Context(), runOf(t, s, "r-1", "abc")))
+	other := run("r-2")
+	other.Number, other.Revision = 1, "def"
+	ok(t, s.SaveRun(t.Context(), other))
+	event := func(run, eventType, step string, status builddata.Status) {
+		t.Helper()
+		ok(t, s.Append(t.Context(), builddata.Event{Service: "web", Number: 1, Run: run, Type: eventType, Step: step, Status: status}))
+	}
+	p := builddata.Promotion{Service: "web", Number: 1, Stage: "tested", Requires: []string{"unit tests"}, AnyRevision: []string{"deploy.apply"}}
+	event("r-1", "test.command", "unit tests", builddata.Failed)
+	event("r-2", "test.command", "unit tests", builddata.Succeeded)
+	if _, err := s.Promote(t.Context(), p); !isA[*builddata.RequirementError](err) {
+		t.Errorf("got %v, want a RequirementError", err)
+	}
+	event("r-1", "test.command", "unit tests", builddata.Succeeded)
+	event("r-2", "test.command", "unit tests", builddata.Failed)
+	event("r-2", "deploy.apply", "roll out", builddata.Succeeded)
+	p.Requires = []string{"unit tests", "deploy.apply"}
+	got, err := s.Promote(t.Context(), p)
+	ok(t, err)
+	p.AnyRevision, p.At = nil, noon
+	equal(t, got, p)
 }
 
 func promotionUntraceableVersionIsRefused(t *testing.T, fresh Fresh) {
@@ -149,4 +176,14 @@ func promote(t *testing.T, s builddata.Store, number int64, requires ...string) 
 func tested(t *testing.T, s builddata.Store, step string, status builddata.Status) {
 	t.Helper()
 	ok(t, s.Append(t.Context(), builddata.Event{Service: "web", Number: 1, Run: "r-1", Type: "test.command", Step: step, Status: status}))
+}
+
+// runOf allocates version 1 of web from a revision, and returns a run of it at the revision.
+func runOf(t *testing.T, s builddata.Store, id, revision string) builddata.Run {
+	t.Helper()
+	a := sequence("web")
+	a.SourceRevision = revision
+	r := run(id)
+	r.Number, r.Revision = allocate(t, s, a).Number, revision
+	return r
 }
