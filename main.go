@@ -19,7 +19,7 @@ import (
 func main() {
 	debugging := flag.Bool("debug", false, "wait for a debugger, and print how Terraform is to attach to this process")
 	flag.Parse()
-	// When Terraform dies, nobody reads what is logged any more, and by default
+	// When Terraform dies, what is logged is not read any more, and by default
 	// the first line would end this process in the middle of a run or a rollout.
 	// Notified of it, it only sees the write fail. To ignore the signal would do
 	// as well, but what is started would inherit that.
@@ -38,7 +38,7 @@ func main() {
 
 // tune has the provider not work for nothing, unless the environment says
 // otherwise. The framework traces every call to Terraform, which throws the
-// trace away when nobody asked for a log: that is a third of the work for a
+// trace away when no log was asked for: that is a third of the work for a
 // thousand resources. Another third is the collection of a heap that is small
 // and full of short-lived values.
 func tune() error {

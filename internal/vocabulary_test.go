@@ -18,7 +18,7 @@ var avoided = []struct {
 }{
 	{regexp.MustCompile(`(?i)\bmend(s|ed|ing)?\b`), "fix"},
 	{regexp.MustCompile(`(?i)\babortions?\b`), "abort"},
-	{regexp.MustCompile(`(?i)\b(some|any)body\b`), "who it is, or the passive"},
+	{regexp.MustCompile(`\b([Ss]ome|[Aa]ny|[Nn]o)body\b`), "who it is, or the passive"},
 	{regexp.MustCompile(`(?i)\bwhoever\b`), "who it is"},
 	{regexp.MustCompile(`(?i)\bobituary\b`), "lost-run record"},
 	{regexp.MustCompile(`(?i)\bwheels?\b`), "flags, options"},

@@ -60,7 +60,7 @@ func (r *Registry) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, 
 			return pipe.Result{}, cause
 		}
 		if err != nil {
-			return pipe.Result{}, fmt.Errorf("nobody knows whether the alarms are quiet: %w", err)
+			return pipe.Result{}, fmt.Errorf("whether the alarms are quiet is unknown: %w", err)
 		}
 		watched := max(0, r.Clock.Now().Sub(begin))
 		for _, alarm := range all {

@@ -54,7 +54,7 @@ func TestAlarms(t *testing.T) {
 			return cluster.AlarmOK
 		}, nil, time.Minute, 7, `after 1m0s: alarm "latency" fires: threshold crossed`},
 		{"Missing", nil, func(string, time.Duration) cluster.AlarmState { return cluster.AlarmMissing }, nil, 0, 1, `alarm "errors" does not exist in this account and region; alarm "latency" does not exist`},
-		{"CannotBeRead", nil, quiet, errors.New("AccessDenied"), 0, 1, "nobody knows whether the alarms are quiet: AccessDenied"},
+		{"CannotBeRead", nil, quiet, errors.New("AccessDenied"), 0, 1, "whether the alarms are quiet is unknown: AccessDenied"},
 		{"NoneNamed", pipe.Args{"alarms": []string{}}, quiet, nil, 0, 0, "no alarm is named"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 // Clean makes text of what a program printed: valid UTF-8 without escape
 // sequences, without control characters but tabs and line feeds, and without
-// characters that nobody sees. What follows a carriage return replaces what was
+// characters that are not visible. What follows a carriage return replaces what was
 // before it, and a backspace removes a character, as on a terminal.
 func Clean(s string) string {
 	if isPlain(s) {
