@@ -1,7 +1,10 @@
 package pipe
 
 import (
+	"fmt"
 	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -169,9 +172,12 @@ func (a Argument) checkValue(v Value) error {
 		return err
 	}
 	// Of a value with expressions, check whether it is a list, a table or a scalar.
-	switch v.Data.(type) {
+	switch data := v.Data.(type) {
 	case []Value:
-		if a.Kind != List && a.Kind != Command {
+		if a.Kind == Command {
+			return checkInlineCode(data)
+		}
+		if a.Kind != List {
 			return kindError(v, a.Kind)
 		}
 	case map[string]Value:
@@ -180,4 +186,50 @@ func (a Argument) checkValue(v Value) error {
 		}
 	}
 	return nil
+}
+
+// interpreters are programs that run the code in an argument, with the options before it.
+var interpreters = []struct{ program, option *regexp.Regexp }{
+	{regexp.MustCompile(`^(?:(?:ba|da|z|[mk]k?|a|fi|t?c)?sh|python[0-9.]*)(?:\.exe)?$`), regexp.MustCompile(`^(?:-[A-Za-z]*c|--command)$`)},
+	{regexp.MustCompile(`^(?:perl|ruby|lua)[0-9.]*(?:\.exe)?$`), regexp.MustCompile(`^-[A-Za-z]*[eE]$`)},
+	{regexp.MustCompile(`^(?:node|nodejs|bun|deno)(?:\.exe)?$`), regexp.MustCompile(`^(?:-[ep]|-pe|--eval|--print|eval)$`)},
+	{regexp.MustCompile(`^php[0-9.]*(?:\.exe)?$`), regexp.MustCompile(`^-[rBRE]$`)},
+	{regexp.MustCompile(`^(?:pwsh|powershell|cmd)(?:\.exe)?$`), regexp.MustCompile(`^(?i:-c|-command|/c|/k)$`)},
+}
+
+// file matches the name of a file or, by -m, of a module with the code: the options after it
+// are its own. Anything else before the code may be the argument of an option.
+var file = regexp.MustCompile(`^[^-].*[./]|^[./]|^-m$`)
+
+// checkInlineCode refuses a list that gives an interpreter code with an expression in it: the
+// value would become code. As an argument after the code, it is only a text.
+func checkInlineCode(list []Value) error {
+	for i, element := range list {
+		program, _ := element.Data.(string)
+		for _, interpreter := range interpreters {
+			if !interpreter.program.MatchString(path.Base(program)) {
+				continue
+			}
+			code := codeArgument(list[i+1:], interpreter.option)
+			if all, err := code.Expressions(); err == nil && len(all) > 0 {
+				return fmt.Errorf("${{ %s }} would become code of %s: write the command as a text instead of a list, "+
+					"or pass the value as an argument after the code", all[0].Name, program)
+			}
+		}
+	}
+	return nil
+}
+
+// codeArgument returns the argument after the option; nothing if there is none.
+func codeArgument(arguments []Value, option *regexp.Regexp) Value {
+	for i, argument := range arguments[:max(0, len(arguments)-1)] {
+		text, _ := argument.Data.(string)
+		switch {
+		case option.MatchString(text):
+			return arguments[i+1]
+		case file.MatchString(text):
+			return Value{}
+		}
+	}
+	return Value{}
 }

@@ -47,6 +47,42 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A value cannot become code of an interpreter, however the list is written.
+func TestCheck_InlineCode(t *testing.T) {
+	tasks := registry{"run": {Type: "run", Arguments: []pipe.Argument{{Name: "command", Kind: pipe.Command}}}}
+	for command, refused := range map[string]bool{
+		"sh|-c|echo ${{ x }}":                                  true,
+		"/bin/bash|-euo|pipefail|-c|echo ${{ x }}":             true,
+		"bash|-o|pipefail|-ec|echo ${{ x }}":                   true,
+		"env|A=1|sh|-c|echo ${{ x }}":                          true,
+		"docker|run|image|sh|-c|echo ${{ x }}":                 true,
+		"python3|-c|print('${{ x }}')":                         true,
+		"perl|-ne|print ${{ x }}":                              true,
+		"node|--eval|${{ x }}":                                 true,
+		"powershell|-ExecutionPolicy|Bypass|-Command|${{ x }}": true,
+		"php|-r|${{ x }}":                                      true,
+		"powershell.exe|-Command|${{ x }}":                     true,
+		`sh|-c|echo "$1"|sh|${{ x }}`:                          false,
+		"python3|tool.py|-c|${{ x }}":                          false,
+		"python3|-m|pytest|-c|${{ x }}":                        false,
+		"sh|-e|${{ x }}":                                       false,
+		"grep|-c|${{ x }}":                                     false,
+		"make|${{ x }}":                                        false,
+		"sh|-c|echo x":                                         false,
+	} {
+		var list []pipe.Value
+		for _, word := range strings.Split(command, "|") {
+			list = append(list, pipe.Value{Data: word})
+		}
+		p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Task: "run", Args: map[string]pipe.Value{"command": {Data: list}}}}}
+		p.NameSteps()
+		err := pipe.Check(p, tasks, pipe.Values{"x": "$(rm -rf /)"})
+		if refused != (err != nil && strings.Contains(err.Error(), "${{ x }} would become code of")) {
+			t.Errorf("%s: got %v, want refused: %t", command, err, refused)
+		}
+	}
+}
+
 // A task that needs a version must come after the one that allocates it, unless the run is
 // for an existing version.
 func TestCheck_NeedsVersion(t *testing.T) {
