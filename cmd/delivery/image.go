@@ -98,8 +98,8 @@ the history of the version shows when it was forgotten. AWS is not changed.`,
 func forget(ctx context.Context, store builddata.Store, service, region, id string) (builddata.Image, error) {
 	image, err := store.ForgetImage(ctx, service, region, id)
 	if errors.Is(err, builddata.ErrNotFound) {
-		return image, fmt.Errorf("image %s in %s is not registered for service %s: \"delivery image list VERSION\" lists the images of a version: %w",
-			id, region, service, err)
+		return image, fmt.Errorf("image %s in %s of service %s: %w; \"delivery image list VERSION\" lists the images of a version",
+			id, region, service, builddata.ErrNotFound)
 	}
 	if err != nil {
 		return image, err

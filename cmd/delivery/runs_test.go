@@ -123,5 +123,5 @@ func TestImage(t *testing.T) {
 	if code != exitcode.Failed {
 		t.Errorf("an unknown image: got exit code %d", code)
 	}
-	contains(t, stderr, "image ami-3 in eu-north-1 is not registered for service strawberry")
+	contains(t, stderr, "image ami-3 in eu-north-1 of service strawberry: not found")
 }
