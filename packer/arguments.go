@@ -73,7 +73,8 @@ func (r VersionRef) checkRun() error {
 	}
 	switch version := os.Getenv(VersionVariable); {
 	case version == "":
-		return fmt.Errorf("the run of the pipe for service %s has no version yet: add an init.version step before the step that runs Packer", r.Service)
+		return fmt.Errorf("the run of the pipe for service %s has no version yet: "+
+			"add an init.version step before the step that runs Packer", r.Service)
 	case r.Version != version && Known(r.Version):
 		return fmt.Errorf("the template names version %s, and the run of the pipe is for version %s of service %s: "+
 			"leave the argument version out, so that it is that of the run", r.Version, version, r.Service)

@@ -178,7 +178,7 @@ func receiveMail(t *testing.T) *mailbox {
 }
 
 func (m *mailbox) serve(conn net.Conn) {
-	defer conn.Close() //nolint:errcheck // the test is over for it
+	defer conn.Close() //nolint:errcheck // a connection of a test
 	reader := bufio.NewReader(conn)
 	answer := func(line string) { _, _ = io.WriteString(conn, line+"\r\n") }
 	answer("220 here")

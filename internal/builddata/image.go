@@ -135,7 +135,8 @@ func OfferImages(images []Image, bake string, promoted bool) ([]Image, error) {
 func CheckBake(images []Image, bake string, promoted bool) error {
 	for _, i := range images {
 		if promoted && i.Bake != bake && i.Status == ImageAvailable {
-			return fmt.Errorf("%w: the version was promoted with image %s in %s, so its images are final: bake a new version", ErrConflict, i.ID, i.Region)
+			return fmt.Errorf("%w: the version was promoted with image %s in %s, so its images are final: bake a new version",
+				ErrConflict, i.ID, i.Region)
 		}
 	}
 	return nil
@@ -160,7 +161,8 @@ func SelectImage(v Version, images []Image, region, architecture string) (Image,
 	case len(found) == 0:
 		return Image{}, fmt.Errorf("%s has no such image in %s; it has %s", version, region, DescribeImages(images))
 	}
-	return Image{}, fmt.Errorf("%s has %d such images in %s, and only one can be used; it has %s: select by architecture",
+	return Image{}, fmt.Errorf("%s has %d such images in %s, and only one can be used; it has %s: "+
+		"select by architecture, or forget what AWS does not have any more with \"delivery image forget\"",
 		version, len(found), region, DescribeImages(images))
 }
 

@@ -44,7 +44,8 @@ func (s *Store) OfferImages(ctx context.Context, service string, number int64, b
 			return err
 		}
 		var promoted bool
-		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM promotions WHERE service = ? AND number = ?)`, service, number).Scan(&promoted)
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM promotions WHERE service = ? AND number = ?)`,
+			service, number).Scan(&promoted)
 		if err != nil {
 			return err
 		}

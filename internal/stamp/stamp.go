@@ -130,12 +130,14 @@ func (s *Stamper) stamp(ctx context.Context, r Request, version builddata.Versio
 	if err := s.repository.Register(ctx, images...); err != nil {
 		return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
 	}
+	if r.Hold {
+		s.report("Registered %s as version %s of service %s, to be available once Packer has succeeded.",
+			list(r.Images), version.Name, version.Service)
+		return nil
+	}
 	switch missing, err := s.missing(ctx, r, version); {
 	case err != nil:
 		return &HalfStampedError{Version: version, Stamped: r.Images, Registering: err}
-	case r.Hold:
-		s.report("Registered %s as version %s of service %s, to be available once Packer has succeeded.", list(r.Images), version.Name, version.Service)
-		return nil
 	case len(missing) > 0:
 		s.report("Registered %s as version %s of service %s, to be available with an image for %s.",
 			list(r.Images), version.Name, version.Service, strings.Join(missing, " and "))
@@ -162,19 +164,22 @@ func (s *Stamper) missing(ctx context.Context, r Request, version builddata.Vers
 
 // Offer makes the images of a bake available, in one write, and records the bake
 // as an event. It returns all images of the bake. After an *UnrecordedError, they
-// are available.
+// are available; after any other error, they are not.
 func Offer(ctx context.Context, repository Repository, version builddata.Version, run, bake string) ([]builddata.Image, error) {
-	if _, err := repository.OfferImages(ctx, version.Service, version.Number, bake); err != nil {
-		return nil, err
-	}
 	images, err := repository.Images(ctx, builddata.ImageQuery{Service: version.Service, Number: version.Number})
 	if err != nil {
 		return nil, err
 	}
-	images = slices.DeleteFunc(images, func(i builddata.Image) bool { return i.Bake != bake || i.Status != builddata.ImageAvailable })
+	images = slices.DeleteFunc(images, func(i builddata.Image) bool {
+		return i.Bake != bake || i.Status != builddata.ImagePending && i.Status != builddata.ImageAvailable
+	})
+	if _, err := repository.OfferImages(ctx, version.Service, version.Number, bake); err != nil {
+		return nil, err
+	}
 	baked := make([]Image, len(images))
-	for n, i := range images {
-		baked[n] = Image{Region: i.Region, ID: i.ID}
+	for n := range images {
+		images[n].Status = builddata.ImageAvailable
+		baked[n] = Image{Region: images[n].Region, ID: images[n].ID}
 	}
 	done := event(baked, run, version)
 	done.Status, done.Message = builddata.Succeeded, "images "+list(baked)

@@ -12,13 +12,13 @@ import (
 
 func TestMountPoints(t *testing.T) {
 	table := `22 1 8:1 / / rw - ext4 /dev/sda1 rw
-40 22 8:1 /cache /work/app/dist/cache rw - ext4 /dev/sda1 rw
-41 22 0:40 / /work/app/build rw - tmpfs tmpfs rw
-42 22 0:41 / /work/app/a\040b rw - tmpfs tmpfs rw
-43 22 0:42 / /work/application rw - tmpfs tmpfs rw
-44 22 0:43 / /work/app rw - tmpfs tmpfs rw
+40 22 8:1 /cache /srv/app/dist/cache rw - ext4 /dev/sda1 rw
+41 22 0:40 / /srv/app/build rw - tmpfs tmpfs rw
+42 22 0:41 / /srv/app/a\040b rw - tmpfs tmpfs rw
+43 22 0:42 / /srv/application rw - tmpfs tmpfs rw
+44 22 0:43 / /srv/app rw - tmpfs tmpfs rw
 `
-	if diff := cmp.Diff(mountPoints(table, "/work/app"), []string{"dist/cache", "build", "a b"}); diff != "" {
+	if diff := cmp.Diff(mountPoints(table, "/srv/app"), []string{"dist/cache", "build", "a b"}); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
 }

@@ -212,8 +212,10 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 					"Later changes of the template have no effect on the cluster. " +
 					"An import cannot tell which template was copied.",
 				Attributes: map[string]schema.Attribute{
-					"id":      schema.StringAttribute{Optional: true, MarkdownDescription: "The template's ID. Required in the block."},
-					"version": schema.StringAttribute{Optional: true, MarkdownDescription: "The template's version: a number, `$Latest` or `$Default`. Required in the block."},
+					"id": schema.StringAttribute{Optional: true, MarkdownDescription: "The template's ID. Required in the block."},
+					"version": schema.StringAttribute{
+						Optional: true, MarkdownDescription: "The template's version: a number, `$Latest` or `$Default`. Required in the block.",
+					},
 				},
 			},
 			"listener_rule": schema.SingleNestedBlock{
