@@ -17,6 +17,7 @@ var domain = []string{
 	internal + "clock",
 	internal + "cluster",
 	internal + "exitcode",
+	internal + "lease",
 	internal + "pipe",
 	internal + "rollout",
 	internal + "stamp",

@@ -9,6 +9,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/lease"
 )
 
 // leaseTTL is the lifetime of a lease. A process that died keeps others waiting
@@ -64,42 +65,39 @@ func (m *Manager) withLease(
 	return do(lease, s, open)
 }
 
-// waitForLease acquires the lease of a cluster. If another process holds it,
-// waitForLease waits until it can tell whether that process is alive: if it is,
-// it renews the lease.
+// waitForLease acquires the lease of a cluster. If another live process holds it,
+// the error is a *BusyError.
 func (m *Manager) waitForLease(ctx context.Context, id cluster.ID) (*heldLease, error) {
-	var seen *builddata.HeldError
-	for {
-		lease, err := m.acquire(ctx, id)
-		if err == nil {
-			return lease, nil
-		}
-		var busy *builddata.HeldError
-		if !errors.As(err, &busy) {
-			return nil, fmt.Errorf("cluster %s was not changed: acquire its lease: %w", id, err)
-		}
-		if seen != nil && (busy.Lease.Token != seen.Lease.Token || !busy.Lease.ExpiresAt.Equal(seen.Lease.ExpiresAt)) {
-			return nil, &BusyError{Cluster: id, Held: busy}
-		}
-		if seen == nil {
-			m.Progress(ctx, "%s; waiting to see whether it is alive", busy)
-			seen = busy
-		}
-		pause := min(max(busy.Lease.ExpiresAt.Sub(m.Clock.Now()), 100*time.Millisecond), time.Second)
-		if err := m.Clock.Sleep(ctx, pause); err != nil {
-			return nil, fmt.Errorf("cluster %s was not changed: interrupted while waiting for %s: %w", id, busy.Lease.Holder, err)
-		}
+	l, asked, err := m.keeper(ctx).Acquire(ctx, m.leaseRequest(id))
+	var held *builddata.HeldError
+	switch {
+	case errors.As(err, &held):
+		return nil, &BusyError{Cluster: id, Held: held}
+	case err != nil:
+		return nil, fmt.Errorf("cluster %s was not changed: acquire its lease: %w", id, err)
 	}
+	return &heldLease{manager: m, lease: l, renewed: asked}, nil
 }
 
-// acquire acquires the lease of a cluster, or returns a *builddata.HeldError.
+// acquire acquires the lease of a cluster without waiting. If another process
+// holds it, the error is a *builddata.HeldError.
 func (m *Manager) acquire(ctx context.Context, id cluster.ID) (*heldLease, error) {
 	asked := m.Clock.Now()
-	lease, err := m.Store.Acquire(ctx, builddata.LeaseRequest{Service: id.Service, Name: leaseName(id, m.Region), Holder: m.Holder, TTL: leaseTTL})
+	l, err := m.Store.Acquire(ctx, m.leaseRequest(id))
 	if err != nil {
 		return nil, err
 	}
-	return &heldLease{manager: m, lease: lease, renewed: asked}, nil
+	return &heldLease{manager: m, lease: l, renewed: asked}, nil
+}
+
+func (m *Manager) leaseRequest(id cluster.ID) builddata.LeaseRequest {
+	return builddata.LeaseRequest{Service: id.Service, Name: leaseName(id, m.Region), Holder: m.Holder, TTL: leaseTTL}
+}
+
+func (m *Manager) keeper(ctx context.Context) lease.Keeper {
+	return lease.Keeper{
+		Leases: m.Store, Clock: m.Clock, Progress: func(format string, args ...any) { m.Progress(ctx, format, args...) },
+	}
 }
 
 // renew renews the lease if a third of it has passed.
@@ -122,14 +120,7 @@ func (h *heldLease) attemptTimeout() time.Duration {
 	return leaseTTL*2/3 - h.manager.Clock.Now().Sub(h.renewed)
 }
 
-// releaseTimeout bounds the release of a lease after an interruption.
-const releaseTimeout = 5 * time.Second
-
 // release gives the lease back. If that fails, the lease expires.
 func (h *heldLease) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	if err := h.manager.Store.Release(ctx, h.lease); err != nil {
-		h.manager.Progress(ctx, "the lease could not be released (%s); it expires within %s", err, leaseTTL)
-	}
+	h.manager.keeper(ctx).Release(ctx, h.lease, leaseTTL)
 }
