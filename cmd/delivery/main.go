@@ -43,6 +43,7 @@ var hints = map[pipe.Hint]string{
 	pipe.HintAllowUnpushed: "Or run it with --allow-unpushed. The run is then marked as untraceable, and its version cannot be promoted.",
 	pipe.HintAllowOtherRevision: "Check out the revision of the version, or build this one with --allow-other-revision. " +
 		"What the steps then make does not count for a promotion.",
+	pipe.HintAllowOlder: "Deploy the latest version or a newer one, or this one with --allow-older.",
 	pipe.HintChoosePipe: "Or choose a pipe with --pipe.",
 	pipe.HintOmitRunTo:  "Omit --run-to.",
 }
@@ -58,6 +59,8 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case hasCode && coded.ExitCode() == exitcode.Usage:
 		return exitcode.Usage
+	case errors.As(err, &failed) && failed.busy():
+		return exitcode.Busy
 	case errors.As(err, &failed) && failed.summary.Status != builddata.Interrupted:
 		return exitcode.Failed // it had failed before the interrupt
 	case errors.Is(ctx.Err(), context.Canceled):

@@ -28,6 +28,12 @@ func (e *failedError) Error() string {
 	return fmt.Sprintf("the pipe %s %s", e.summary.Pipe, outcome(e.summary.Status))
 }
 
+// busy reports whether the run failed because another process is changing the same thing.
+func (e *failedError) busy() bool {
+	step := e.summary.Failed()
+	return step != nil && step.Reason == pipe.ReasonBusy
+}
+
 // projectFlags are the flags of commands about a checkout and its pipes.
 type projectFlags struct {
 	*common
@@ -89,6 +95,8 @@ Exit codes:
 		Example: `  delivery run
   delivery run --run-to bake
   delivery run --run-task "functional tests" --version 17
+  delivery run --pipe release --version 17
+  delivery run --pipe release --version 16 --allow-older
   delivery run --pipe cd --mock`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -116,6 +124,7 @@ Exit codes:
 	flags.BoolVar(&req.AllowUnpushed, "allow-unpushed", false, "run from a checkout that has not been pushed; marks the run as untraceable")
 	flags.BoolVar(&req.AllowOtherRevision, "allow-other-revision", false,
 		"build although the checkout is not at the revision of --version")
+	flags.BoolVar(&req.AllowOlder, "allow-older", false, "deploy although a newer version was deployed last")
 	flags.StringArrayVar(&values, "set", nil, "name=value to add to the context, overriding .delivery.yml; can be repeated")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "print all output of the steps, even on a terminal")
 	for _, flag := range []string{"run-to", "run-task"} {

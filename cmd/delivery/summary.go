@@ -41,6 +41,9 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 			p("%q did not run: %s\n", step.Name, step.Message)
 		}
 	}
+	for _, hint := range failed.Hints {
+		p("%s\n", hints[hint])
+	}
 	if failed.Tail != "" {
 		p("\nThe end of its output:\n\n")
 		for line := range strings.Lines(failed.Tail) {
@@ -91,6 +94,9 @@ func (f *projectFlags) rerunCommand(
 	}
 	if req.AllowOtherRevision {
 		words = append(words, "--allow-other-revision")
+	}
+	if req.AllowOlder {
+		words = append(words, "--allow-older")
 	}
 	mask := project.Mask(os.Environ(), req)
 	for _, name := range slices.Sorted(maps.Keys(req.Values)) {

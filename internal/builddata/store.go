@@ -26,6 +26,7 @@ type Store interface {
 	Rollouts
 	Runs
 	Promotions
+	Deploys
 	io.Closer
 }
 

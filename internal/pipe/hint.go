@@ -15,6 +15,8 @@ const (
 	// HintAllowOtherRevision says to allow that the checkout is at another revision than the
 	// version.
 	HintAllowOtherRevision Hint = "allow_other_revision"
+	// HintAllowOlder says to allow to deploy an older version.
+	HintAllowOlder Hint = "allow_older"
 	// HintChoosePipe says to name the pipe.
 	HintChoosePipe Hint = "choose_pipe"
 	// HintOmitRunTo says to omit the step to run to.

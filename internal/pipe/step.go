@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 	start := r.engine.Clock.Now()
 	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: builddata.Timestamp(start)}
 	resolved, err := r.resolve(section, step, values)
+	if resolved.task.Environment != nil {
+		s.Environment = resolved.task.Environment(resolved.args)
+	}
 	index := r.addStep(s)
 	if resolved.skip == "" {
 		// The event is recorded before the observer is called, so that a runner that dies
@@ -76,7 +80,6 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 		}
 	}
 	result.Warnings = append(result.Warnings, r.engine.Mask.Warnings()...)
-	var timeout *TimeoutError
 	switch {
 	case resolved.skip != "":
 		s.Status, s.Reason, s.Message = Skipped, resolved.skip, resolved.why
@@ -89,14 +92,24 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 			s.Message += ": " + err.Error()
 		}
 	default:
-		s.Status, s.Message = builddata.Failed, err.Error()
-		if errors.As(err, &timeout) {
-			s.Reason = ReasonTimedOut
-		}
+		s.Status, s.Message, s.Reason, s.Hints = builddata.Failed, err.Error(), reason(err), Hints(err)
 	}
 	r.completeSummary(&s, result, out)
 	r.endStep(index, step, s)
 	return s.Status == builddata.Failed || s.Status == builddata.Interrupted
+}
+
+// reason returns the code of the error with which a step failed; empty if there is none.
+func reason(err error) Reason {
+	switch {
+	case errors.As(err, new(*TimeoutError)):
+		return ReasonTimedOut
+	case errors.As(err, new(*builddata.HeldError)):
+		return ReasonBusy
+	case errors.As(err, new(*builddata.OlderError)):
+		return ReasonOlder
+	}
+	return ""
 }
 
 // resolved is a step whose expressions are evaluated, once for all attempts.
@@ -311,7 +324,7 @@ func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
 	}
 	r.engine.Recorder.Event(builddata.Event{
 		ID: r.engine.NewID(), Service: r.request.Run.Service, Number: number, Run: r.request.Run.ID, Step: step.Name,
-		Type: strings.ToLower(step.Task), Location: r.request.Run.Holder, Status: status, Reason: string(s.Reason),
+		Type: strings.ToLower(step.Task), Location: cmp.Or(s.Environment, r.request.Run.Holder), Status: status, Reason: string(s.Reason),
 		Message: text.Clip(message, maxMessage), Report: s.Report, Outputs: s.Outputs,
 		At: builddata.Timestamp(r.engine.Clock.Now()),
 	})

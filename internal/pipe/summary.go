@@ -57,6 +57,10 @@ const (
 	ReasonStopped Reason = "stopped"
 	// ReasonTimedOut: the step failed, because it took longer than its timeout.
 	ReasonTimedOut Reason = "timed_out"
+	// ReasonBusy: the step failed, because another process is changing the same thing.
+	ReasonBusy Reason = "busy"
+	// ReasonOlder: the step failed, because it would deploy an older version than the latest.
+	ReasonOlder Reason = "older_version"
 )
 
 // StepSummary describes a step that is running, has ended, or was skipped.
@@ -68,6 +72,8 @@ type StepSummary struct {
 	// Reason is a code for why the step was skipped or failed; empty if there is no code
 	// for it.
 	Reason Reason `json:"reason,omitempty"`
+	// Environment is the environment on which the step acts; empty if it acts on none.
+	Environment string `json:"environment,omitempty"`
 	// Message is one line for people. For a failed step, it says why the step failed.
 	Message  string   `json:"message,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
@@ -84,4 +90,6 @@ type StepSummary struct {
 	Attempts  int           `json:"attempts"`
 	StartedAt time.Time     `json:"started_at"`
 	Elapsed   time.Duration `json:"elapsed_ns"`
+	// Hints are those of the error with which the step failed.
+	Hints []Hint `json:"-"`
 }

@@ -43,6 +43,9 @@ type Definition struct {
 	// AnyRevision says that what the task did counts for a promotion even if the checkout was
 	// not at the revision of the version: it acts on what exists already.
 	AnyRevision bool
+	// Environment returns the environment on which a step with these arguments acts; nil says
+	// that the task acts on none.
+	Environment func(args Args) string
 	// RequiredAlone holds the arguments that a step must have to be run alone, with the
 	// reasons.
 	RequiredAlone map[string]string

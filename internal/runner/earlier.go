@@ -97,11 +97,19 @@ func (r notBuilding) Task(name string) (pipe.Definition, bool) {
 			if section, _, err := r.pipe.Find(c.Step); err != nil || section == pipe.Last {
 				return run(ctx, c)
 			}
-			return pipe.Result{}, errors.New("it did not build: " + r.why + "; check out the revision of the version, or allow another one")
+			return pipe.Result{}, &notBuiltError{r.why}
 		}
 	}
 	return d, ok
 }
+
+// notBuiltError says that a step did not build, since the checkout is at another revision.
+type notBuiltError struct{ why string }
+
+func (e *notBuiltError) Error() string { return "it did not build: " + e.why }
+
+// Hint implements pipe.Hinted.
+func (e *notBuiltError) Hint() pipe.Hint { return pipe.HintAllowOtherRevision }
 
 // takeContext gives a single step the context that it had in an earlier run.
 func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earlier builddata.Run) error {

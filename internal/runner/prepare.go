@@ -82,7 +82,7 @@ func (p *prepared) load(ctx context.Context) (err error) {
 	p.connection = &connection{open: p.Open}
 	p.release = append(p.release, p.connection.close)
 	dependencies := p.Tasks(TaskContext{Store: p.connection.get, OwnEnvironment: p.ownEnvironment})
-	dependencies.Clock = p.Clock
+	dependencies.Clock, dependencies.Holder, dependencies.AllowOlder = p.Clock, p.Holder, p.request.AllowOlder
 	dependencies.Store = func(ctx context.Context) (task.Repository, error) { return p.connection.get(ctx) }
 	p.tasks = task.New(dependencies)
 	return nil

@@ -68,6 +68,8 @@ type Request struct {
 	// AllowOtherRevision allows steps that build although the checkout is at another revision
 	// than the version.
 	AllowOtherRevision bool
+	// AllowOlder allows to deploy an older version than the one that was deployed last.
+	AllowOlder bool
 	// Values are added to the context and override those of .delivery.yml. Values whose
 	// names are in Secrets are never shown or stored.
 	Values  pipe.Values

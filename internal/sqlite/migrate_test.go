@@ -60,7 +60,14 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 			if filepath.Base(sample) == "schema-4.sql" { // images had neither
 				bake, status = "", builddata.ImageAvailable
 			}
+			var deploy *builddata.Deploy
+			if number := strings.TrimPrefix(filepath.Base(sample), "schema-"); number >= "7" { // nothing kept them before
+				deploy = &builddata.Deploy{
+					Service: "web", Environment: "prod", Number: 1, Version: "0.1.0", Run: "r-1", Step: "roll out", At: midnight,
+				}
+			}
 			want := everything{
+				Deploy: deploy,
 				Services: []string{"api", "web"},
 				Versions: []builddata.Version{
 					{
@@ -129,12 +136,13 @@ type everything struct {
 	Rollout    builddata.Rollout
 	Run        builddata.Run
 	Promotions []builddata.Promotion
+	Deploy     *builddata.Deploy
 }
 
 func readEverything(t *testing.T, s builddata.Store) (e everything) {
 	t.Helper()
 	ctx := t.Context()
-	var errs [8]error
+	var errs [9]error
 	e.Services, errs[0] = s.Services(ctx)
 	e.Versions, errs[1] = s.Versions(ctx, builddata.VersionQuery{Service: "web", IncludeRevoked: true})
 	e.Events, errs[2] = s.Events(ctx, builddata.EventQuery{Service: "web", Run: "r-1"})
@@ -143,6 +151,9 @@ func readEverything(t *testing.T, s builddata.Store) (e everything) {
 	e.Rollout, errs[5] = s.Rollout(ctx, "web", "o-1")
 	e.Run, errs[6] = s.Run(ctx, "web", "r-1")
 	e.Promotions, errs[7] = s.LatestPromotions(ctx, "web")
+	if d, err := s.LatestDeploy(ctx, "web", "prod"); !errors.Is(err, builddata.ErrNotFound) {
+		e.Deploy, errs[8] = &d, err
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}

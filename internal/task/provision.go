@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/keylock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
@@ -37,16 +38,12 @@ var terraformArguments = []pipe.Argument{
 func (r *Registry) provision(name string) pipe.Definition {
 	return pipe.Definition{
 		Type: name, Summary: "Applies a Terraform configuration. Its outputs become values of the run.",
-		Arguments:   terraformArguments,
-		AnyRevision: name == deployApply,
+		Arguments:   append(slices.Clone(terraformArguments), environmentArgument),
+		Environment: environment,
 		Run:         r.runApply,
 		Mock:        mock(nil, func(c *pipe.Call) string { return "apply " + configuration(c) }),
 	}
 }
-
-// deployApply is the type of the task that applies to an environment with users. A release
-// runs it from a later revision.
-const deployApply = "deploy.apply"
 
 // ProvisionDestroy is the type of the task that undoes provision.apply.
 const ProvisionDestroy = "provision.destroy"
@@ -56,12 +53,13 @@ func (r *Registry) destroy() pipe.Definition {
 	return pipe.Definition{
 		Type: ProvisionDestroy, Summary: "Destroys the resources of a Terraform configuration, and its workspace.",
 		Arguments: append(slices.Clone(terraformArguments), pipe.Argument{
-			Name: "environment", Kind: pipe.Text,
+			Name: argEnvironment, Kind: pipe.Text,
 			Summary: "The environment that must be empty in the end: clusters of the service in it that are not in the state are removed too.",
 		}),
-		Undoes: true,
-		Run:    r.runDestroy,
-		Mock:   mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
+		Undoes:      true,
+		Environment: environment,
+		Run:         r.runDestroy,
+		Mock:        mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
 	}
 }
 
@@ -78,23 +76,33 @@ func configuration(c *pipe.Call) string {
 func (r *Registry) withTerraform(
 	ctx context.Context, c *pipe.Call, step func(ctx context.Context, c *pipe.Call, t *terraform) (pipe.Result, error),
 ) (result pipe.Result, err error) {
+	if err := checkEnvironment(c.Args); err != nil {
+		return result, err
+	}
 	t, err := newTerraform(ctx, c)
 	if err != nil {
 		return result, err
 	}
 	defer func() { result.Warnings = t.warnings }()
-	unlock, ok := r.folders.TryLock(t.folder)
-	if !ok {
-		printf(c, "waiting for another step in %s", t.folder)
-		if unlock, err = r.folders.Lock(ctx, t.folder); err != nil {
-			return result, err
-		}
+	unlock, err := lockKey(ctx, c, &r.folders, t.folder, "runs in")
+	if err != nil {
+		return result, err
 	}
 	defer unlock()
 	if err := t.init(ctx); err != nil {
 		return result, err
 	}
 	return step(ctx, c, t)
+}
+
+// lockKey locks a key that the steps of a run share, such as a folder. Doing says what
+// they do with it.
+func lockKey(ctx context.Context, c *pipe.Call, locks *keylock.Locks, key, doing string) (unlock func(), err error) {
+	if unlock, ok := locks.TryLock(key); ok {
+		return unlock, nil
+	}
+	printf(c, "waiting for another step that %s %s", doing, key)
+	return locks.Lock(ctx, key)
 }
 
 func (r *Registry) runApply(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
@@ -127,7 +135,7 @@ func apply(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result,
 
 func (r *Registry) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	result, err := r.withTerraform(ctx, c, destroy)
-	environment := c.Args.Text("environment")
+	environment := c.Args.Text(argEnvironment)
 	if err != nil || environment == "" || r.Remove == nil {
 		return result, err
 	}

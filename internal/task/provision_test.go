@@ -117,7 +117,7 @@ func TestAccProvision(t *testing.T) {
 	}
 
 	t.Run("Again", func(t *testing.T) {
-		_, out, err := b.try(t, "deploy.apply", args)
+		_, out, err := b.try(t, "provision.apply", args)
 		if err != nil || !strings.Contains(out, "0 added, 0 changed, 0 destroyed") {
 			t.Errorf("got %v", err)
 		}

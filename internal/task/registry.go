@@ -25,6 +25,10 @@ import (
 // need it.
 type Dependencies struct {
 	Clock clock.Clock
+	// Holder says who runs the tasks, for the holders of leases.
+	Holder string
+	// AllowOlder allows to deploy an older version than the latest one.
+	AllowOlder bool
 	// Store opens the build data repository.
 	Store func(ctx context.Context) (Repository, error)
 	// Alarms opens the source of alarm states.
@@ -43,6 +47,8 @@ type Dependencies struct {
 type Repository interface {
 	stamp.Repository
 	builddata.Runs
+	builddata.Leases
+	builddata.Deploys
 	Allocate(ctx context.Context, a builddata.Allocation) (builddata.Version, error)
 	Promote(ctx context.Context, p builddata.Promotion) (builddata.Promotion, error)
 }
@@ -67,7 +73,10 @@ type Registry struct {
 	// folders are locked while Terraform runs in them: the selected workspace is
 	// written there, and parallel branches would select each other's.
 	folders keylock.Locks
-	outputs outputFiles
+	// environments are locked while a step deploys to them, so that parallel branches of one
+	// run wait for each other.
+	environments keylock.Locks
+	outputs      outputFiles
 }
 
 // New returns a registry of all built-in tasks.
@@ -81,7 +90,7 @@ func New(d Dependencies) *Registry {
 		r.build("build.command", ""), r.build("build.gradle", "gradle build"),
 		r.build("build.maven", "mvn -B package"), r.build("build.go", "go build ./..."),
 		r.tests(), r.contracts(),
-		r.provision("provision.apply"), r.destroy(), r.provision(deployApply),
+		r.provision("provision.apply"), r.destroy(), r.deploy(),
 		r.packer(), r.alarms(), r.publish(), r.promote(),
 		r.metrics(), r.log(), r.files(),
 		r.slack(), r.webhook(), r.email(),

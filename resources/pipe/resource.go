@@ -43,6 +43,7 @@ type model struct {
 	Mock               types.Bool   `tfsdk:"mock"`
 	AllowUnpushed      types.Bool   `tfsdk:"allow_unpushed"`
 	AllowOtherRevision types.Bool   `tfsdk:"allow_other_revision"`
+	AllowOlder         types.Bool   `tfsdk:"allow_older"`
 	Values             types.Map    `tfsdk:"values"`
 	Secrets            types.Map    `tfsdk:"sensitive_values"`
 	Triggers           types.Map    `tfsdk:"triggers"`
@@ -136,6 +137,11 @@ func (r *runResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 				Optional: true, PlanModifiers: replaceBool,
 				MarkdownDescription: "Whether to build although the checkout is not at the revision of `for_version`. Defaults to `false`.",
 			},
+			"allow_older": schema.BoolAttribute{
+				Optional: true, PlanModifiers: replaceBool,
+				MarkdownDescription: "Whether steps `deploy.apply` may deploy the version of the run although a newer one was deployed last to the " +
+					"same environment. Defaults to `false`.",
+			},
 			"values": schema.MapAttribute{
 				Optional: true, Validators: []validator.Map{resources.NoNull{}}, ElementType: types.StringType, PlanModifiers: replaceMap,
 				MarkdownDescription: "Values to add to the context. They override those of `.delivery.yml`. " +
@@ -216,6 +222,7 @@ var hints = map[pipe.Hint]string{
 	pipe.HintAllowUnpushed: "Or run it with allow_unpushed = true. The run is then marked as untraceable, and its version cannot be promoted.",
 	pipe.HintAllowOtherRevision: "Check out the revision of the version, or build this one with allow_other_revision = true. " +
 		"What the steps then make does not count for a promotion.",
+	pipe.HintAllowOlder: "Deploy the latest version or a newer one, or this one with allow_older = true.",
 	pipe.HintChoosePipe: "Or choose a pipe with the argument pipe.",
 	pipe.HintOmitRunTo:  "Omit run_to.",
 }
@@ -236,7 +243,7 @@ func (m *model) request() runner.Request {
 	return runner.Request{
 		Folder: m.Folder.ValueString(), Pipe: m.Pipe.ValueString(), Version: m.ForVersion.ValueString(), To: m.RunTo.ValueString(),
 		Values: values, Secrets: slices.Sorted(maps.Keys(secrets)), Mock: m.Mock.ValueBool(), AllowUnpushed: m.AllowUnpushed.ValueBool(),
-		AllowOtherRevision: m.AllowOtherRevision.ValueBool(),
+		AllowOtherRevision: m.AllowOtherRevision.ValueBool(), AllowOlder: m.AllowOlder.ValueBool(),
 	}
 }
 
@@ -319,6 +326,9 @@ func (m *model) failure(s pipe.Summary) (title, detail string) {
 	} else {
 		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, outcome(failed.Status),
 			failed.Elapsed.Round(time.Millisecond), failed.Message)
+		for _, hint := range failed.Hints {
+			b.WriteString(hints[hint] + "\n")
+		}
 		for _, step := range s.Steps {
 			if step.Status == builddata.Failed && step.Name != failed.Name {
 				fmt.Fprintf(&b, "The step %q failed as well: %s\n", step.Name, step.Message)

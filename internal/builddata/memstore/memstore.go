@@ -35,6 +35,7 @@ type service struct {
 	rollouts   []*builddata.Rollout
 	runs       map[string]builddata.Run
 	promotions []builddata.Promotion
+	deploys    map[string]builddata.Deploy // by environment
 }
 
 // Store is a client of a Repository.
@@ -62,7 +63,7 @@ func (s *Store) ID(context.Context) (string, error) { return s.id, nil }
 // of returns the data of a service, for reading and writing.
 func (s *Store) of(name string) *service {
 	if s.services[name] == nil {
-		s.services[name] = &service{leases: map[string]builddata.Lease{}, runs: map[string]builddata.Run{}}
+		s.services[name] = &service{leases: map[string]builddata.Lease{}, runs: map[string]builddata.Run{}, deploys: map[string]builddata.Deploy{}}
 	}
 	return s.services[name]
 }
@@ -562,4 +563,31 @@ func (s *Store) LatestPromotions(_ context.Context, service string) ([]builddata
 		all = append(all, latest[stage])
 	}
 	return all, nil
+}
+
+// RecordDeploy implements builddata.Deploys.
+func (s *Store) RecordDeploy(_ context.Context, l builddata.Lease, d builddata.Deploy) error {
+	defer s.lock()()
+	of := s.of(d.Service)
+	if err := l.Check(s.of(l.Service).leases[l.Name]); err != nil {
+		return err
+	}
+	v, err := s.numbered(d.Service, d.Number)
+	if err != nil {
+		return err
+	}
+	if d, err = d.Record(l, v, s.clock.Now()); err == nil {
+		of.deploys[d.Environment] = d
+	}
+	return err
+}
+
+// LatestDeploy implements builddata.Deploys.
+func (s *Store) LatestDeploy(_ context.Context, service, environment string) (builddata.Deploy, error) {
+	defer s.lock()()
+	d, ok := s.of(service).deploys[environment]
+	if !ok {
+		return d, builddata.ErrNotFound
+	}
+	return d, nil
 }

@@ -33,7 +33,7 @@ type promise struct {
 func Run(t *testing.T, fresh Fresh) {
 	for _, suite := range []promise{
 		{"Identity", Identity}, {"Services", Services}, {"Versions", Versions}, {"Events", Events}, {"Images", Images}, {"Leases", Leases},
-		{"Rollouts", Rollouts}, {"Runs", Runs}, {"Promotions", Promotions},
+		{"Rollouts", Rollouts}, {"Runs", Runs}, {"Promotions", Promotions}, {"Deploys", Deploys},
 	} {
 		t.Run(suite.name, func(t *testing.T) { suite.test(t, fresh) })
 	}
