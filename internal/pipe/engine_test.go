@@ -330,6 +330,31 @@ func TestEngine_Records(t *testing.T) {
 	}
 }
 
+// The events of a step that acts on an environment name it; those of others name the
+// runner.
+func TestEngine_EventsNameTheEnvironment(t *testing.T) {
+	s := newHarness()
+	deploy := s.tasks["work"]
+	deploy.Environment = func(pipe.Args) string { return "prod" }
+	s.tasks["deploy"] = deploy
+	s.act["build"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
+		return pipe.Result{}, fmt.Errorf("no lease: %w", &builddata.HeldError{})
+	}
+	p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Name: "build", Task: "deploy"}}, Last: steps("tidy")}
+	summary := s.run(t, pipe.Request{Pipe: p, Run: builddata.Run{Holder: "ci-7"}})
+	var got []string
+	for _, e := range s.events {
+		got = append(got, fmt.Sprintf("%s %s %q %q", e.Step, e.Status, e.Location, e.Reason))
+	}
+	want := []string{`build started "prod" ""`, `build failed "prod" "busy"`, `tidy started "ci-7" ""`, `tidy succeeded "ci-7" ""`}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if summary.Steps[0].Environment != "prod" {
+		t.Errorf("got %+v", summary.Steps[0])
+	}
+}
+
 // If the clock is set back, durations are 0, not negative.
 func TestEngine_ClockJumpsBack(t *testing.T) {
 	s := newHarness()

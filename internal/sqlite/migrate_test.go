@@ -67,7 +67,7 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 				}
 			}
 			want := everything{
-				Deploy: deploy,
+				Deploy:   deploy,
 				Services: []string{"api", "web"},
 				Versions: []builddata.Version{
 					{

@@ -71,6 +71,9 @@ func TestQueries_UseIndexes(t *testing.T) {
 			"LatestPromotions", query{latestPromotionsQuery, []any{"web"}},
 			[]string{"SEARCH s USING PRIMARY KEY (service=?)", "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"},
 		},
+		{"LatestDeploy", query{latestDeployQuery, []any{"web", "prod"}}, []string{
+			"SEARCH d USING PRIMARY KEY (service=? AND environment=?)", "SEARCH v USING PRIMARY KEY (service=? AND number=?)",
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			plan, err := collect(t.Context(), s.db, func(r row) (detail string, err error) {
