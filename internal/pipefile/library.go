@@ -106,7 +106,7 @@ func (l *Loader) fetch(ctx context.Context, address, ref string) (string, error)
 		ref = "HEAD"
 	}
 	var kept string
-	err := l.Network.Ask(ctx, "the library "+redacted(address), func(ctx context.Context) (err error) {
+	err := l.Network.Ask(ctx, "the library "+redacted(address), scm.FetchLimit, func(ctx context.Context) (err error) {
 		kept, err = l.download(ctx, cache, address, ref)
 		return err
 	})

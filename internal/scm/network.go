@@ -22,22 +22,28 @@ type Network struct {
 const (
 	// ReportAfter is how long a server may take until a person is told what is waited for.
 	ReportAfter = 2 * time.Second
-	// TimeLimit is how long a server may take.
-	TimeLimit = time.Minute
+	// AnswerLimit is how long a server may take to answer a small question.
+	AnswerLimit = 10 * time.Second
+	// FetchLimit is how long a server may take to send what is fetched from it.
+	FetchLimit = time.Minute
 )
 
-// SilentError says that a server has not answered within the TimeLimit.
-type SilentError struct{ Server string }
+// SilentError says that a server has not answered within a limit.
+type SilentError struct {
+	Server string
+	Limit  time.Duration
+}
 
 func (e *SilentError) Error() string {
-	return fmt.Sprintf("no answer from %s within %s", e.Server, TimeLimit)
+	return fmt.Sprintf("no answer from %s within %s", e.Server, e.Limit)
 }
 
 // ErrOffline says that a server would have to be asked, and that no server may be.
 var ErrOffline = errors.New("no server is asked")
 
-// Ask calls f, which asks a server, and ends its context at the TimeLimit.
-func (n Network) Ask(ctx context.Context, server string, f func(ctx context.Context) error) error {
+// Ask calls f, which asks a server, and ends its context after the limit. The error is then
+// a *SilentError.
+func (n Network) Ask(ctx context.Context, server string, limit time.Duration, f func(ctx context.Context) error) error {
 	if n.Offline {
 		return ErrOffline
 	}
@@ -45,7 +51,7 @@ func (n Network) Ask(ctx context.Context, server string, f func(ctx context.Cont
 	if c == nil {
 		c = clock.System{}
 	}
-	late := &SilentError{server}
+	late := &SilentError{server, limit}
 	ctx, stop := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -56,7 +62,7 @@ func (n Network) Ask(ctx context.Context, server string, f func(ctx context.Cont
 		if n.Waiting != nil {
 			n.Waiting(server)
 		}
-		if c.Sleep(ctx, TimeLimit-ReportAfter) == nil {
+		if c.Sleep(ctx, limit-ReportAfter) == nil {
 			stop(late)
 		}
 	}()

@@ -17,7 +17,7 @@ func TestNetwork_Silent(t *testing.T) {
 	var reported []string
 	fake := clock.NewFake(time.Unix(0, 0))
 	n := scm.Network{Clock: fake, Waiting: func(server string) { reported = append(reported, server) }}
-	err := n.Ask(t.Context(), "origin", func(ctx context.Context) error {
+	err := n.Ask(t.Context(), "origin", scm.FetchLimit, func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -33,17 +33,17 @@ func TestNetwork_Answers(t *testing.T) {
 	failed := errors.New("it has failed")
 	for _, want := range []error{nil, failed} {
 		n := scm.Network{Waiting: func(server string) { t.Errorf("reported %s", server) }}
-		if err := n.Ask(t.Context(), "origin", func(context.Context) error { return want }); !errors.Is(err, want) {
+		if err := n.Ask(t.Context(), "origin", scm.FetchLimit, func(context.Context) error { return want }); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 	}
 	called := false
-	err := scm.Network{Offline: true}.Ask(t.Context(), "origin", func(context.Context) error { called = true; return nil })
+	err := scm.Network{Offline: true}.Ask(t.Context(), "origin", scm.FetchLimit, func(context.Context) error { called = true; return nil })
 	if !errors.Is(err, scm.ErrOffline) || called {
 		t.Errorf("got %v, called: %t", err, called)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = scm.Network{}.Ask(ctx, "origin", func(ctx context.Context) error {
+	err = scm.Network{}.Ask(ctx, "origin", scm.FetchLimit, func(ctx context.Context) error {
 		cancel()
 		return ctx.Err()
 	})

@@ -82,27 +82,42 @@ func sourceOf(spec, ref string) (source string, ok bool) {
 // The problem is why that is unknown.
 func (g git) has(ctx context.Context, remote, revision string) (has bool, problem string, err error) {
 	patterns := g.pushedRefs()
-	refs, ok, err := g.run(ctx, append([]string{"ls-remote", "--quiet", remote}, patterns...)...)
-	if err != nil || !ok {
+	var refs string
+	answered := false
+	err = g.network.Ask(ctx, "the remote "+remote, AnswerLimit, func(ctx context.Context) (err error) {
+		refs, answered, err = g.run(ctx, append([]string{"ls-remote", "--quiet", remote}, patterns...)...)
+		return err
+	})
+	if err != nil || !answered {
 		return false, lastLine(refs), err
 	}
+	var tips []string
 	for line := range strings.Lines(refs) {
 		tip, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if !matches(patterns, strings.TrimSuffix(ref, "^{}")) {
-			continue // ls-remote matches the end of a name as well
-		}
-		if tip == revision {
-			return true, "", nil
-		}
-		// This fails if the commit of tip is not in the clone.
-		if _, ok, err := g.run(ctx, "merge-base", "--is-ancestor", revision, tip); err != nil || ok {
-			return ok, "", err
+		if matches(patterns, strings.TrimSuffix(ref, "^{}")) { // ls-remote matches the end of a name as well
+			tips = append(tips, tip)
 		}
 	}
-	if refs == "" {
-		return false, "", nil
+	if len(tips) == 0 || slices.Contains(tips, revision) {
+		return len(tips) > 0, "", nil
 	}
-	return g.reachable(ctx, remote, revision, patterns)
+	if has, err := g.contained(ctx, revision, tips); err != nil || has {
+		return has, "", err
+	}
+	err = g.network.Ask(ctx, "the commits of the remote "+remote, FetchLimit, func(ctx context.Context) (err error) {
+		has, problem, err = g.reachable(ctx, remote, revision, patterns)
+		return err
+	})
+	return has, problem, err
+}
+
+// contained reports whether the history of one of the tips contains a revision, as far as
+// the clone has them. One process answers for all tips: a remote may have thousands.
+func (g git) contained(ctx context.Context, revision string, tips []string) (bool, error) {
+	input := revision + "\n^" + strings.Join(tips, "\n^") + "\n"
+	// It prints the revision unless a tip has it.
+	out, ok, err := g.runWith(ctx, input, "rev-list", "--max-count=1", "--ignore-missing", "--stdin")
+	return ok && out == "", err
 }
 
 // reachable fetches the commits of a remote's refs, without trees and files, and reports

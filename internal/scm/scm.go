@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -80,10 +82,15 @@ var errNoGit = errors.New("git: command not found")
 
 // run returns what git prints, and whether it succeeded.
 func (g git) run(ctx context.Context, args ...string) (string, bool, error) {
+	return g.runWith(ctx, "", args...)
+}
+
+// runWith is run with a standard input.
+func (g git) runWith(ctx context.Context, input string, args ...string) (string, bool, error) {
 	var out, problem bytes.Buffer
 	_, err := process.Run(ctx, process.Command{
 		Args:    append([]string{"git", "-C", g.folder}, args...),
-		Environ: g.environ, Stdout: &out, Stderr: &problem, Grace: time.Second,
+		Environ: g.environ, Stdin: strings.NewReader(input), Stdout: &out, Stderr: &problem, Grace: time.Second,
 	})
 	var exit *process.ExitError
 	var missing *process.NotFoundError
@@ -124,7 +131,7 @@ func (g git) inspect(ctx context.Context) (c Checkout, err error) {
 		c.Fix = []string{"git init && git add -A && git commit -m 'first'", "git remote add origin URL", "git push -u origin HEAD"}
 		if strings.Contains(problem, "dubious ownership") {
 			c.Untraceable = "git refuses the git repository because it belongs to another user"
-			c.Fix = []string{"git config --global --add safe.directory " + g.folder}
+			c.Fix = []string{"git config --global --add safe.directory " + text.ShellWord(refusedFolder(problem, g.folder))}
 		}
 		return c, nil
 	}
@@ -142,7 +149,7 @@ func (g git) inspect(ctx context.Context) (c Checkout, err error) {
 	} else if ok {
 		c.Branch = branch
 	}
-	changes, ok, err := g.run(ctx, "status", "--porcelain", "--untracked-files=normal")
+	changes, ok, err := g.run(ctx, "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none")
 	if err != nil {
 		return c, err
 	}
@@ -154,16 +161,78 @@ func (g git) inspect(ctx context.Context) (c Checkout, err error) {
 		c.Fix = []string{"git add -A && git commit", "git push", "or set the changes aside: git stash --include-untracked"}
 		return c, nil
 	}
-	return g.pushed(ctx, c)
+	if c, err = g.pushed(ctx, c); err != nil || c.Untraceable != "" {
+		return c, err
+	}
+	return g.inspectSubmodules(ctx, c)
 }
 
-// changedFiles returns the files that git status --porcelain lists.
-func changedFiles(status string) []string {
-	files := strings.Split(status, "\n")
-	for i, line := range files {
-		files[i] = strings.TrimSpace(line[min(len(line), 3):])
+// refusedFolder returns the folder that git refuses because of its owner: that of the git
+// repository, which may be above the folder that git runs in.
+func refusedFolder(problem, folder string) string {
+	_, after, _ := strings.Cut(problem, "repository at '")
+	if named, _, ok := strings.Cut(after, "'"); ok {
+		return named
+	}
+	return folder
+}
+
+// changedFiles returns the files that git status --porcelain -z lists.
+func changedFiles(status string) (files []string) {
+	entries := strings.Split(strings.TrimRight(status, "\x00"), "\x00")
+	for i := 0; i < len(entries); i++ {
+		entry := entries[i]
+		files = append(files, entry[min(len(entry), 3):])
+		if strings.ContainsAny(entry[:min(len(entry), 2)], "RC") {
+			i++ // the next entry is the name before
+		}
 	}
 	return files
+}
+
+// inspectSubmodules returns c, untraceable if the commit of a submodule was not pushed to
+// the submodule's own remote. A submodule that is not checked out is not part of what is
+// built here.
+func (g git) inspectSubmodules(ctx context.Context, c Checkout) (Checkout, error) {
+	root, ok, err := g.run(ctx, "rev-parse", "--show-toplevel")
+	if err != nil || !ok {
+		return c, err
+	}
+	index, ok, err := git{folder: root, environ: g.environ}.run(ctx, "ls-files", "--stage", "-z")
+	if err != nil {
+		return c, err
+	}
+	if !ok {
+		return c, fmt.Errorf("git ls-files: %s", index)
+	}
+	for entry := range strings.SplitSeq(index, "\x00") {
+		about, name, _ := strings.Cut(entry, "\t")
+		if !strings.HasPrefix(about, submoduleMode) {
+			continue
+		}
+		sub := git{folder: filepath.Join(root, filepath.FromSlash(name)), environ: g.environ, network: g.network}
+		if _, err := os.Lstat(filepath.Join(sub.folder, ".git")); err != nil {
+			continue // it is not checked out
+		}
+		inside, err := sub.inspect(ctx)
+		if err != nil {
+			return c, err
+		}
+		if inside.Untraceable != "" {
+			c.Untraceable = fmt.Sprintf("submodule %s: %s", name, inside.Untraceable)
+			c.Fix = append(inSubmodule(name, inside.Fix), "git push")
+			return c, nil
+		}
+	}
+	return c, nil
+}
+
+// submoduleMode is the mode of a submodule in git's index.
+const submoduleMode = "160000 "
+
+// inSubmodule returns commands that are to be run in a submodule.
+func inSubmodule(name string, commands []string) []string {
+	return append([]string{"cd " + text.ShellWord(name)}, append(slices.Clone(commands), "cd -")...)
 }
 
 func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
@@ -184,12 +253,7 @@ func (g git) pushed(ctx context.Context, c Checkout) (Checkout, error) {
 	}
 	var unreachable []string
 	for _, remote := range g.order(ctx, all, c.Branch) {
-		var has bool
-		var problem string
-		err := g.network.Ask(ctx, "the remote "+remote, func(ctx context.Context) (err error) {
-			has, problem, err = g.has(ctx, remote, c.Revision)
-			return err
-		})
+		has, problem, err := g.has(ctx, remote, c.Revision)
 		var silent *SilentError
 		switch {
 		case errors.As(err, &silent):

@@ -1,10 +1,12 @@
 package scm_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +210,46 @@ func TestInspect(t *testing.T) {
 			git(t, clone, "push", "--quiet")
 			return folder
 		}, "", "", ""},
+		{"OwnSSHCommand", func(t *testing.T) string {
+			// Only the command in the checkout's configuration reaches the remote.
+			remote, clone := origin(t)
+			command := filepath.Join(t.TempDir(), "ssh")
+			write(t, command, "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n")
+			if err := os.Chmod(command, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			folder := t.TempDir()
+			git(t, folder, "init", "--quiet")
+			git(t, folder, "config", "core.sshCommand", command)
+			git(t, folder, "config", "ssh.variant", "simple")
+			git(t, folder, "remote", "add", "origin", "ssh://git@nowhere.invalid"+remote)
+			git(t, folder, "fetch", "--quiet", "--depth=1", "origin", "main")
+			git(t, folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+			commit(t, clone, "4")
+			git(t, clone, "push", "--quiet")
+			return folder
+		}, "", "", ""},
+		{"Submodule", func(t *testing.T) string { return submodule(t, true) }, "", "", "main"},
+		{"SubmoduleUnpushed", func(t *testing.T) string {
+			return submodule(t, false)
+		}, "submodule libs/one: revision ", "cd libs/one\ngit push\ncd -\ngit push", "main"},
+		{"SubmoduleNotCheckedOut", func(t *testing.T) string {
+			folder := submodule(t, true)
+			git(t, folder, "submodule", "deinit", "--quiet", "--all")
+			return folder
+		}, "", "", "main"},
+		{"SubmoduleChangedSilently", func(t *testing.T) string {
+			folder := submodule(t, true)
+			git(t, folder, "config", "diff.ignoreSubmodules", "all")
+			write(t, filepath.Join(folder, "libs", "one", "file"), "changed")
+			return folder
+		}, "it differs from its revision", "", "main"},
+		{"NamesInOtherAlphabets", func(t *testing.T) string {
+			_, clone := origin(t)
+			git(t, clone, "mv", "file", "dossier été")
+			write(t, filepath.Join(clone, "å ö.txt"), "x")
+			return clone
+		}, ": dossier été, å ö.txt", "git add -A", "main"},
 		{"CIUnpushed", func(t *testing.T) string {
 			remote, _ := origin(t)
 			folder := t.TempDir()
@@ -250,6 +292,75 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// submodule returns a pushed checkout with a submodule, whose commit was pushed or not.
+func submodule(t *testing.T, pushed bool) (folder string) {
+	t.Helper()
+	inner, _ := origin(t)
+	_, folder = origin(t)
+	git(t, folder, "submodule", "--quiet", "add", "file://"+inner, "libs/one")
+	sub := filepath.Join(folder, "libs", "one")
+	commit(t, sub, "4")
+	if pushed {
+		git(t, sub, "push", "--quiet")
+	}
+	git(t, folder, "add", "-A")
+	git(t, folder, "commit", "--quiet", "-m", "with a submodule")
+	git(t, folder, "push", "--quiet", "--recurse-submodules=no")
+	return folder
+}
+
+// A remote with thousands of refs is asked by a handful of processes.
+func TestInspect_ManyRefs(t *testing.T) {
+	remote, clone := origin(t)
+	var branches strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&branches, "commit refs/heads/b%d\ncommitter Ada <ada@example.com> %d +0000\ndata 1\nx\nfrom refs/heads/main^0\n\n", i, i)
+	}
+	input := exec.CommandContext(t.Context(), "git", "-C", remote, "fast-import", "--quiet")
+	input.Stdin = strings.NewReader(branches.String())
+	if out, err := input.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	git(t, clone, "fetch", "--quiet")
+	git(t, clone, "switch", "--quiet", "--detach", "origin/b499")
+	for _, ref := range strings.Fields(git(t, clone, "for-each-ref", "--format=%(refname)", "refs/remotes/origin/b499")) {
+		git(t, clone, "update-ref", "-d", ref)
+	}
+	for _, untraceable := range []bool{false, true} {
+		t.Run(fmt.Sprintf("Untraceable=%t", untraceable), func(t *testing.T) {
+			if untraceable {
+				commit(t, clone, "4")
+			}
+			trace := filepath.Join(t.TempDir(), "trace")
+			got, err := scm.Inspect(t.Context(), clone, append(environ(t), "GIT_TRACE2_EVENT="+trace), scm.Network{})
+			if err != nil || (got.Untraceable != "") != untraceable {
+				t.Errorf("got %+v and %v", got, err)
+			}
+			events, err := os.ReadFile(trace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(events), `"event":"start"`); n > 30 {
+				t.Errorf("git was started %d times", n)
+			}
+		})
+	}
+}
+
+// The folder that git wants to be told of is the top of the git repository.
+func TestInspect_OtherOwner(t *testing.T) {
+	_, clone := origin(t)
+	folder := filepath.Join(clone, "services", "a")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	got, err := scm.Inspect(t.Context(), folder, append(environ(t), "GIT_TEST_ASSUME_DIFFERENT_OWNER=1"), scm.Network{})
+	want := []string{"git config --global --add safe.directory " + clone}
+	if err != nil || !strings.Contains(got.Untraceable, "belongs to another user") || !slices.Equal(got.Fix, want) {
+		t.Errorf("got %+v and %v, want the fix %q", got, err, want)
+	}
+}
+
 func TestInspect_NoGit(t *testing.T) {
 	got, err := scm.Inspect(t.Context(), t.TempDir(), []string{"PATH=" + t.TempDir()}, scm.Network{})
 	if err != nil || !strings.Contains(got.Untraceable, "git is not installed") {
@@ -278,7 +389,7 @@ func TestInspect_SilentRemote(t *testing.T) {
 		Clock: clock.NewFake(time.Unix(0, 0)), Waiting: func(server string) { reported = append(reported, server) },
 	})
 	if err != nil || !strings.Contains(got.Untraceable, "it is unknown whether revision") ||
-		!strings.Contains(got.Untraceable, "no answer from the remote origin within 1m0s") {
+		!strings.Contains(got.Untraceable, "no answer from the remote origin within 10s") {
 		t.Errorf("got %+v and %v", got, err)
 	}
 	if len(reported) != 1 || reported[0] != "the remote origin" {
