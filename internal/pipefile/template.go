@@ -26,11 +26,14 @@ service: SERVICE
 # What the built-in pipes run, with the defaults:
 # build: make build
 # test: make test
-# test_reports: reports/*.xml
 # packer_folder: packer
 # environment_folder: environment
 # functional_tests: make functional-tests
 # load_tests: make load-tests
+
+# The JUnit XML files that the unit tests write. There is no default: without them, only the
+# exit code counts.
+# test_reports: reports/*.xml
 
 # How versions are named: sequence (17), semver (1.4.0) or calver (2026.11.3).
 # version_scheme: sequence

@@ -33,7 +33,7 @@ func (r *Registry) contracts() pipe.Definition {
 				Name: "reports", Kind: pipe.List,
 				Summary: "Patterns of the JUnit XML files that the contracts write, relative to the consumer's folder.",
 			},
-			allowEmpty, folderArgument, envArgument, graceArgument,
+			allowEmpty, followLinks, countReruns, folderArgument, envArgument, graceArgument,
 		},
 		Run: r.runContracts,
 		Mock: mock(nil, func(c *pipe.Call) string {

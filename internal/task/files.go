@@ -46,7 +46,7 @@ func bucketURL(c *pipe.Call) string {
 }
 
 func (r *Registry) runFiles(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	found, err := findFiles(c.Folder, c.Args.List("files"))
+	found, err := findFiles(c.Folder, c.Args.List("files"), false)
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("files: %w", err)
 	}

@@ -34,6 +34,8 @@ type testReport struct {
 	Seconds float64 `json:"seconds"`
 	// Failures are the first tests with failures or errors.
 	Failures []testFailure `json:"failures,omitempty"`
+	// rerun are tests that failed and passed when they were run again.
+	rerun []testFailure
 	// warnings are about reports that were not read, or have no tests.
 	warnings []string
 }
@@ -44,12 +46,15 @@ type testFailure struct {
 	Message string `json:"message"`
 }
 
+// String is suite/name.
+func (f testFailure) String() string { return strings.Trim(f.Suite+"/"+f.Name, "/") }
+
 // String is "14 tests passed, 1 skipped" or "2 of 14 tests failed: suite/name, …".
 func (r testReport) String() string {
 	if bad := r.Failed + r.Errors; bad > 0 {
 		named := make([]string, 0, maxNamed)
 		for _, f := range r.Failures[:min(maxNamed, len(r.Failures))] {
-			named = append(named, strings.Trim(f.Suite+"/"+f.Name, "/"))
+			named = append(named, f.String())
 		}
 		if bad > len(named) {
 			named = append(named, "…")
@@ -75,6 +80,7 @@ func (r *testReport) add(other testReport, prefix string) {
 		f.Suite = strings.Trim(prefix+"/"+f.Suite, "/")
 		r.Failures = append(r.Failures, f)
 	}
+	r.rerun = append(r.rerun, other.rerun...)
 }
 
 // JSON returns the report as it is stored.
@@ -90,41 +96,88 @@ var allowEmpty = pipe.Argument{
 	Name: "allow_empty", Kind: pipe.Switch, Summary: "Whether it is fine if reports are expected, but no tests were run; by default the step fails.",
 }
 
+var followLinks = pipe.Argument{
+	Name: "follow_links", Kind: pipe.Switch,
+	Summary: "Whether reports are also looked for, and read, through symbolic links; by default they are not.",
+}
+
+var countReruns = pipe.Argument{
+	Name: "reruns", Kind: pipe.Switch,
+	Summary: "Whether a test that one report names more than once was run again, so that only its last result counts; " +
+		"by default all count, since different tests may have the same name.",
+}
+
 // reports are files that tests write.
 type reports struct {
 	folder   string
 	patterns []string
-	// allowEmpty says that it is fine if there are no tests.
-	allowEmpty bool
-	mask       func(text string) string
-	before     map[string]fs.FileInfo
+	// follow says that symbolic links are followed, allowEmpty that it is fine if there are
+	// no tests, and reruns that of a test that was run again only the last result counts.
+	follow, allowEmpty, reruns bool
+	mask                       func(text string) string
+	before                     map[string]fs.FileInfo
 }
 
 // expectReports records which files exist before the tests run.
 func expectReports(c *pipe.Call, folder string) (reports, error) {
 	patterns := c.Args.List("reports")
-	r := reports{folder: folder, patterns: patterns, allowEmpty: c.Args.Switch(allowEmpty.Name), mask: c.Mask, before: map[string]fs.FileInfo{}}
-	found, err := findFiles(folder, patterns)
+	r := reports{
+		folder: folder, patterns: patterns, mask: c.Mask, before: map[string]fs.FileInfo{}, follow: c.Args.Switch(followLinks.Name),
+		allowEmpty: c.Args.Switch(allowEmpty.Name), reruns: c.Args.Switch(countReruns.Name),
+	}
+	found, err := r.find()
 	if err != nil {
-		return r, fmt.Errorf("reports: %w", err)
+		return r, err
 	}
 	for _, name := range found.files {
-		if info, err := os.Lstat(filepath.Join(folder, filepath.FromSlash(name))); err == nil {
+		if info, err := r.inspect(name); err == nil {
 			r.before[name] = info
 		}
 	}
 	return r, nil
 }
 
+// find finds the files that the patterns match.
+func (r reports) find() (found, error) {
+	files, err := findFiles(r.folder, r.patterns, r.follow)
+	if err != nil {
+		return files, fmt.Errorf("reports: %w", err)
+	}
+	return files, nil
+}
+
+// inspect describes a file that was found: itself, or what it leads to by symbolic links.
+func (r reports) inspect(name string) (fs.FileInfo, error) {
+	path := filepath.Join(r.folder, filepath.FromSlash(name))
+	if r.follow {
+		return os.Stat(path)
+	}
+	return os.Lstat(path)
+}
+
+// open reads a file that was found. Links are followed by name first, so that the file
+// that is opened is a regular one by then.
+func (r reports) open(ctx context.Context, name string, read func(io.Reader) error) error {
+	folder := r.folder
+	if r.follow {
+		path, err := filepath.EvalSymlinks(filepath.Join(folder, filepath.FromSlash(name)))
+		if err != nil {
+			return err
+		}
+		folder, name = filepath.Split(path)
+	}
+	return readFile(ctx, folder, name, maxReport, read)
+}
+
 // read reads the reports that were written since.
 func (r reports) read(ctx context.Context) (sum testReport, err error) {
-	found, err := findFiles(r.folder, r.patterns)
+	found, err := r.find()
 	if err != nil {
-		return sum, fmt.Errorf("reports: %w", err)
+		return sum, err
 	}
 	names := found.files
 	fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		info, err := os.Lstat(filepath.Join(r.folder, filepath.FromSlash(name)))
+		info, err := r.inspect(name)
 		before := r.before[name]
 		return err == nil && before != nil && os.SameFile(info, before) &&
 			info.ModTime().Equal(before.ModTime()) && info.Size() == before.Size()
@@ -140,8 +193,8 @@ func (r reports) read(ctx context.Context) (sum testReport, err error) {
 	var empty []string
 	for _, name := range fresh {
 		var one testReport
-		err := readFile(ctx, r.folder, name, maxReport, func(from io.Reader) (err error) {
-			one, err = readJUnit(from, r.mask)
+		err := r.open(ctx, name, func(from io.Reader) (err error) {
+			one, err = readJUnit(from, r.mask, r.reruns)
 			return err
 		})
 		if err != nil {
@@ -151,6 +204,14 @@ func (r reports) read(ctx context.Context) (sum testReport, err error) {
 			empty = append(empty, name)
 		}
 		sum.add(one, "")
+	}
+	if len(sum.rerun) > 0 {
+		names := make([]string, len(sum.rerun))
+		for i, f := range sum.rerun {
+			names[i] = f.String()
+		}
+		sum.warnings = append(sum.warnings, fmt.Sprintf("%s failed at first and passed when run again: %s",
+			text.Count(len(names), "test"), text.ListSome(names, maxNamed)))
 	}
 	if len(empty) == 0 {
 		return sum, nil

@@ -274,6 +274,67 @@ func TestTests(t *testing.T) {
 			t.Errorf("got %d failures (%v)", len(report.Failures), err)
 		}
 	})
+	t.Run("RunAgain", func(t *testing.T) {
+		const first = `<testcase classname="c" name="a"><failure message="no"/></testcase><testcase classname="c" name="b"/>`
+		for name, tt := range map[string]struct{ second, want, warning string }{
+			"Passed": {`<testcase classname="c" name="a"/>`, "2 tests passed", "1 test failed at first and passed when run again: c/a"},
+			"Failed": {`<testcase classname="c" name="a"><error/></testcase>`, "1 of 2 tests failed: c/a", ""},
+			"NotRun": {`<testcase classname="c" name="a"><skipped/></testcase>`, "1 of 2 tests failed: c/a", ""},
+			"PassedThenFailed": {
+				`<testcase classname="c" name="a"/><testcase classname="c" name="b"><failure/></testcase>`, "1 of 2 tests failed: c/b",
+				"1 test failed at first and passed when run again: c/a",
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				b := newFixture(t)
+				b.write(t, "a.xml", "<testsuites><testsuite name='s'>"+first+"</testsuite><testsuite name='s'>"+tt.second+"</testsuite></testsuites>")
+				args := pipe.Args{"command": sh("cp a.xml b.xml"), "reports": []string{"b.xml"}}
+				_, _, err := b.try(t, "test.command", args)
+				wantError(t, err, "tests failed: c/a") // by default every result counts
+				args["reruns"] = true
+				got, _, err := b.try(t, "test.command", args)
+				if err != nil {
+					got.Message = err.Error()
+				}
+				if got.Message != tt.want || strings.Join(got.Warnings, "; ") != tt.warning {
+					t.Errorf("got %q and the warnings %q, want %q and %q", got.Message, got.Warnings, tt.want, tt.warning)
+				}
+			})
+		}
+	})
+	t.Run("Links", func(t *testing.T) {
+		b := newFixture(t)
+		elsewhere := t.TempDir()
+		b.write(t, "source", passing)
+		link := "mkdir -p " + elsewhere + "/deep; cp source " + elsewhere + "/deep/test.xml; ln -sfn " + elsewhere + " logs; "
+		for name, tt := range map[string]struct{ script, pattern, without, with string }{
+			"Folder": {link, "logs/**/*.xml", "logs (a symbolic link to " + elsewhere + ")", "1 test passed, 1 skipped"},
+			"Within": {
+				link + "mkdir -p all; ln -sfn " + elsewhere + " all/logs", "all/**/*.xml",
+				"not looked for behind all/logs (a symbolic link to " + elsewhere + ")", "1 test passed, 1 skipped",
+			},
+			"Loop":     {link + "ln -sfn . " + elsewhere + "/loop; ln -sfn gone " + elsewhere + "/gone", "logs/**/test.xml", "logs (a symbolic link to", "1 test passed, 1 skipped"},
+			"File":     {link + "ln -sfn logs/deep/test.xml t.xml", "t.xml", "t.xml (a symbolic link to logs/deep/test.xml)", "1 test passed, 1 skipped"},
+			"Nowhere":  {"ln -sfn nothing t.xml", "t.xml", "t.xml (a symbolic link to nothing)", "t.xml (a symbolic link to nothing)"},
+			"NoReport": {"ln -sfn /dev/zero t.xml", "t.xml", "t.xml (a symbolic link to /dev/zero)", "t.xml (a device)"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				b := b
+				args := pipe.Args{"command": sh(tt.script), "reports": []string{tt.pattern}}
+				_, _, err := b.try(t, "test.command", args)
+				wantError(t, err, "no report was found", tt.without)
+				args["follow_links"] = true
+				args["command"] = sh("rm -rf logs t.xml " + elsewhere + "/*; " + tt.script)
+				got, _, err := b.try(t, "test.command", args)
+				if err != nil {
+					got.Message = err.Error()
+				}
+				if !strings.Contains(got.Message, tt.with) {
+					t.Errorf("got %q (%v), want %q", got.Message, err, tt.with)
+				}
+			})
+		}
+	})
 	t.Run("HugeReport", func(t *testing.T) {
 		b := newFixture(t)
 		_, _, err := b.try(t, "test.command", pipe.Args{"command": sh("truncate -s 65M b.xml"), "reports": []string{"*.xml"}})

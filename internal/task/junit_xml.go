@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ type junitReader struct {
 	report testReport
 	// mask cleans and masks the messages of failures before they are clipped.
 	mask func(text string) string
+	// last holds the last result of each test that a report may name again; nil if every
+	// result counts.
+	last map[testKey]string
 	// open are the elements around the current one.
 	open   []element
 	suites []suite
@@ -58,14 +62,18 @@ type suite struct {
 	tests, bad int
 }
 
+// testKey identifies a test in a report.
+type testKey struct{ suite, class, name string }
+
 type testCase struct {
 	name, class string
 	// result is the name of the element that says how the test ended.
 	result, message, kind string
 }
 
-// readJUnit reads the tests in a report.
-func readJUnit(from io.Reader, mask func(text string) string) (testReport, error) {
+// readJUnit reads the tests in a report. With reruns, a test that it names again was run
+// again: only its last result counts.
+func readJUnit(from io.Reader, mask func(text string) string, reruns bool) (testReport, error) {
 	input, err := normalize(from)
 	if err != nil {
 		return testReport{}, err
@@ -73,6 +81,9 @@ func readJUnit(from io.Reader, mask func(text string) string) (testReport, error
 	decoder := xml.NewDecoder(input)
 	decoder.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil } // of a second document
 	r := junitReader{mask: mask}
+	if reruns {
+		r.last = map[testKey]string{}
+	}
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -128,9 +139,9 @@ func (r *junitReader) start(e xml.StartElement) element {
 		r.test = testCase{name: attribute(e, "name"), class: attribute(e, "classname")}
 		r.took += seconds(attribute(e, "time"))
 		return testElement
-	case name == "skipped" && within == testElement:
+	case name == resultSkipped && within == testElement:
 		r.test.result = name
-	case (name == "failure" || name == "error") && (within == testElement || within == suiteElement && len(r.suites) > 0):
+	case (name == resultFailure || name == resultError) && (within == testElement || within == suiteElement && len(r.suites) > 0):
 		if within == suiteElement { // the suite as a whole
 			r.test = testCase{}
 		}
@@ -146,7 +157,7 @@ func (r *junitReader) end(kind element) {
 	case suiteElement:
 		last := r.suites[len(r.suites)-1]
 		if last.tests == 0 && last.bad > 0 {
-			r.test = testCase{result: "error", message: fmt.Sprintf("it has %s, but no tests", text.Count(last.bad, "failure"))}
+			r.test = testCase{result: resultError, message: fmt.Sprintf("it has %s, but no tests", text.Count(last.bad, "failure"))}
 			r.count()
 			last = r.suites[len(r.suites)-1]
 		}
@@ -172,26 +183,55 @@ func (r *junitReader) end(kind element) {
 func (r *junitReader) count() {
 	within := &r.suites[len(r.suites)-1]
 	within.tests++
+	failure := testFailure{Suite: r.plainText(cmp.Or(r.test.class, within.name)), Name: r.plainText(r.test.name)}
+	if key := (testKey{within.name, r.test.class, r.test.name}); r.last != nil && key.name != "" {
+		before, again := r.last[key]
+		if again && r.test.result == resultSkipped {
+			return // it was not run again
+		}
+		r.last[key] = r.test.result
+		if again {
+			r.report.remove(before, failure)
+			if r.test.result == resultPassed && before != resultPassed && before != resultSkipped {
+				r.report.rerun = append(r.report.rerun, failure)
+			}
+		}
+	}
+	*r.report.counter(r.test.result)++
 	r.report.Tests++
-	switch r.test.result {
-	case "skipped":
-		r.report.Skipped++
-		return
-	case "failure":
-		r.report.Failed++
-	case "error":
-		r.report.Errors++
-	default:
-		r.report.Passed++
+	if r.test.result == resultPassed || r.test.result == resultSkipped || len(r.report.Failures) == maxFailures {
 		return
 	}
-	if len(r.report.Failures) == maxFailures {
-		return
+	failure.Message = text.Clip(strings.TrimSpace(r.plainText(r.test.message)), maxFailureMessage)
+	r.report.Failures = append(r.report.Failures, failure)
+}
+
+// The results of a test: the element that says how it ended, or none.
+const (
+	resultPassed  = ""
+	resultSkipped = "skipped"
+	resultFailure = "failure"
+	resultError   = "error"
+)
+
+// counter returns the number of tests with a result.
+func (r *testReport) counter(result string) *int {
+	switch result {
+	case resultSkipped:
+		return &r.Skipped
+	case resultFailure:
+		return &r.Failed
+	case resultError:
+		return &r.Errors
 	}
-	r.report.Failures = append(r.report.Failures, testFailure{
-		Suite: r.plainText(cmp.Or(r.test.class, within.name)), Name: r.plainText(r.test.name),
-		Message: text.Clip(strings.TrimSpace(r.plainText(r.test.message)), maxFailureMessage),
-	})
+	return &r.Passed
+}
+
+// remove removes an earlier result of a test that was run again.
+func (r *testReport) remove(result string, test testFailure) {
+	*r.counter(result)--
+	r.Tests--
+	r.Failures = slices.DeleteFunc(r.Failures, func(f testFailure) bool { return f.Suite == test.Suite && f.Name == test.Name })
 }
 
 func attribute(e xml.StartElement, name string) string {

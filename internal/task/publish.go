@@ -34,7 +34,7 @@ func (r *Registry) publish() pipe.Definition {
 }
 
 func runPublish(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	found, err := findFiles(c.Folder, c.Args.List("files"))
+	found, err := findFiles(c.Folder, c.Args.List("files"), false)
 	if err != nil {
 		return pipe.Result{}, fmt.Errorf("files: %w", err)
 	}

@@ -23,7 +23,7 @@ func (r *Registry) tests() pipe.Definition {
 				Summary: "Patterns of the JUnit XML files that the command writes, relative to its folder: build/**/*.xml. " +
 					"Without them only the exit code counts.",
 			},
-			allowEmpty, folderArgument, envArgument, graceArgument,
+			allowEmpty, followLinks, countReruns, folderArgument, envArgument, graceArgument,
 		},
 		Run: r.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
