@@ -62,7 +62,7 @@ func (r *Registry) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	if !c.Args.Has("to") {
 		return noRecipient(c, "set email_to in .delivery.yml, or the argument to; email_from and email_server belong to it")
 	}
-	message, to, err := r.emailMessage(c)
+	from, to, err := emailAddresses(c)
 	if err != nil {
 		return delivered(ctx, c, "", err)
 	}
@@ -72,7 +72,13 @@ func (r *Registry) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, err
 	}
 	bounded, cancel := withTimeout(ctx)
 	defer cancel()
-	if err = server.DialAndSendWithContext(bounded, message); err != nil {
+	mailed, refused := addressesOf(to), []string(nil)
+	err = server.DialAndSendWithContext(bounded, r.emailMessage(c, from, to))
+	if unknown := new(mail.SendError); errors.As(err, &unknown) && unknown.Reason == mail.ErrSMTPRcptTo && len(to) > 1 {
+		// The server took the mail for no one, since it refused one of them.
+		mailed, refused, err = r.mailEach(bounded, c, server, from, to)
+	}
+	if err != nil {
 		if cause := context.Cause(bounded); cause != nil {
 			err = cause
 		}
@@ -82,33 +88,79 @@ func (r *Registry) runEmail(ctx context.Context, c *pipe.Call) (pipe.Result, err
 		}
 		err = fmt.Errorf("send the mail by %s: %s", c.Args.Text("server"), why)
 	}
-	return delivered(ctx, c, fmt.Sprintf("mailed %s: %s", strings.Join(to, ", "), emailSubject(c)), err)
+	result, err := delivered(ctx, c, fmt.Sprintf("mailed %s: %s", strings.Join(mailed, ", "), emailSubject(c)), err)
+	result.Warnings = append(result.Warnings, refused...)
+	if err == nil && len(refused) > 0 && c.Args.Switch(pipe.ArgRequired) {
+		err = errors.New(strings.Join(refused, "; "))
+	}
+	return result, err
 }
 
-func (r *Registry) emailMessage(c *pipe.Call) (message *mail.Msg, to []string, err error) {
-	message = mail.NewMsg()
+// mailEach mails each recipient a message of its own. It returns those who were mailed, and
+// why the others were not. If the server took none, that is an error.
+func (r *Registry) mailEach(
+	ctx context.Context, c *pipe.Call, server *mail.Client, from *netmail.Address, to []*netmail.Address,
+) (mailed, refused []string, err error) {
+	messages := make([]*mail.Msg, len(to))
+	for i, address := range to {
+		messages[i] = r.emailMessage(c, from, []*netmail.Address{address})
+	}
+	if err = server.DialAndSendWithContext(ctx, messages...); err == nil {
+		return addressesOf(to), nil, nil
+	}
+	for i, message := range messages {
+		switch {
+		case !message.IsDelivered() && message.SendError() == nil: // it was not reached
+			return nil, nil, err
+		case message.SendError() == nil:
+			mailed = append(mailed, to[i].Address)
+		default:
+			refused = append(refused, fmt.Sprintf("not mailed %s: %s", to[i].Address, text.Line(message.SendError().Error())))
+		}
+	}
+	if len(mailed) > 0 {
+		err = nil
+	}
+	return mailed, refused, err
+}
+
+func addressesOf(list []*netmail.Address) []string {
+	addresses := make([]string, len(list))
+	for i, address := range list {
+		addresses[i] = address.Address
+	}
+	return addresses
+}
+
+// emailMessage returns the mail to some recipients.
+func (r *Registry) emailMessage(c *pipe.Call, from *netmail.Address, to []*netmail.Address) *mail.Msg {
+	message := mail.NewMsg()
 	message.SetDateWithValue(r.Clock.Now())
-	from, err := netmail.ParseAddress(c.Args.Text("from"))
-	if err != nil {
+	message.FromMailAddress(from)
+	for _, address := range to {
+		message.AddToMailAddress(address)
+	}
+	message.Subject(emailSubject(c))
+	message.SetBodyString(mail.TypeTextPlain, c.Mask(cmp.Or(c.Args.Text("text"), summaryLine(c.Run)+"\n\n"+details(c.Run))))
+	return message
+}
+
+// emailAddresses returns the sender and the recipients.
+func emailAddresses(c *pipe.Call) (from *netmail.Address, to []*netmail.Address, err error) {
+	if from, err = netmail.ParseAddress(c.Args.Text("from")); err != nil {
 		return nil, nil, fmt.Errorf("from: %q is not a valid mail address", c.Args.Text("from"))
 	}
-	message.FromMailAddress(from)
 	for _, list := range c.Args.List("to") {
 		addresses, err := netmail.ParseAddressList(list)
 		if err != nil {
 			return nil, nil, fmt.Errorf("to: %q is not a valid mail address", list)
 		}
-		for _, address := range addresses {
-			to = append(to, address.Address)
-			message.AddToMailAddress(address)
-		}
+		to = append(to, addresses...)
 	}
 	if len(to) == 0 {
 		return nil, nil, errors.New("to: the list of addresses is empty")
 	}
-	message.Subject(emailSubject(c))
-	message.SetBodyString(mail.TypeTextPlain, c.Mask(cmp.Or(c.Args.Text("text"), summaryLine(c.Run)+"\n\n"+details(c.Run))))
-	return message, to, nil
+	return from, to, nil
 }
 
 func emailServer(c *pipe.Call) (*mail.Client, error) {

@@ -71,9 +71,10 @@ func trustCertificate() (cleanup func(), err error) {
 // mailServer implements enough SMTP to receive a mail.
 type mailServer struct {
 	address string
-	// extensions are those it announces, refuse is its answer to RCPT.
-	extensions []string
-	refuse     string
+	// extensions are those it announces, refuse is its answer to RCPT for addresses that
+	// contain refused.
+	extensions      []string
+	refuse, refused string
 
 	mu    sync.Mutex
 	mails []mail
@@ -139,10 +140,10 @@ func (s *mailServer) serve(conn net.Conn) {
 			m.auth = rest
 			reply("235 welcome")
 		case "MAIL":
-			m.from = rest
+			m.from, m.to = rest, ""
 			reply("250 ok")
 		case "RCPT":
-			if s.refuse != "" {
+			if s.refuse != "" && strings.Contains(rest, s.refused) {
 				reply(s.refuse)
 				continue
 			}
@@ -278,6 +279,21 @@ func TestEmail(t *testing.T) {
 			}
 		})
 	}
+	t.Run("RefusedForOne", func(t *testing.T) {
+		for _, required := range []bool{false, true} {
+			s := startMailServer(t, "550 no such user")
+			s.refused = "bob@"
+			got, _, err := newFixture(t).try(t, "notify.email", base(s, pipe.Args{"required": required}))
+			if (err != nil) != required || !strings.HasPrefix(got.Message, "mailed ada@example.com, carl@example.com: ") ||
+				len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "not mailed bob@example.com: ") ||
+				!strings.Contains(got.Warnings[0], "no such user") {
+				t.Errorf("required %t: got %+v (%v)", required, got, err)
+			}
+			if len(s.mails) != 2 || strings.Contains(s.mails[0].to+s.mails[1].to, "bob") {
+				t.Errorf("got %+v", s.mails)
+			}
+		}
+	})
 	t.Run("WrongArguments", func(t *testing.T) {
 		for says, args := range map[string]pipe.Args{
 			`to: "ada" is not a valid mail address`: {"to": []string{"ada"}}, "to: the list of addresses is empty": {"to": []string{}},

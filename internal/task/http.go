@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
@@ -91,12 +93,35 @@ func parseURL(address string) (*url.URL, error) {
 // origin is the part of a URL that may be shown.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// post sends JSON. An error quotes only what mask lets through.
-func post(ctx context.Context, mask func(string) string, address string, headers map[string]string, body []byte) error {
-	u, err := parseURL(address)
+// maxRetryAfter is how long a message waits in all for a server that has too much to do.
+const maxRetryAfter = time.Minute
+
+// post sends JSON. A server that asks to be asked again later (429 or 503 with Retry-After)
+// is, for maxRetryAfter. An error quotes only what the mask of the call lets through.
+func (r *Registry) post(ctx context.Context, c *pipe.Call, headers map[string]string, body []byte) error {
+	u, err := parseURL(c.Args.Text("url"))
 	if err != nil {
 		return err
 	}
+	for start := r.Clock.Now(); ; {
+		err := postOnce(ctx, c.Mask, u, headers, body)
+		var busy *busyError
+		if !errors.As(err, &busy) {
+			return err
+		}
+		now := r.Clock.Now()
+		wait := busy.wait(now)
+		if wait <= 0 || now.Add(wait).Sub(start) > maxRetryAfter {
+			return err
+		}
+		printf(c, "%v; sending it again in %s", err, wait)
+		if r.Clock.Sleep(ctx, wait) != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func postOnce(ctx context.Context, mask func(string) string, u *url.URL, headers map[string]string, body []byte) error {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
@@ -108,6 +133,25 @@ func post(ctx context.Context, mask func(string) string, address string, headers
 		r.Header.Set(name, value)
 	}
 	return send(r, mask)
+}
+
+// busyError says that a server has too much to do.
+type busyError struct {
+	error
+	// retryAfter is the header of that name: seconds, or a date (RFC 9110, 10.2.3).
+	retryAfter string
+}
+
+// wait returns when to ask again; 0 if the server does not say.
+func (e *busyError) wait(now time.Time) time.Duration {
+	if seconds, err := strconv.ParseFloat(strings.TrimSpace(e.retryAfter), 64); err == nil && seconds >= 0 && seconds < maxRetryAfter.Seconds() {
+		return max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
+	}
+	at, err := http.ParseTime(e.retryAfter)
+	if err != nil {
+		return 0
+	}
+	return max(at.Sub(now), time.Millisecond)
 }
 
 // send sends a request. Any status but 2xx is an error. No error contains more of
@@ -137,6 +181,10 @@ func send(r *http.Request, mask func(string) string) error {
 	}
 	if resp.StatusCode/100 == 3 {
 		problem += "; redirects to other hosts are not followed: use the final url"
+	}
+	if retryAfter := resp.Header.Get("Retry-After"); retryAfter != "" &&
+		(resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
+		return &busyError{errors.New(problem), retryAfter}
 	}
 	return errors.New(problem)
 }

@@ -98,6 +98,7 @@ func TestSlack(t *testing.T) {
 			`"attachments":[{"color":"danger","fallback":"the end of the output of functional tests","text":"` +
 			"```expected &lt;1&gt;\\n'''\\ngot 2```" + `","mrkdwn_in":["text"]}]}`},
 		{"GivenText", succeeded(), "<!here> *shipped* with hunter22", `{"text":"<!here> *shipped* with ***"}`},
+		{"TooLong", succeeded(), strings.Repeat("x", 50_000), `{"text":"` + strings.Repeat("x", 40_000-3) + `…"}`},
 		{"Running", pipe.Summary{Service: "strawberry", Pipe: "ci", Status: builddata.Started, Elapsed: time.Minute}, "",
 			`{"text":"strawberry: ci has been running for 1m0s"}`},
 		{"Interrupted", pipe.Summary{Service: "strawberry", Pipe: "ci", Status: builddata.Interrupted}, "",
@@ -121,6 +122,43 @@ func TestSlack(t *testing.T) {
 			}
 			if diff := cmp.Diff(requests[0].body, tt.want); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A server that asks to be asked again later gets the message then, unless that is too late.
+func TestReport_RetryAfter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		header string
+		busy   int
+		waited time.Duration
+		fails  bool
+	}{
+		"Seconds":   {"2", 2, 4 * time.Second, false},
+		"Date":      {noon.Add(7 * time.Second).Format(http.TimeFormat), 1, 7 * time.Second, false},
+		"TooLong":   {"3600", 1, 0, true},
+		"TooOften":  {"20", 9, time.Minute, true},
+		"NoHeader":  {"", 1, 0, true},
+		"Malformed": {"soon", 1, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if n++; n <= tt.busy {
+					if tt.header != "" {
+						w.Header().Set("Retry-After", tt.header)
+					}
+					w.WriteHeader(http.StatusTooManyRequests)
+				}
+			})
+			b := newFixture(t)
+			got, _, err := b.try(t, "notify.slack", pipe.Args{"url": s.URL})
+			if waited := b.Clock.Now().Sub(noon); waited != tt.waited || (err != nil) != tt.fails {
+				t.Errorf("got %+v and %v after %s, want to wait for %s", got, err, waited, tt.waited)
+			}
+			if err != nil {
+				wantError(t, err, "429 Too Many Requests")
 			}
 		})
 	}

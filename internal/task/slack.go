@@ -27,17 +27,20 @@ func (r *Registry) slack() pipe.Definition {
 			},
 			requiredArgument,
 		},
-		Run: runSlack,
+		Run: r.runSlack,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "send to Slack: " + text.Line(cmp.Or(c.Args.Text("text"), summaryLine(c.Run)))
 		}),
 	}
 }
 
-// How much of a message Slack shows; it cuts or refuses longer ones.
+// How much of a message is sent. Slack takes up to 40,000 characters of text
+// (https://api.slack.com/changelog/2018-04-truncating-really-long-messages), and folds one
+// of more than some thousand.
 const (
-	maxSlackText = 3000
-	maxSlackTail = 2000
+	maxSlackText  = 40_000
+	maxSlackState = 3000
+	maxSlackTail  = 2000
 )
 
 // slackMessage is a message to an incoming webhook.
@@ -56,13 +59,13 @@ type slackAttachment struct {
 // slackEscape escapes what Slack asks for.
 var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+func (r *Registry) runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	if !c.Args.Has("url") {
 		return noRecipient(c, "set slack_url in .delivery.yml, or SLACK_WEBHOOK_URL in the environment")
 	}
-	message := slackMessage{Text: c.Mask(c.Args.Text("text"))}
+	message := slackMessage{Text: text.Clip(c.Mask(c.Args.Text("text")), maxSlackText-len("…"))}
 	if message.Text == "" {
-		message.Text = slackEscape.Replace(text.Clip(c.Mask(summaryLine(c.Run)), maxSlackText))
+		message.Text = slackEscape.Replace(text.Clip(c.Mask(summaryLine(c.Run)), maxSlackState))
 	}
 	if step := c.Run.Failed(); step != nil && strings.TrimSpace(step.Tail) != "" {
 		tail := step.Tail[max(0, len(step.Tail)-maxSlackTail):] // no part of a secret, since it is masked
@@ -74,7 +77,7 @@ func runSlack(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
 	}
 	body, err := asJSON(message)
 	if err == nil {
-		err = post(ctx, c.Mask, c.Args.Text("url"), nil, body)
+		err = r.post(ctx, c, nil, body)
 	}
 	if err != nil {
 		err = fmt.Errorf("the message to Slack: %w", err)

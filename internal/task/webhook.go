@@ -28,7 +28,7 @@ func (r *Registry) webhook() pipe.Definition {
 			if len(body) == 0 {
 				body, err = asJSON(c.Run)
 			}
-			return posted(ctx, c, "sent the run to the webhook", body, err)
+			return r.posted(ctx, c, "sent the run to the webhook", body, err)
 		},
 		Mock: mock(nil, func(*pipe.Call) string { return "send the run to the webhook" }),
 	}
@@ -71,15 +71,15 @@ func (r *Registry) log() pipe.Definition {
 				Timestamp time.Time `json:"@timestamp"`
 				pipe.Summary
 			}{r.Clock.Now().UTC(), c.Run})
-			return posted(ctx, c, "sent the run to the log store", body, err)
+			return r.posted(ctx, c, "sent the run to the log store", body, err)
 		},
 		Mock: mock(nil, func(*pipe.Call) string { return "send the run to the log store" }),
 	}
 }
 
-func posted(ctx context.Context, c *pipe.Call, what string, body []byte, err error) (pipe.Result, error) {
+func (r *Registry) posted(ctx context.Context, c *pipe.Call, what string, body []byte, err error) (pipe.Result, error) {
 	if err == nil {
-		err = post(ctx, c.Mask, c.Args.Text("url"), c.Args.Table("headers"), []byte(c.MaskJSON(string(body))))
+		err = r.post(ctx, c, c.Args.Table("headers"), []byte(c.MaskJSON(string(body))))
 	}
 	if err != nil {
 		err = fmt.Errorf("the run: %w", err)
