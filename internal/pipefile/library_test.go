@@ -187,3 +187,32 @@ func TestLoader_SilentServer(t *testing.T) {
 		t.Errorf("got %v and %v, want the checkout's own pipe", all, err)
 	}
 }
+
+// The pipes at the top of a git repository are a library of the services in it.
+func TestLoader_PipesOfTheRepository(t *testing.T) {
+	top := t.TempDir()
+	write(t, top, map[string]string{
+		"pipes/shared.yml": "- ref: compile\n", "pipes/compile.yml": "- build.go\n", "pipes/own.yml": "- top\n",
+		"services/a/.delivery.yml": "pipe: shared\n", "services/a/pipes/own.yml": "- mine\n", ".git": "gitdir: elsewhere\n",
+	})
+	l := &pipefile.Loader{Root: filepath.Join(top, "services", "a")}
+	p, err := l.Pipe(t.Context(), "")
+	if err != nil || len(p.Main) != 1 || p.Main[0].At.String() != "library ../..: pipes/compile.yml:1:3" {
+		t.Errorf("got %+v and %v", p, err)
+	}
+	if p, err := l.Pipe(t.Context(), "own"); err != nil || p.Main[0].At.String() != "pipes/own.yml:1:3" {
+		t.Errorf("got %+v and %v, want the service's own pipe", p, err)
+	}
+	if _, err := l.Pipe(t.Context(), "shered"); err == nil || !strings.Contains(err.Error(), "the library ../.. (pipes/shered.yml)") {
+		t.Errorf("got %v, want that the library was searched", err)
+	}
+	all, err := l.List(t.Context())
+	if err != nil || !slices.ContainsFunc(all, func(l pipefile.Listing) bool { return l.Name == "shared" && l.At.PipeName() == "shared" }) {
+		t.Errorf("got %+v and %v, want shared to be listed", all, err)
+	}
+	// At the top itself, these are the checkout's own pipes.
+	write(t, top, map[string]string{".delivery.yml": "pipe: shared\n"})
+	if p, err := (&pipefile.Loader{Root: top}).Pipe(t.Context(), ""); err != nil || p.Main[0].At.String() != "pipes/compile.yml:1:3" {
+		t.Errorf("got %+v and %v", p, err)
+	}
+}

@@ -208,6 +208,9 @@ func (l *Loader) sources(ctx context.Context) ([]*source, error) {
 		return l.opened, nil
 	}
 	all := []*source{checkout(l.Root)}
+	if top := repositoryPipes(l.Root); top != nil {
+		all = append(all, top)
+	}
 	project, err := l.Project()
 	var none *NotFoundError
 	if err != nil && !errors.As(err, &none) {

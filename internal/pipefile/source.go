@@ -53,6 +53,28 @@ func library(root, name string) *source {
 	return s
 }
 
+// repositoryPipes returns the pipes at the top of the git repository that a folder is in:
+// a library for all folders in it that have a .delivery.yml. It is nil if there are none,
+// or if the folder is the top.
+func repositoryPipes(root string) *source {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil
+	}
+	for top := root; ; top = filepath.Dir(top) {
+		if _, err := os.Lstat(filepath.Join(top, ".git")); err == nil {
+			above, err := filepath.Rel(root, top)
+			if s := library(top, filepath.ToSlash(above)); err == nil && top != root && s.base == pipe.PipesFolder {
+				return s
+			}
+			return nil
+		}
+		if top == filepath.Dir(top) {
+			return nil
+		}
+	}
+}
+
 // lookup returns the file of a name, empty if there is none.
 func (s *source) lookup(name string) (string, error) {
 	for _, stem := range []string{name, strings.ReplaceAll(name, ".", "/")} {
