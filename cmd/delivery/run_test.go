@@ -253,7 +253,7 @@ func TestRun_Unpushed(t *testing.T) {
 	if code != exitcode.Untraceable {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, stderr, "it differs from its revision", "notes.txt", "git stash --include-untracked", "--allow-unpushed")
+	contains(t, stderr, "it differs from its revision", "notes.txt", "list them in .gitignore", "--allow-unpushed")
 	s := c.run(t, exitcode.Failed, "--allow-unpushed")
 	failed := s.Failed()
 	if s.Untraceable == "" || failed == nil || failed.Name != "promote" || !strings.Contains(failed.Message, "notes.txt") {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,9 +157,15 @@ func (g git) inspect(ctx context.Context) (c Checkout, err error) {
 	if !ok {
 		return c, fmt.Errorf("git status: %s", changes)
 	}
-	if changes != "" {
-		c.Untraceable = fmt.Sprintf("it differs from its revision %s: %s", text.Revision(c.Revision), text.ListSome(changedFiles(changes), 3))
-		c.Fix = []string{"git add -A && git commit", "git push", "or set the changes aside: git stash --include-untracked"}
+	if changed, untracked := changedFiles(changes); len(changed)+len(untracked) > 0 {
+		c.Untraceable = fmt.Sprintf("it differs from its revision %s: %s",
+			text.Revision(c.Revision), text.ListSome(append(changed, untracked...), 3))
+		c.Fix = []string{"git add -A && git commit", "git push"}
+		if len(untracked) > 0 { // a stash would put away a new .delivery.yml as well
+			c.Fix = append(c.Fix, "or, for files that are made here, list them in .gitignore first")
+		} else {
+			c.Fix = append(c.Fix, "or set the changes aside: git stash")
+		}
 		return c, nil
 	}
 	if c, err = g.pushed(ctx, c); err != nil || c.Untraceable != "" {
@@ -177,17 +184,26 @@ func refusedFolder(problem, folder string) string {
 	return folder
 }
 
-// changedFiles returns the files that git status --porcelain -z lists.
-func changedFiles(status string) (files []string) {
+// changedFiles returns the files that git status --porcelain -z lists, the untracked ones
+// separately. Those that Terraform makes for itself do not count, as if git ignored them:
+// what was downloaded, and a new lock file.
+func changedFiles(status string) (changed, untracked []string) {
 	entries := strings.Split(strings.TrimRight(status, "\x00"), "\x00")
 	for i := 0; i < len(entries); i++ {
 		entry := entries[i]
-		files = append(files, entry[min(len(entry), 3):])
+		name := entry[min(len(entry), 3):]
+		switch base := path.Base(name); {
+		case name == "":
+		case !strings.HasPrefix(entry, "??"):
+			changed = append(changed, name)
+		case base != ".terraform" && base != ".terraform.lock.hcl":
+			untracked = append(untracked, name)
+		}
 		if strings.ContainsAny(entry[:min(len(entry), 2)], "RC") {
 			i++ // the next entry is the name before
 		}
 	}
-	return files
+	return changed, untracked
 }
 
 // inspectSubmodules returns c, untraceable if the commit of a submodule was not pushed to

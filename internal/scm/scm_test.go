@@ -102,13 +102,35 @@ func TestInspect(t *testing.T) {
 				write(t, filepath.Join(clone, name), name)
 			}
 			return clone
-		}, "a, b, c and 2 more", "git add -A", "main"},
+		}, "a, b, c and 2 more", ".gitignore", "main"},
 		{"Ignored", func(t *testing.T) string {
 			_, clone := origin(t)
 			write(t, filepath.Join(clone, ".git", "info", "exclude"), "built\n")
 			write(t, filepath.Join(clone, "built"), "x")
 			return clone
 		}, "", "", "main"},
+		{"MadeByTerraform", func(t *testing.T) string {
+			_, clone := origin(t)
+			if err := os.MkdirAll(filepath.Join(clone, "environment", ".terraform", "providers"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(clone, "environment", "main.tf"), "")
+			git(t, clone, "add", "-A")
+			git(t, clone, "commit", "--quiet", "-m", "4")
+			git(t, clone, "push", "--quiet")
+			write(t, filepath.Join(clone, "environment", ".terraform.lock.hcl"), "x")
+			write(t, filepath.Join(clone, "environment", ".terraform", "providers", "x"), "x")
+			return clone
+		}, "", "", "main"},
+		{"LockFileChanged", func(t *testing.T) string {
+			_, clone := origin(t)
+			write(t, filepath.Join(clone, ".terraform.lock.hcl"), "x")
+			git(t, clone, "add", "-A")
+			git(t, clone, "commit", "--quiet", "-m", "4")
+			git(t, clone, "push", "--quiet")
+			write(t, filepath.Join(clone, ".terraform.lock.hcl"), "y")
+			return clone
+		}, "it differs from its revision", "git stash", "main"},
 		{"NoRemote", func(t *testing.T) string {
 			folder := t.TempDir()
 			git(t, folder, "init", "--quiet", "--initial-branch=main")
