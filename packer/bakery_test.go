@@ -51,9 +51,10 @@ func installPlugins(packer string) (string, error) {
 			plugins.err = err
 			return
 		}
-		delivery := filepath.Join(plugins.dir, "packer-plugin-delivery")
-		build := exec.Command("go", "build", "-o", delivery, "./cmd/packer-plugin-delivery")
-		build.Dir = rig.Root()
+		// As users install it.
+		dist := filepath.Join(plugins.dir, "dist")
+		delivery := filepath.Join(dist, "packer-plugin-delivery")
+		build := exec.Command("make", "-C", rig.Root(), "build", "dist="+dist)
 		commands := []*exec.Cmd{
 			build,
 			exec.Command(packer, "plugins", "install", "--path", amazon, "github.com/hashicorp/amazon"),
