@@ -340,6 +340,9 @@ func TestEngine_EventsNameTheEnvironment(t *testing.T) {
 	s.act["build"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
 		return pipe.Result{}, fmt.Errorf("no lease: %w", &builddata.HeldError{})
 	}
+	s.act["tidy"] = func(context.Context, *pipe.Call) (pipe.Result, error) {
+		return pipe.Result{Warnings: []string{"a process was left"}}, nil
+	}
 	p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Name: "build", Task: "deploy"}}, Last: steps("tidy")}
 	summary := s.run(t, pipe.Request{Pipe: p, Run: builddata.Run{Holder: "ci-7"}})
 	var got []string
@@ -352,6 +355,9 @@ func TestEngine_EventsNameTheEnvironment(t *testing.T) {
 	}
 	if summary.Steps[0].Environment != "prod" {
 		t.Errorf("got %+v", summary.Steps[0])
+	}
+	if last := s.events[len(s.events)-1]; last.Message != "warning: a process was left" { // it has no other message
+		t.Errorf("got the message %q", last.Message)
 	}
 }
 

@@ -318,14 +318,17 @@ func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
 	r.mu.Lock()
 	number := r.request.Run.Number
 	r.mu.Unlock()
-	message := s.Message
-	if len(s.Warnings) > 0 {
-		message = strings.Join(append([]string{message}, s.Warnings...), "; warning: ")
+	var parts []string
+	if s.Message != "" {
+		parts = append(parts, s.Message)
+	}
+	for _, warning := range s.Warnings {
+		parts = append(parts, "warning: "+warning)
 	}
 	r.engine.Recorder.Event(builddata.Event{
 		ID: r.engine.NewID(), Service: r.request.Run.Service, Number: number, Run: r.request.Run.ID, Step: step.Name,
 		Type: strings.ToLower(step.Task), Location: cmp.Or(s.Environment, r.request.Run.Holder), Status: status, Reason: string(s.Reason),
-		Message: text.Clip(message, maxMessage), Report: s.Report, Outputs: s.Outputs,
+		Message: text.Clip(strings.Join(parts, "; "), maxMessage), Report: s.Report, Outputs: s.Outputs,
 		At: builddata.Timestamp(r.engine.Clock.Now()),
 	})
 }

@@ -177,13 +177,31 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	})
 	var exit *process.ExitError
 	if errors.As(err, &exit) {
-		lines := strings.Split(strings.TrimSpace(redacted(problem.String())), "\n")
-		return "", fmt.Errorf("git: %s", strings.Join(lines[max(0, len(lines)-3):], "; "))
+		return "", fmt.Errorf("git: %s", strings.Join(problems(redacted(problem.String())), "; "))
 	}
 	if err != nil {
 		return "", err
 	}
 	return strings.TrimSpace(out.String()), nil
+}
+
+// problems returns the lines in which git says what is wrong, or else its last ones. General
+// advice follows them, and progress comes before.
+func problems(printed string) []string {
+	lines := strings.FieldsFunc(printed, func(r rune) bool { return r == '\n' || r == '\r' })
+	var marked []string
+	for _, line := range lines {
+		for _, mark := range []string{"fatal: ", "error: ", "remote: ", "ssh: "} {
+			if strings.HasPrefix(line, mark) {
+				marked = append(marked, strings.TrimSpace(line))
+			}
+		}
+	}
+	if len(marked) == 0 {
+		marked = lines
+	}
+	const most = 4
+	return marked[max(0, len(marked)-most):]
 }
 
 // userInfo matches the part of a URL that may contain a password or a token.

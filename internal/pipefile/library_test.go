@@ -216,3 +216,15 @@ func TestLoader_PipesOfTheRepository(t *testing.T) {
 		t.Errorf("got %+v and %v", p, err)
 	}
 }
+
+// Git's own words say what is wrong; its general advice does not.
+func TestLoader_UnreachableLibrary(t *testing.T) {
+	nowhere := filepath.ToSlash(filepath.Join(t.TempDir(), "nowhere"))
+	l := repository(t, map[string]string{".delivery.yml": "pipe: x\nlibrary: file://" + nowhere + "\n"})
+	l.CacheDir = t.TempDir()
+	_, err := l.Pipe(t.Context(), "")
+	if err == nil || !strings.Contains(err.Error(), "git: fatal: '"+nowhere+"' does not appear to be a git repository") ||
+		strings.Contains(err.Error(), "Please") {
+		t.Errorf("got %v", err)
+	}
+}
