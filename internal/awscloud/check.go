@@ -30,19 +30,20 @@ const (
 const checkRegion = "; an id exists in one region and account only, so check those as well"
 
 // Check implements cluster.Cloud.
-func (c *Cloud) Check(ctx context.Context, s cluster.Spec) error {
+func (c *Cloud) Check(ctx context.Context, s cluster.Spec) (cluster.Spec, error) {
 	image, err := c.image(ctx, s.ImageID)
 	errs := []error{err, checkVolumes(image)}
-	if s.Servers.Template != nil {
-		t, err := c.templateVersion(ctx, *s.Servers.Template)
-		errs = append(errs, err, checkTemplateVolumes(t))
+	if t := s.Servers.Template; t != nil {
+		version, err := c.templateVersion(ctx, *t)
+		errs = append(errs, err, checkTemplateVolumes(version))
+		s.Servers.Template = &cluster.Template{ID: t.ID, Version: t.Version, Number: aws.ToInt64(version.VersionNumber)}
 	}
 	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
 	errs = append(errs, err, c.checkSecurityGroups(ctx, s.Servers.SecurityGroupIDs, vpc))
 	if s.Listener != nil {
 		errs = append(errs, c.checkListener(ctx, s, vpc))
 	}
-	return errors.Join(errs...)
+	return s, errors.Join(errs...)
 }
 
 // errNoImage: the image does not exist, or it cannot be used.

@@ -156,12 +156,16 @@ func profileSpecification(profile string) *types.LaunchTemplateIamInstanceProfil
 
 // templateVersion returns one version of an existing launch template.
 func (c *Cloud) templateVersion(ctx context.Context, t cluster.Template) (types.LaunchTemplateVersion, error) {
+	wanted := t.Version
+	if t.Number != 0 {
+		wanted = strconv.FormatInt(t.Number, 10)
+	}
 	out, err := c.ec2.DescribeLaunchTemplateVersions(ctx, &ec2.DescribeLaunchTemplateVersionsInput{
-		LaunchTemplateId: &t.ID, Versions: []string{t.Version},
+		LaunchTemplateId: &t.ID, Versions: []string{wanted},
 	})
 	switch {
 	case hasCode(err, append(templateGone, codeVersionNotFound)...) || err == nil && len(out.LaunchTemplateVersions) == 0:
-		return types.LaunchTemplateVersion{}, fmt.Errorf("launch_template: version %s of %s does not exist in %s", t.Version, t.ID, c.region)
+		return types.LaunchTemplateVersion{}, fmt.Errorf("launch_template: version %s of %s does not exist in %s", wanted, t.ID, c.region)
 	case err != nil:
 		return types.LaunchTemplateVersion{}, fmt.Errorf("read launch template %s: %w", t.ID, err)
 	}

@@ -28,8 +28,9 @@ type Inspector interface {
 	// Only in that account does "not found" mean that something is gone.
 	Account(ctx context.Context) (string, error)
 	// Check reports everything in s that does not exist or does not fit
-	// together.
-	Check(ctx context.Context, s Spec) error
+	// together. It returns s with the number of its launch template's version;
+	// a number that is known stays.
+	Check(ctx context.Context, s Spec) (Spec, error)
 	// Observe describes a generation, and lists the parts that are missing.
 	Observe(ctx context.Context, g Generation, listenerARN string) (Observed, error)
 	// Generations lists the generations of a cluster.

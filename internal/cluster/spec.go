@@ -87,8 +87,15 @@ func (s Spec) SameServers(other Spec) bool {
 		reflect.DeepEqual(s.Target, other.Target)
 }
 
-// same ignores the order of subnets and security groups.
+// same ignores the order of subnets and security groups. It also ignores which
+// number "$Latest" or "$Default" meant: a later version of a launch template
+// replaces no servers.
 func (s Servers) same(other Servers) bool {
+	for _, t := range []**Template{&s.Template, &other.Template} {
+		if *t != nil {
+			*t = &Template{ID: (*t).ID, Version: (*t).Version}
+		}
+	}
 	for _, all := range []*[]string{&s.SubnetIDs, &s.SecurityGroupIDs, &other.SubnetIDs, &other.SecurityGroupIDs} {
 		*all = slices.Sorted(slices.Values(*all))
 	}
@@ -118,6 +125,18 @@ type Template struct {
 	ID string `json:"id"`
 	// Version is a number, "$Latest" or "$Default".
 	Version string `json:"version"`
+	// Number is the number of the version that is copied: Check finds out what
+	// Version means when a rollout is planned. 0 if it is not on record.
+	Number int64 `json:"number,omitempty"`
+}
+
+// WithTemplateOf returns s, which specifies the same servers as made, with the
+// number of the template version that those were made from.
+func (s Spec) WithTemplateOf(made Spec) Spec {
+	if t, was := s.Servers.Template, made.Servers.Template; t != nil && was != nil && t.ID == was.ID && t.Version == was.Version {
+		s.Servers.Template = was
+	}
+	return s
 }
 
 // Size bounds the number of servers. Autoscaling decides between the bounds.

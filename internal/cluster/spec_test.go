@@ -77,6 +77,7 @@ func TestSpec_SameServers(t *testing.T) {
 		"Rule":           {func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: "arn", Rule: &cluster.Rule{Priority: 2}} }, true},
 		"OrderOfSubnets": {func(s *cluster.Spec) { s.Servers.SubnetIDs = []string{"b", "a"} }, true},
 		"EqualTemplate":  {func(s *cluster.Spec) { s.Servers.Template = &cluster.Template{ID: "lt", Version: "1"} }, true},
+		"NumberIsKnown":  {func(s *cluster.Spec) { s.Servers.Template = &cluster.Template{ID: "lt", Version: "1", Number: 1} }, true},
 		"Version":        {func(s *cluster.Spec) { s.Version = "2" }, false},
 		"Image":          {func(s *cluster.Spec) { s.ImageID = "ami-2" }, false},
 		"Subnets":        {func(s *cluster.Spec) { s.Servers.SubnetIDs = []string{"a"} }, false},

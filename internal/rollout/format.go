@@ -14,7 +14,12 @@ import (
 // planned. testdata holds a sample of each format.
 //
 // Durations are in nanoseconds, and the names of their keys end in _ns.
-const format = 1
+//
+// Format 2 added the number of a launch template's version. Format 1 is read.
+const (
+	format   = 2
+	earliest = 1
+)
 
 type storedPlan struct {
 	Format int `json:"format"`
@@ -61,9 +66,9 @@ func decode(encoded []byte, into any) error {
 	case stored.Format > format:
 		return fmt.Errorf("it has format %d, and this program knows formats up to %d; "+
 			"use the version of the delivery provider and CLI that wrote it, or a later one", stored.Format, format)
-	case stored.Format < format:
-		return fmt.Errorf("it has format %d, and this program knows format %d only; "+
-			"start a new build data repository and import the clusters that exist", stored.Format, format)
+	case stored.Format < earliest:
+		return fmt.Errorf("it has format %d, and this program knows formats from %d on; "+
+			"start a new build data repository and import the clusters that exist", stored.Format, earliest)
 	}
 	strict := json.NewDecoder(bytes.NewReader(encoded))
 	strict.DisallowUnknownFields()

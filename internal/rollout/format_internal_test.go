@@ -3,6 +3,7 @@ package rollout
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,12 +18,16 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// sampleSpec sets every field.
-func sampleSpec(version string) cluster.Spec {
+// sampleSpec sets every field that a format has.
+func sampleSpec(version string, format int) cluster.Spec {
+	template := cluster.Template{ID: "lt-1", Version: "$Latest"}
+	if format > 1 {
+		template.Number = 7
+	}
 	return cluster.Spec{
 		ID: cluster.ID{Service: "strawberry", Environment: "prod"}, Version: version, ImageID: "ami-" + version,
 		Servers: cluster.Servers{
-			Template:     &cluster.Template{ID: "lt-1", Version: "$Latest"},
+			Template:     &template,
 			InstanceType: "t3.micro", SubnetIDs: []string{"subnet-a", "subnet-b"}, SecurityGroupIDs: []string{"sg-1"},
 			InstanceProfile: "web", UserData: "#!/bin/sh\necho \"<&>\"\n", RootVolumeSize: 20, OptionalTokens: true,
 		},
@@ -42,9 +47,9 @@ func sampleSpec(version string) cluster.Spec {
 	}
 }
 
-func samplePlan() Plan {
+func samplePlan(format int) Plan {
 	record := func(name, version string) *GenerationRecord {
-		return &GenerationRecord{Name: "strawberry-prod-" + name, Spec: sampleSpec(version)}
+		return &GenerationRecord{Name: "strawberry-prod-" + name, Spec: sampleSpec(version, format)}
 	}
 	return Plan{
 		Account: "123456789012",
@@ -62,8 +67,8 @@ func samplePlan() Plan {
 	}
 }
 
-func sampleResult() Inventory {
-	p := samplePlan()
+func sampleResult(format int) Inventory {
+	p := samplePlan(format)
 	return Inventory{Serving: p.To, Kept: p.From, Left: p.Left}
 }
 
@@ -91,25 +96,29 @@ func unset(path string, v reflect.Value) (names []string) {
 	return nil
 }
 
-// checkSample compares a stored value with testdata/<name>, which no change may
-// rewrite: another encoding is another format, and gets a sample of its own.
-func checkSample[T any](t *testing.T, name string, want T, encode func(T) ([]byte, error), decode func([]byte) (T, error)) {
+// checkSamples compares stored values with testdata/<kind>-<format>.json, which no
+// change may rewrite: another encoding is another format, and gets a sample of its
+// own.
+func checkSamples[T any](t *testing.T, kind string, sample func(format int) T, encode func(T) ([]byte, error), decode func([]byte) (T, error)) {
 	t.Helper()
-	if names := unset("", reflect.ValueOf(want)); len(names) > 0 {
+	var stored []byte
+	for f := earliest; f <= format; f++ {
+		var err error
+		if stored, err = os.ReadFile(filepath.Join("testdata", fmt.Sprintf("%s-%d.json", kind, f))); err != nil {
+			t.Fatal(err)
+		}
+		got, err := decode(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(got, sample(f)); diff != "" {
+			t.Errorf("format %d: decoded (-), want (+):\n%s", f, diff)
+		}
+	}
+	if names := unset("", reflect.ValueOf(sample(format))); len(names) > 0 {
 		t.Errorf("the sample does not set %s: a new field is a new format", strings.Join(names, ", "))
 	}
-	stored, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := decode(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("decoded (-), want (+):\n%s", diff)
-	}
-	encoded, err := encode(want)
+	encoded, err := encode(sample(format))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,20 +133,20 @@ func checkSample[T any](t *testing.T, name string, want T, encode func(T) ([]byt
 }
 
 func TestFormat_Plan(t *testing.T) {
-	checkSample(t, "plan-1.json", samplePlan(), encodePlan, func(b []byte) (Plan, error) { return decodePlan(builddata.Rollout{Plan: b}) })
+	checkSamples(t, "plan", samplePlan, encodePlan, func(b []byte) (Plan, error) { return decodePlan(builddata.Rollout{Plan: b}) })
 }
 
 func TestFormat_Result(t *testing.T) {
-	checkSample(t, "result-1.json", sampleResult(), encodeResult, func(b []byte) (Inventory, error) {
+	checkSamples(t, "result", sampleResult, encodeResult, func(b []byte) (Inventory, error) {
 		return decodeResult(builddata.Rollout{Result: b})
 	})
 }
 
 func TestFormat_Refusals(t *testing.T) {
 	for name, tt := range map[string]struct{ stored, says string }{
-		"Later": {`{"format":2,"serving":{"generation":"x"}}`,
-			"cannot be read: it has format 2, and this program knows formats up to 1; use the version of the delivery provider"},
-		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows format 1 only; start a new build data repository"},
+		"Later": {`{"format":3,"serving":{"generation":"x"}}`,
+			"cannot be read: it has format 3, and this program knows formats up to 2; use the version of the delivery provider"},
+		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows formats from 1 on; start a new build data repository"},
 		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
 		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},
 	} {

@@ -138,8 +138,9 @@ type outside struct {
 	s rollout.Store
 }
 
-func (o outside) Check(ctx context.Context, s cluster.Spec) error {
-	return o.ask(ctx, "Check", func() error { return o.w.Check(ctx, s) })
+func (o outside) Check(ctx context.Context, s cluster.Spec) (checked cluster.Spec, err error) {
+	err = o.ask(ctx, "Check", func() (err error) { checked, err = o.w.Check(ctx, s); return err })
+	return checked, err
 }
 
 func (o outside) MakeTemplate(ctx context.Context, g cluster.Generation, s cluster.Spec) error {

@@ -112,7 +112,7 @@ func (m *Manager) change(
 	if err := m.changeInPlace(ctx, lease, i, s, settings); err != nil {
 		return i, err
 	}
-	i.Serving.Spec = s
+	i.Serving.Spec = s.WithTemplateOf(i.Serving.Spec)
 	if i.Kept != nil && !settings.KeepPrevious {
 		return m.start(ctx, lease, s.ID, Plan{Stays: i.Serving, Kept: i.Kept, Left: i.Left, Settings: settings})
 	}
@@ -184,7 +184,8 @@ func (m *Manager) rollOut(
 		}
 		return failure
 	}
-	if err := m.Cloud.Check(ctx, s); err != nil {
+	s, err := m.Cloud.Check(ctx, s)
+	if err != nil {
 		return i, refused(err)
 	}
 	if plan.FromComplete { // otherwise alarms only say that nothing serves
@@ -209,7 +210,7 @@ func (m *Manager) chooseTarget(ctx context.Context, s cluster.Spec, kept *Genera
 			return GenerationRecord{}, false, err
 		}
 		if len(is.Missing) == 0 {
-			return GenerationRecord{Name: kept.Name, Spec: s}, true, nil
+			return GenerationRecord{Name: kept.Name, Spec: s.WithTemplateOf(kept.Spec)}, true, nil
 		}
 	}
 	entropy, err := m.entropy()

@@ -33,7 +33,11 @@ func (m *Manager) checkAccount(ctx context.Context, id cluster.ID, r builddata.R
 func (m *Manager) checkOwnership(ctx context.Context, s cluster.Spec, known *GenerationRecord, created bool, i *Inventory) error {
 	// The caller has read what exists, and may have the only record of it.
 	if known != nil && (i.Serving == nil || i.Serving.Name == known.Name) {
-		i.Serving = known
+		serving := *known
+		if i.Serving != nil {
+			serving.Spec = known.Spec.WithTemplateOf(i.Serving.Spec)
+		}
+		i.Serving = &serving
 	}
 	unknown, err := m.unknownGeneration(ctx, s.ID, *i)
 	if err != nil {

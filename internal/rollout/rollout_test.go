@@ -471,3 +471,52 @@ func TestApply_RefusesExistingClusterAfterRemovalOfKept(t *testing.T) {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
+
+// The number that "$Latest" means is found out when a rollout is planned. It stays on
+// record through changes in place, although the caller does not know it, and a way
+// back takes it again.
+func TestApply_RecordsTheVersionOfALaunchTemplate(t *testing.T) {
+	latest := func(version string, changes ...func(*cluster.Spec)) cluster.Spec {
+		s := spec(version, changes...)
+		s.Servers = cluster.Servers{SubnetIDs: s.Servers.SubnetIDs, Template: &cluster.Template{ID: "lt-1", Version: "$Latest"}}
+		return s
+	}
+	for name, settings := range map[string]rollout.Settings{"Removed": quick(), "Kept": quick(keepPrevious)} {
+		t.Run(name, func(t *testing.T) {
+			s := newHarness(1)
+			m, _ := s.process(nil)
+			expect := func(i rollout.Inventory, err error, want int64) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+				made := s.world.generations[i.Serving.Name].spec.Servers.Template.Number
+				if got := i.Serving.Spec.Servers.Template.Number; got != want || made != want {
+					t.Fatalf("got version %d on record, and servers made from %d, want %d", got, made, want)
+				}
+				s.known = i.Serving
+			}
+			apply := func(latestTemplate int64, spec cluster.Spec, want int64) {
+				t.Helper()
+				s.world.latestTemplate = latestTemplate
+				known := s.refresh()
+				if known != nil { // as in Terraform's state
+					known.Spec.Servers.Template = &cluster.Template{ID: "lt-1", Version: "$Latest"}
+				}
+				i, err := m.Apply(t.Context(), spec, settings, known)
+				expect(i, err, want)
+			}
+			apply(3, latest("1"), 3)
+			apply(4, latest("1", func(s *cluster.Spec) { s.Size.Max = 9 }), 3)
+			apply(5, latest("2"), 5)
+			apply(6, latest("2", func(s *cluster.Spec) { s.Size.Max = 7 }), 5)
+			for _, want := range []int64{3, 5} {
+				i, err := m.Undo(t.Context(), web)
+				expect(i, err, want)
+			}
+			if settings.KeepPrevious { // the kept servers were made from version 3
+				apply(7, latest("1", func(s *cluster.Spec) { s.Size.Max = 7 }), 3)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -26,6 +27,8 @@ type world struct {
 	alarms map[string]func() cluster.Alarm
 	// ending is how long a server takes to end, deleting a group to go.
 	ending, deleting time.Duration
+	// latestTemplate is the number of the latest version of a launch template.
+	latestTemplate int64
 	// lag is how often a part that was made is not found yet.
 	lag int
 	// scaling, when set, scales what serves up and down every scaleEvery.
@@ -109,11 +112,14 @@ func (w *world) visible(g *generation, part string, there bool) error {
 	return nil
 }
 
-func (w *world) Check(_ context.Context, s cluster.Spec) error {
+func (w *world) Check(_ context.Context, s cluster.Spec) (cluster.Spec, error) {
 	if s.ImageID == "ami-missing" {
-		return fmt.Errorf("image %s does not exist", s.ImageID)
+		return s, fmt.Errorf("image %s does not exist", s.ImageID)
 	}
-	return nil
+	if t := s.Servers.Template; t != nil {
+		s.Servers.Template = &cluster.Template{ID: t.ID, Version: t.Version, Number: cmp.Or(t.Number, w.latestTemplate)}
+	}
+	return s, nil
 }
 
 func (w *world) MakeTemplate(_ context.Context, of cluster.Generation, s cluster.Spec) error {

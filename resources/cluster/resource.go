@@ -186,7 +186,7 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resources.Fail(&resp.Diagnostics, "reach AWS", err)
 		return
 	}
-	if err := cloud.Check(ctx, s); err != nil {
+	if _, err := cloud.Check(ctx, s); err != nil {
 		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
 	}
 }
