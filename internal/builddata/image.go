@@ -92,6 +92,12 @@ func (i Image) Register(existing *Image, now time.Time) (Image, error) {
 	return i, nil
 }
 
+// SameAs reports whether both are one image, in two regions: of one bake, one architecture and
+// the same inputs.
+func (i Image) SameAs(other Image) bool {
+	return i.Bake == other.Bake && i.Architecture == other.Architecture && i.Digest == other.Digest
+}
+
 // Forget returns the image as one that the cloud provider does not have any more.
 func (i Image) Forget() Image {
 	i.Status = ImageForgotten

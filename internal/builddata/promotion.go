@@ -97,7 +97,7 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 	}
 	atRevision := map[string]bool{}
 	for _, r := range e.Runs {
-		atRevision[r.ID] = r.Revision != "" && r.Revision == e.Version.SourceRevision
+		atRevision[r.ID] = r.AtRevisionOf(e.Version)
 	}
 	var own, counting []Event
 	for _, event := range e.Events {
@@ -153,7 +153,7 @@ func missing(requirement string, e Evidence) string {
 // branch.
 func FirstRun(v Version, runs []Run) (first Run, found bool) {
 	for _, r := range runs {
-		if r.Revision != "" && r.Revision == v.SourceRevision && (!found || r.ID < first.ID) {
+		if r.AtRevisionOf(v) && (!found || r.ID < first.ID) {
 			first, found = r, true
 		}
 	}

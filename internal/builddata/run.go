@@ -73,6 +73,10 @@ func (r Run) State(now time.Time) Status {
 // Ended reports whether the run has ended.
 func (r Run) Ended() bool { return r.Status != Started }
 
+// AtRevisionOf reports whether the run's checkout was at the revision of the version. Another
+// branch decides what its steps do.
+func (r Run) AtRevisionOf(v Version) bool { return r.Revision != "" && r.Revision == v.SourceRevision }
+
 // Advance returns the stored run r updated from a later record, and whether that differs
 // from r. Only the number, status, message, SeenAt and EndedAt are updated; a known number
 // is kept if the record has none. A run that has ended does not change.

@@ -30,6 +30,10 @@ type Generation struct {
 	Version string `json:"version"`
 	Name    string `json:"generation"`
 	ImageID string `json:"image_id"`
+	// DiffersFromTested says how its servers differ from those that the version was
+	// tested on; nil if they do not, or if no test on a cluster is on record. It is
+	// set for what serves only.
+	DiffersFromTested *Comparison `json:"differs_from_tested,omitempty"`
 }
 
 // Rollout is a rollout with its steps.
@@ -120,6 +124,11 @@ func (c *Catalog) Cluster(ctx context.Context, id cluster.ID, region string) (Cl
 		return found, err
 	}
 	found.Serving, found.Previous = generation(status.Serving), generation(status.Kept)
+	if found.Serving != nil {
+		if found.Serving.DiffersFromTested, err = c.CompareWithTested(ctx, status.Serving.Spec, region); err != nil {
+			return found, err
+		}
+	}
 	for _, left := range status.Left {
 		found.Left = append(found.Left, left.Name)
 	}

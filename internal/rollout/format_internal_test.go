@@ -99,7 +99,9 @@ func unset(path string, v reflect.Value) (names []string) {
 // checkSamples compares stored values with testdata/<kind>-<format>.json, which no
 // change may rewrite: another encoding is another format, and gets a sample of its
 // own.
-func checkSamples[T any](t *testing.T, kind string, sample func(format int) T, encode func(T) ([]byte, error), decode func([]byte) (T, error)) {
+func checkSamples[T any](
+	t *testing.T, kind string, sample func(format int) T, encode func(T) ([]byte, error), decode func([]byte) (T, error),
+) {
 	t.Helper()
 	var stored []byte
 	for f := earliest; f <= format; f++ {

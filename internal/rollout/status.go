@@ -49,6 +49,27 @@ func readStatus(ctx context.Context, store builddata.Rollouts, id cluster.ID, re
 	return Status{Inventory: j.inventory(), Open: &open, Last: &open}, j, nil
 }
 
+// ServedAt returns the generations that served at a time, by region: what the
+// latest rollout that had ended by then left. Rollouts are those of a service in an
+// environment, the newest first.
+func ServedAt(rollouts []builddata.Rollout, at time.Time) (map[string]GenerationRecord, error) {
+	serving, known := map[string]GenerationRecord{}, map[string]bool{}
+	for _, r := range rollouts {
+		if known[r.Region] || r.Open() || r.EndedAt.After(at) {
+			continue
+		}
+		known[r.Region] = true
+		inventory, err := decodeResult(r)
+		if err != nil {
+			return nil, err
+		}
+		if inventory.Serving != nil {
+			serving[r.Region] = *inventory.Serving
+		}
+	}
+	return serving, nil
+}
+
 // ReadLease returns the lease of a cluster, and whether a process holds it now.
 func ReadLease(ctx context.Context, store builddata.Leases, c clock.Clock, id cluster.ID, region string) (builddata.Lease, bool, error) {
 	lease, err := store.Lease(ctx, id.Service, leaseName(id, region))
