@@ -17,8 +17,10 @@ func newRolloutStatus(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status [SERVICE/ENVIRONMENT]", Short: "Show what serves, and how far a rollout is",
 		Long: `Show what serves in a cluster, and how far its rollout is: who runs it, which steps
-are done and which are still to come. Without a cluster, list the clusters that the
-repository knows, one per line. Asks nothing of AWS.`,
+are done and which are still to come; and in what its servers differ from those that
+the version was tested on, if a run has tested it in another environment. Without a
+cluster, list the clusters that the repository knows, one per line. Asks nothing of
+AWS.`,
 		Example: "  delivery rollout status\n  delivery rollout status strawberry/prod\n  delivery rollout status --output json",
 		Args:    atMostOne("SERVICE/ENVIRONMENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -102,6 +104,12 @@ func describeCluster(b *strings.Builder, known catalog.Cluster) {
 		line("serves", "nothing")
 	} else {
 		line("serves", "version %s, from %s, as %s", known.Serving.Version, known.Serving.ImageID, known.Serving.Name)
+		if tested := known.Serving.DiffersFromTested; tested != nil {
+			line("", "differs from what was tested in %s:", tested)
+			for _, d := range tested.Differences {
+				line("", "  %s", d)
+			}
+		}
 	}
 	if p := known.Previous; p != nil {
 		line("kept", "version %s, from %s, as %s", p.Version, p.ImageID, p.Name)

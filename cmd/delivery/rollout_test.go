@@ -82,6 +82,28 @@ func TestDelivery_BadInput(t *testing.T) {
 	})
 }
 
+// What serves is shown with its differences from what was tested.
+func TestDescribeCluster_DiffersFromTested(t *testing.T) {
+	var b strings.Builder
+	describeCluster(&b, catalog.Cluster{Cluster: "strawberry/prod", Region: "eu-north-1", Serving: &catalog.Generation{
+		Version: "17", Name: "strawberry-prod-bcdf1234", ImageID: "ami-17", DiffersFromTested: &catalog.Comparison{
+			Run: "r-1", Environment: "run-1", Region: "eu-north-1", Differences: []cluster.Difference{
+				{Attribute: "instance_type", Detail: "t3.small when tested, m5.large now"}, {Attribute: "user_data", Detail: "differs (line 3)"},
+			},
+		},
+	}})
+	const want = `strawberry/prod in eu-north-1
+  serves     version 17, from ami-17, as strawberry-prod-bcdf1234
+             differs from what was tested in run r-1, in environment run-1 in eu-north-1:
+               instance_type: t3.small when tested, m5.large now
+               user_data: differs (line 3)
+  rollout    none yet
+`
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", &b, want)
+	}
+}
+
 // The package that the provider uses rolls a cluster out. The command line then shows,
 // resumes and rolls back its rollouts.
 func TestAccDelivery_Rollout(t *testing.T) {

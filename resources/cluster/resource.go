@@ -186,9 +186,11 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resources.Fail(&resp.Diagnostics, "reach AWS", err)
 		return
 	}
-	if _, err := cloud.Check(ctx, s); err != nil {
+	if s, err = cloud.Check(ctx, s); err != nil {
 		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
+		return
 	}
+	r.warnNotAsTested(ctx, s, &resp.Diagnostics)
 }
 
 // wanted decodes a model whose values are all known, and validates it without
@@ -251,6 +253,7 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 		// It serves; only the removal of other generations is incomplete.
 		resp.Diagnostics.AddWarning(headline(failure))
 	}
+	r.warnNotAsTested(ctx, inventory.Serving.Spec, &resp.Diagnostics)
 	m.begin(inventory.Serving.Name, s)
 	resp.Diagnostics.Append(r.complete(ctx, manager, &m, req.Plan, &resp.State)...)
 }
@@ -372,7 +375,8 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if before.incomplete() || !s.SameServers(known.Spec) {
+	newServers := before.incomplete() || !s.SameServers(known.Spec)
+	if newServers {
 		r.checkVersion(ctx, &m, s, &resp.Diagnostics)
 		if resp.Diagnostics.HasError() {
 			return
@@ -395,6 +399,9 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer stop()
 	if err == nil {
+		if newServers {
+			r.warnNotAsTested(reading, inventory.Serving.Spec, &resp.Diagnostics)
+		}
 		resp.Diagnostics.Append(r.complete(reading, manager, &m, req.Plan, &resp.State)...)
 		return
 	}

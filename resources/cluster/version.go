@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
@@ -52,6 +53,28 @@ func (r *clusterResource) checkVersion(ctx context.Context, m *model, s cluster.
 	}
 	if v.Revocation != nil {
 		resources.WarnRevoked(diags, v)
+	}
+}
+
+// warnNotAsTested warns if the new servers differ from those that their version was
+// tested on. A repository that cannot be read is an error elsewhere: after a success,
+// it must not become one.
+func (r *clusterResource) warnNotAsTested(ctx context.Context, s cluster.Spec, diags *diag.Diagnostics) {
+	region, err := r.Region(ctx)
+	var differs *catalog.Comparison
+	if store, ok := r.OpenStore(ctx, diags); ok && err == nil {
+		differs, err = (&catalog.Catalog{Store: store, Clock: r.Clock}).CompareWithTested(ctx, s, region)
+	}
+	switch {
+	case err != nil:
+		diags.AddWarning("The servers could not be compared with those that were tested", fmt.Sprintf("Cluster %s: %s", s.ID, err))
+	case differs != nil:
+		list := ""
+		for _, d := range differs.Differences {
+			list += fmt.Sprintf("\n  - %s", d)
+		}
+		diags.AddWarning(fmt.Sprintf("Cluster %s differs from what was tested", s.ID),
+			fmt.Sprintf("Version %s of %s was tested in %s, on other servers:\n%s", s.Version, s.Service, differs, list))
 	}
 }
 
