@@ -79,12 +79,14 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"it starts as many new servers as there are old ones at that moment. " +
 			"Once the new servers are healthy, it sends them the requests and observes them. Only then does it remove the old servers. " +
 			"A rollout that fails is rolled back; the apply then fails and says what serves. " +
-			"Before new servers start, the plan compares them with those that a run at the version's own revision has tested in another environment, " +
-			"and warns of every difference but in the place and in the name of the environment; user data is not shown. " +
-			"Without such a test on record, it does not warn. " +
 			"An interrupted rollout is on record in the build data repository: the next apply continues it, " +
 			"and `delivery rollout` shows it, finishes it or rolls it back. " +
-			"Only a change of `service` or `environment` replaces the cluster.",
+			"Only a change of `service` or `environment` replaces the cluster.\n\n" +
+			"What was tested should be what is rolled out. " +
+			"So a plan and an apply that start servers of a version compare them with those in the other environment " +
+			"that a run at the version's own revision has tested, and warn of each difference in `image_id`, the instances and `target`. " +
+			"Values in which only the name of the environment differs are equal, and user data is never shown. " +
+			"If no such test is on record, there is no warning.",
 		Attributes: map[string]schema.Attribute{
 			"id": computedString("`service/environment`. An import takes this ID, too."),
 			"service": schema.StringAttribute{

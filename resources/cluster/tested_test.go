@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 )
 
 // tested allocates version 1, and returns a function that records a run which has
@@ -22,7 +22,7 @@ func tested(t *testing.T, e *acctest.Env) (record func(run, environment string))
 	_, err := e.Store.Allocate(t.Context(), builddata.Allocation{Service: "strawberry", Scheme: builddata.Sequence, SourceRevision: "abc"})
 	fatal(t, err)
 	return func(run, environment string) {
-		now := time.Now()
+		now := clock.System{}.Now()
 		fatal(t, e.Store.SaveRun(t.Context(), builddata.Run{ID: run, Service: "strawberry", Number: 1, Pipe: "cd", Definition: []byte("{}"),
 			Revision: "abc", Status: builddata.Started, StartedAt: now, SeenAt: now}))
 		event := builddata.Event{Service: "strawberry", Number: 1, Run: run, Status: builddata.Succeeded}

@@ -26,12 +26,8 @@ resource "delivery_cluster" "this" {
   }
   target {
     port                 = var.port
-    deregistration_delay = "5s"
-    health_check {
-      path     = var.health_path
-      interval = "5s"
-      timeout  = "2s"
-    }
+    deregistration_delay = var.drain
+    health_check { path = var.health_path }
   }
 
   tags = var.tags

@@ -49,9 +49,15 @@ variable "health_path" {
   default     = "/"
 }
 
+variable "drain" {
+  type        = string
+  description = "How long servers that are removed may take to finish their requests. As in production, so that what is tested is what is rolled out."
+  default     = "30s"
+}
+
 variable "instance_type" {
   type        = string
-  description = "Instance type of the servers."
+  description = "Instance type of the servers, as in production."
   default     = "t3.micro"
 }
 

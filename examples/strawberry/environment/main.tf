@@ -37,6 +37,12 @@ variable "listener" {
   description = "ARN of the shared listener."
 }
 
+variable "drain" {
+  type        = string
+  description = "How long servers that are removed may take to finish their requests, as in production."
+  default     = "30s"
+}
+
 provider "delivery" {
   region       = var.region
   default_tags = { owner_team = "fruit", solution = "shop" }
@@ -50,6 +56,7 @@ module "environment" {
   service_version    = var.version_to_test
   port               = 8080
   health_path        = "/health"
+  drain              = var.drain
   subnet_ids         = var.subnet_ids
   security_group_ids = var.security_group_ids
   listener           = var.listener
