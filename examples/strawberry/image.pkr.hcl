@@ -18,7 +18,8 @@ packer {
 
 variable "version" {
   type        = string
-  description = "Version to bake, allocated by release/."
+  description = "Version to bake. In a run of a pipe it is left out: the version of the run is baked, and no other."
+  default     = null
 }
 
 variable "source_ami" {
@@ -49,7 +50,7 @@ data "delivery-version" "this" {
 source "amazon-ebs" "strawberry" {
   region        = var.regions[0]
   ami_regions   = slice(var.regions, 1, length(var.regions))
-  ami_name      = "strawberry-${var.version}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
+  ami_name      = "strawberry-${data.delivery-version.this.version}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
   source_ami    = var.source_ami
   instance_type = "t3.micro"
 
