@@ -181,6 +181,9 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	r.checkVersion(ctx, &planned, s, &resp.Diagnostics)
+	if before == nil {
+		r.warnExists(ctx, s.ID, &resp.Diagnostics)
+	}
 	cloud, err := r.Cloud(ctx)
 	if err != nil {
 		resources.Fail(&resp.Diagnostics, "reach AWS", err)

@@ -508,7 +508,12 @@ func TestAccCluster_MadeTwice(t *testing.T) {
 	_, err := first.Run(t.Context(), "apply", "-auto-approve", "-no-color")
 	fatal(t, err)
 	second := acctest.NewWorkspace(t, config(e))
-	out, err := second.Run(t.Context(), "apply", "-auto-approve", "-no-color")
+	out, err := second.Run(t.Context(), "plan", "-no-color")
+	if err != nil || !says("Warning: Cluster strawberry/test exists already").MatchString(out) ||
+		!says("the apply refuses to create it: import it").MatchString(out) {
+		t.Errorf("got %v and no warning in the plan:\n%s", err, out)
+	}
+	out, err = second.Run(t.Context(), "apply", "-auto-approve", "-no-color")
 	if err == nil || !says("cluster strawberry/test exists already, with generation").MatchString(out) {
 		t.Errorf("got %v, want a refusal", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
@@ -91,6 +92,31 @@ func (r *clusterResource) warnRevoked(ctx context.Context, s cluster.Spec, diags
 		resources.Fail(diags, "read the version of cluster "+s.ID.String(), err)
 	default:
 		resources.WarnRevoked(diags, v)
+	}
+}
+
+// warnExists warns of a plan that creates a cluster which exists by the records. It is no
+// error: a replacement destroys the cluster first, and is planned as a creation as well.
+func (r *clusterResource) warnExists(ctx context.Context, id cluster.ID, diags *diag.Diagnostics) {
+	store, ok := r.OpenStore(ctx, diags)
+	if !ok {
+		return
+	}
+	region, err := r.Region(ctx)
+	if err != nil {
+		resources.Fail(diags, "read the region", err)
+		return
+	}
+	status, err := rollout.ReadStatus(ctx, store, id, region)
+	if err != nil {
+		resources.Fail(diags, "read the records of cluster "+id.String(), err)
+		return
+	}
+	if status.Open == nil && status.Serving != nil {
+		diags.AddWarning(fmt.Sprintf("Cluster %s exists already", id), fmt.Sprintf(
+			"In %s, generation %s serves version %s. Unless this plan also destroys that cluster, the apply refuses to create it: "+
+				"import it (terraform import ADDRESS %s), or choose another service or environment.",
+			region, status.Serving.Name, status.Serving.Spec.Version, id))
 	}
 }
 
