@@ -35,7 +35,7 @@ names. Files that exist only to be included in others are listed with --output j
 		Example: "  delivery pipe list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, project, err := f.project()
+			project, err := f.project()
 			if err != nil {
 				return err
 			}
@@ -76,7 +76,7 @@ func newPipeShow(c *common) *cobra.Command {
 		Example: "  delivery pipe show cd",
 		Args:    atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, project, err := f.project()
+			project, err := f.project()
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ a unit test of the pipe. With --update, write the file instead.`,
   delivery pipe test --expect pipes/application.expected`,
 		Args: atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			runs, project, err := f.project()
+			runs, project, err := f.runner()
 			if err != nil {
 				return err
 			}

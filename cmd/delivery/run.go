@@ -47,16 +47,22 @@ func (f *projectFlags) addTo(cmd *cobra.Command) {
 	completeFolder(cmd, "chdir")
 }
 
-// project opens the checkout. It returns the project and a runner for its pipes.
-func (f *projectFlags) project() (*runner.Runner, *runner.Project, error) {
-	config, err := f.app()
-	if err != nil {
-		return nil, nil, err
-	}
-	project, err := runner.OpenProject(f.folder, scm.Network{Clock: f.clock, Waiting: func(server string) {
+// project opens the checkout.
+func (f *projectFlags) project() (*runner.Project, error) {
+	return runner.OpenProject(f.folder, scm.Network{Clock: f.clock, Waiting: func(server string) {
 		_, _ = fmt.Fprintf(f.err, "Waiting for %s …\n", server)
 	}})
-	return config.Runner(), project, err
+}
+
+// runner opens the checkout. It returns the project and a runner for its pipes, or all that
+// is missing for that.
+func (f *projectFlags) runner() (*runner.Runner, *runner.Project, error) {
+	config, configErr := f.app()
+	project, err := f.project()
+	if err := errors.Join(configErr, err); err != nil {
+		return nil, nil, err
+	}
+	return config.Runner(), project, nil
 }
 
 // warn prints a warning to stderr.
@@ -165,7 +171,7 @@ func assignments(texts []string) (pipe.Values, error) {
 
 // run runs a pipe and prints its summary.
 func (f *projectFlags) run(ctx context.Context, req runner.Request, verbose bool) error {
-	runs, project, err := f.project()
+	runs, project, err := f.runner()
 	if err != nil {
 		return err
 	}

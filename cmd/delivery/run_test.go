@@ -244,6 +244,21 @@ func TestRun_NoProject(t *testing.T) {
 	}
 }
 
+// Without a home directory, everything that is missing is said at once, and what is not
+// needed is not asked for.
+func TestRun_NoHome(t *testing.T) {
+	c := newCheckout(t, "- {do: mock.dummy}")
+	for _, name := range []string{"HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "DELIVERY_REPOSITORY"} {
+		t.Setenv(name, "")
+	}
+	_, _, stderr := c.delivery(t, "run")
+	contains(t, stderr, "set DELIVERY_REPOSITORY", "set XDG_STATE_HOME to an absolute path")
+	t.Setenv("XDG_STATE_HOME", c.state)
+	if code, _, stderr := c.delivery(t, "pipe", "show"); code != 0 {
+		t.Errorf("a pipe cannot be shown without a repository: %s", stderr)
+	}
+}
+
 // A run from a checkout that is not pushed is refused. With --allow-unpushed it runs, but
 // its version cannot be promoted.
 func TestRun_Unpushed(t *testing.T) {

@@ -34,7 +34,7 @@ func (s *serviceFlags) name() (string, error) {
 	if s.service != "" {
 		return s.service, nil
 	}
-	_, project, err := s.project()
+	project, err := s.project()
 	if err != nil {
 		return "", fmt.Errorf("%w\nOr set the service with --service", err)
 	}
