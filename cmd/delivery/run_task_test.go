@@ -218,8 +218,8 @@ main:
 		contains(t, stderr, "version 1 of strawberry cannot be promoted to passed_test", want)
 	}
 	harmless := strings.ReplaceAll(own, `"false"`, `"true"`)
-	promote(harmless, "functional tests: functional tests failed")
-	promote(strings.ReplaceAll(harmless, "requires: [functional tests]", "requires: []"), "functional tests: functional tests failed")
+	promote(harmless, "cannot be promoted to passed_test: functional tests failed")
+	promote(strings.ReplaceAll(harmless, "requires: [functional tests]", "requires: []"), "cannot be promoted to passed_test: functional tests failed")
 	_, out, _ := c.delivery(t, "stage", "list")
 	contains(t, out, "No version of strawberry was promoted to a stage.")
 }

@@ -53,8 +53,8 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 	if failed.Log != "" {
 		p("\nComplete output: %s\n", failed.Log)
 	}
-	if req.Mock {
-		return
+	if req.Mock || failed.Reason == pipe.ReasonUnmet || failed.Reason == pipe.ReasonOlder {
+		return // the same step would fail again
 	}
 	command, secrets := f.rerunCommand(project, s, failed.Name, req)
 	p("\nRun just that step again")

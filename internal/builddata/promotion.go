@@ -124,7 +124,11 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 		}
 		for _, event := range found {
 			if event.Status != Succeeded {
-				unmet = append(unmet, fmt.Sprintf("%s: %s %s", requirement, cmp.Or(event.Step, event.Type), event.Status))
+				reason := fmt.Sprintf("%s %s", cmp.Or(event.Step, event.Type), event.Status)
+				if event.Step != requirement {
+					reason = requirement + ": " + reason
+				}
+				unmet = append(unmet, reason)
 			}
 		}
 		if len(found) == 0 {

@@ -32,7 +32,7 @@ func TestPromotion_Evaluate(t *testing.T) {
 		{
 			"SucceededElsewhere", "unit tests",
 			[]builddata.Event{event("own", "test.command", "unit tests", failed), event("other", "test.command", "unit tests", ok)},
-			"unit tests: unit tests failed",
+			"to tested: unit tests failed",
 		},
 		{
 			"FailedElsewhere", "unit tests",
@@ -52,7 +52,7 @@ func TestPromotion_Evaluate(t *testing.T) {
 		{
 			"DeployNamedLikeTests", "unit tests",
 			[]builddata.Event{event("own", "test.command", "unit tests", failed), event("other", "deploy.apply", "unit tests", ok)},
-			"unit tests: unit tests failed",
+			"to tested: unit tests failed",
 		},
 		{"OnlyADeployNamedLikeTests", "unit tests", []builddata.Event{event("other", "deploy.apply", "unit tests", ok)}, "required by its type"},
 		{"Nothing", "test", nil, "test has not happened to it"},

@@ -108,6 +108,8 @@ func reason(err error) Reason {
 		return ReasonBusy
 	case errors.As(err, new(*builddata.OlderError)):
 		return ReasonOlder
+	case errors.As(err, new(*builddata.RequirementError)):
+		return ReasonUnmet
 	}
 	return ""
 }

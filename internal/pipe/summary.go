@@ -61,6 +61,8 @@ const (
 	ReasonBusy Reason = "busy"
 	// ReasonOlder: the step failed, because it would deploy an older version than the latest.
 	ReasonOlder Reason = "older_version"
+	// ReasonUnmet: the step failed, because what it requires of the version has not happened.
+	ReasonUnmet Reason = "requirements_unmet"
 )
 
 // StepSummary describes a step that is running, has ended, or was skipped.

@@ -299,8 +299,13 @@ func (s *Store) translate(operation string, err error) error {
 			return fmt.Errorf("%s: %w: %w", operation, builddata.ErrConflict, err)
 		}
 	}
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: build data repository %s: %w: %w", operation, s.path, builddata.ErrUnavailable, err)
+	case errors.As(err, new(*builddata.RequirementError)):
+		return err // it says what was attempted
+	case err == builddata.ErrNotFound: //nolint:errorlint // what wraps it says more
+		return fmt.Errorf("%s: %w %s", operation, err, s.path)
 	}
 	return fmt.Errorf("%s: %w", operation, err)
 }

@@ -339,3 +339,13 @@ func TestStore_FileRemoved(t *testing.T) {
 		})
 	}
 }
+
+// What is not there is missing in a certain repository, of which a user may have several.
+func TestStore_NamesTheRepository(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "delivery.db")
+	s := open(t, path, clock.NewFake(midnight))
+	_, err := s.Version(t.Context(), "web", "9.9.9")
+	if want := "read version 9.9.9 of web: not found in the build data repository " + path; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -96,7 +96,7 @@ func promotionRequirementsMustBeMet(t *testing.T, fresh Fresh) {
 	tested(t, s, "unit tests", builddata.Succeeded)
 	tested(t, s, "load tests", builddata.Failed)
 	refused("test: load tests failed", "test")
-	refused("load tests: load tests failed", "load tests")
+	refused("load tests failed", "load tests")
 	refused("tests has not happened to it", "tests")
 	tested(t, s, "load tests", builddata.Started)
 	refused("test.command: load tests started", "test.command")
