@@ -11,6 +11,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
@@ -139,11 +140,11 @@ func unrecorded(b *testing.B, folder string) time.Duration {
 		b.Fatal(err)
 	}
 	library := task.New(task.Dependencies{})
-	if err := pipe.Check(p, library, nil); err != nil {
+	if err := pipe.Check(p, library, expression.Language{}, nil); err != nil {
 		b.Fatal(err)
 	}
 	engine := &pipe.Engine{
-		Registry: library, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil),
+		Registry: library, Language: expression.Language{}, Clock: clock.System{}, Mask: pipe.NewMask(os.Environ(), nil),
 		Folder: folder, Scratch: b.TempDir(), Environ: os.Environ(),
 		NewID: func() string { return id.New(time.Now()) },
 	}

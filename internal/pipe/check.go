@@ -16,8 +16,8 @@ import (
 // comes after the one that allocates it. The values are those that the run begins with,
 // including an existing version. The error is of type Diagnostics, in the order of the
 // steps.
-func Check(p *Pipe, registry Registry, values Values) error {
-	c := checker{registry: registry, setBy: map[string]string{}}
+func Check(p *Pipe, registry Registry, language Language, values Values) error {
+	c := checker{registry: registry, language: language, setBy: map[string]string{}}
 	if len(p.First)+len(p.Main)+len(p.Last) == 0 {
 		c.diagnostics.Add(p.At, "the pipe %s has no steps", p.Name)
 	}
@@ -51,6 +51,7 @@ var runValues = []string{ValueService, ValueRun, ValuePipe, ValueRevision, Value
 // checker collects the diagnostics of a pipe.
 type checker struct {
 	registry    Registry
+	language    Language
 	diagnostics Diagnostics
 	// setBy holds the first step that sets a value.
 	setBy map[string]string
@@ -128,7 +129,7 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 			c.diagnostics.Add(value.At, "step %q: the task %s takes no argument %s%s; it takes %s",
 				step.Name, d.Type, name, suggest(name, taken), text.List(taken))
 		default:
-			if err := a.checkValue(value); err != nil {
+			if err := a.checkValue(c.language, value); err != nil {
 				c.diagnostics.Add(value.At, "step %q: argument %s of %s: %v", step.Name, name, d.Type, err)
 			}
 		}
@@ -142,14 +143,18 @@ func (c *checker) addNoVersion(at Position) {
 
 // checkExpressions checks that every value that an expression names is known.
 func (c *checker) checkExpressions(v Value, known map[string]bool) {
-	all, err := v.Expressions()
+	all, err := v.expressions(c.language)
 	if err != nil {
 		c.diagnostics.Add(v.At, "%s", err)
 		return
 	}
-	for _, e := range all {
+	var names []Name
+	for _, p := range all {
+		names = append(names, p.expr.Names()...)
+	}
+	for _, e := range names {
 		switch {
-		case known[e.Name] || e.Defaulted || strings.HasPrefix(e.Name, environmentPrefix):
+		case known[e.Name] || e.Optional || strings.HasPrefix(e.Name, environmentPrefix):
 		case e.Name == ValueVersion || e.Name == ValueNumber:
 			c.addNoVersion(v.At)
 		case e.Name == ValueStatus || e.Name == ValueFailedStep:
@@ -166,16 +171,16 @@ func (c *checker) checkExpressions(v Value, known map[string]bool) {
 
 // checkValue checks a value as far as that is possible before its expressions are
 // evaluated.
-func (a Argument) checkValue(v Value) error {
-	if all, err := v.Expressions(); err == nil && len(all) == 0 {
-		_, err := scope{}.argument(a, v)
+func (a Argument) checkValue(language Language, v Value) error {
+	if all, err := v.expressions(language); err == nil && len(all) == 0 {
+		_, err := scope{language: language}.argument(a, v)
 		return err
 	}
 	// Of a value with expressions, check whether it is a list, a table or a scalar.
 	switch data := v.Data.(type) {
 	case []Value:
 		if a.Kind == Command {
-			return checkInlineCode(data)
+			return checkInlineCode(language, data)
 		}
 		if a.Kind != List {
 			return kindError(v, a.Kind)
@@ -203,7 +208,7 @@ var file = regexp.MustCompile(`^[^-].*[./]|^[./]|^-m$`)
 
 // checkInlineCode refuses a list that gives an interpreter code with an expression in it: the
 // value would become code. As an argument after the code, it is only a text.
-func checkInlineCode(list []Value) error {
+func checkInlineCode(language Language, list []Value) error {
 	for i, element := range list {
 		program, _ := element.Data.(string)
 		for _, interpreter := range interpreters {
@@ -211,9 +216,9 @@ func checkInlineCode(list []Value) error {
 				continue
 			}
 			code := codeArgument(list[i+1:], interpreter.option)
-			if all, err := code.Expressions(); err == nil && len(all) > 0 {
-				return fmt.Errorf("${{ %s }} would become code of %s: write the command as a text instead of a list, "+
-					"or pass the value as an argument after the code", all[0].Name, program)
+			if all, err := code.expressions(language); err == nil && len(all) > 0 {
+				return fmt.Errorf("%s would become code of %s: write the command as a text instead of a list, "+
+					"or pass the value as an argument after the code", all[0], program)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -37,7 +38,7 @@ func TestCheck(t *testing.T) {
 			got := ""
 			p := &pipe.Pipe{Name: "p", Main: []pipe.Step{tt.step}}
 			p.NameSteps()
-			if err := pipe.Check(p, newHarness().tasks, nil); err != nil {
+			if err := pipe.Check(p, newHarness().tasks, expression.Language{}, nil); err != nil {
 				got = err.Error()
 			}
 			if got != tt.want {
@@ -76,7 +77,7 @@ func TestCheck_InlineCode(t *testing.T) {
 		}
 		p := &pipe.Pipe{Name: "p", Main: []pipe.Step{{Task: "run", Args: map[string]pipe.Value{"command": {Data: list}}}}}
 		p.NameSteps()
-		err := pipe.Check(p, tasks, pipe.Values{"x": "$(rm -rf /)"})
+		err := pipe.Check(p, tasks, expression.Language{}, pipe.Values{"x": "$(rm -rf /)"})
 		if refused != (err != nil && strings.Contains(err.Error(), "${{ x }} would become code of")) {
 			t.Errorf("%s: got %v, want refused: %t", command, err, refused)
 		}
@@ -91,7 +92,7 @@ func TestCheck_NeedsVersion(t *testing.T) {
 		"release.promote": {Type: "release.promote", NeedsVersion: true},
 	}
 	promote := []pipe.Step{{Name: "promote", Task: "release.promote"}}
-	err := pipe.Check(&pipe.Pipe{Name: "p", Main: promote}, l, nil)
+	err := pipe.Check(&pipe.Pipe{Name: "p", Main: promote}, l, expression.Language{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "no earlier step gives the run its version") ||
 		!slices.Equal(pipe.Hints(err), []pipe.Hint{pipe.HintVersion}) {
 		t.Errorf("got %v with the hints %v", err, pipe.Hints(err))
@@ -101,7 +102,7 @@ func TestCheck_NeedsVersion(t *testing.T) {
 		if values == nil {
 			p.First = []pipe.Step{{Name: "version", Task: "init.version"}}
 		}
-		if err := pipe.Check(p, l, values); err != nil {
+		if err := pipe.Check(p, l, expression.Language{}, values); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

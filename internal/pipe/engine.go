@@ -17,6 +17,8 @@ import (
 type Engine struct {
 	// Registry holds the tasks that steps can use.
 	Registry Registry
+	// Language evaluates the expressions of steps.
+	Language Language
 	Clock    clock.Clock
 	// Recorder records what happens; it may be nil.
 	Recorder Recorder

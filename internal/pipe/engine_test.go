@@ -199,6 +199,43 @@ func TestEngine_When(t *testing.T) {
 	}
 }
 
+// Conditions compare texts; a text alone is false if it says so.
+func TestEngine_Conditions(t *testing.T) {
+	for when, want := range map[string]builddata.Status{
+		"${{ branch == 'main' }}": builddata.Succeeded, "${{ branch != 'main' }}": pipe.Skipped, "${{ !off }}": builddata.Succeeded,
+		"${{ off }}": pipe.Skipped, "${{ no }}": pipe.Skipped, "${{ zero }}": pipe.Skipped, "${{ upper }}": pipe.Skipped,
+		"${{ empty }}": pipe.Skipped, "${{ yes && branch }}": builddata.Succeeded, "${{ missing ?? '' }}": pipe.Skipped,
+		"${{ missing ?? 'other' }}": builddata.Succeeded, "${{ branch in ['main', 'release'] && !(skip ?? '') }}": builddata.Succeeded,
+		"true": builddata.Succeeded, "false": pipe.Skipped, " ${{ no }} ": pipe.Skipped, "${{ zeros }}": builddata.Succeeded,
+	} {
+		s := newHarness()
+		p := &pipe.Pipe{Name: "p", Main: steps("step")}
+		p.Main[0].When = pipe.Value{Data: when}
+		summary := s.run(t, pipe.Request{Pipe: p, Values: pipe.Values{
+			"branch": "main", "off": "off", "no": "no", "zero": "0", "zeros": "00", "upper": "FALSE", "empty": "", "yes": "yes",
+		}})
+		if got := summary.Steps[0].Status; got != want {
+			t.Errorf("%s: got %s, want %s", when, got, want)
+		}
+	}
+}
+
+// $${{ stands for ${{ as a text.
+func TestEngine_LiteralExpression(t *testing.T) {
+	s := newHarness()
+	p := &pipe.Pipe{Name: "p", Main: steps("step")}
+	p.Main[0].Args = map[string]pipe.Value{"text": {Data: "$${{ github.ref }} $$ $$${{ a }} ${{ service }}$${{"}}
+	var got string
+	s.act["step"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		got = c.Args.Text("text")
+		return pipe.Result{}, nil
+	}
+	s.run(t, pipe.Request{Pipe: p})
+	if want := "${{ github.ref }} $$ $${{ a }} strawberry${{"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestEngine_Arguments(t *testing.T) {
 	s := newHarness()
 	s.Environ = []string{"HOME=/home/ada"}

@@ -17,7 +17,8 @@ const environmentPrefix = "env."
 // scope holds the values by which expressions are evaluated.
 type scope struct {
 	Values
-	environ []string
+	language Language
+	environ  []string
 	// withheld are the steps of an earlier run by the names of the values that they
 	// set and that were not stored.
 	withheld map[string]string
@@ -32,7 +33,7 @@ type scope struct {
 
 // expand replaces the expressions in a text with their values.
 func (s scope) expand(text string) (string, error) {
-	t, err := parseTemplate(text)
+	t, err := parseTemplate(s.language, text)
 	if err != nil {
 		return "", err
 	}
@@ -42,7 +43,7 @@ func (s scope) expand(text string) (string, error) {
 			b.WriteString(p.text)
 			continue
 		}
-		value, err := s.value(*p.expr)
+		value, err := p.expr.Evaluate(s.value)
 		if err != nil {
 			return "", err
 		}
@@ -54,36 +55,33 @@ func (s scope) expand(text string) (string, error) {
 	return b.String(), nil
 }
 
-// value evaluates an expression. If the value is empty, the default is used.
-func (s scope) value(e Expression) (string, error) {
-	value, ok := s.Values[e.Name]
-	if variable, found := strings.CutPrefix(e.Name, environmentPrefix); found {
+// value returns the text of a value. If it is optional and not set, that is empty.
+func (s scope) value(n Name) (string, error) {
+	value, ok := s.Values[n.Name]
+	if variable, found := strings.CutPrefix(n.Name, environmentPrefix); found {
 		value, ok = "", false // only the environment has it
 		for _, entry := range s.environ {
 			if name, text, _ := strings.Cut(entry, "="); name == variable {
 				value, ok = text, true
 			}
 		}
-		if !ok && s.mock && !e.Defaulted {
+		if !ok && s.mock && !n.Optional {
 			return "mock-" + variable, nil
 		}
 	}
-	switch {
-	case ok && (value != "" || !e.Defaulted):
+	if ok || n.Optional {
 		return value, nil
-	case e.Defaulted:
-		return e.Default, nil
 	}
-	return "", &NotSetError{Name: e.Name, WithheldFrom: s.withheld[e.Name]}
+	return "", &NotSetError{Name: n.Name, WithheldFrom: s.withheld[n.Name]}
 }
 
 // Texts returns the texts in an argument that is a text or a list of them, evaluated by the
 // values, and whether all expressions in it could be evaluated. Texts with an expression that
 // could not be are returned as they are written.
-func (v Values) Texts(argument Value) (texts []string, known bool) {
+func (v Values) Texts(language Language, argument Value) (texts []string, known bool) {
 	known = true
 	argument.eachText(func(written string) {
-		text, err := scope{Values: v}.expand(written)
+		text, err := scope{Values: v, language: language}.expand(written)
 		if err != nil {
 			text, known = written, false
 		}
@@ -222,7 +220,7 @@ func (s scope) script(v Value) (Script, error) {
 	if strings.TrimSpace(text) == "" {
 		return Script{}, errors.New("expected a command, got an empty text")
 	}
-	t, err := parseTemplate(strings.TrimSpace(data))
+	t, err := parseTemplate(s.language, strings.TrimSpace(data))
 	if err != nil {
 		return Script{}, err
 	}
@@ -237,11 +235,11 @@ func (s scope) script(v Value) (Script, error) {
 			code.WriteString(p.text)
 			continue
 		}
-		value, err := s.value(*p.expr)
+		value, err := p.expr.Evaluate(s.value)
 		if err != nil {
 			return Script{}, err
 		}
-		variable := "DELIVERY_VALUE_" + strings.ToUpper(strings.ReplaceAll(p.expr.Name, ".", "_"))
+		variable := p.variable()
 		for taken, ok := holds[variable]; ok && taken != value; taken, ok = holds[variable] {
 			variable += "_" // a.b and a_b are different values
 		}
@@ -344,7 +342,7 @@ func (s scope) args(step *Step, d Definition) (Args, error) {
 			continue
 		}
 		for _, name := range a.From {
-			text, err := s.value(Expression{Name: name, Defaulted: true})
+			text, err := s.value(Name{Name: name, Optional: true})
 			if err != nil || text == "" {
 				continue
 			}

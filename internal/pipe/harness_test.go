@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -78,7 +79,7 @@ func newHarness() *harness {
 	}
 	ids := 0
 	s.Engine = &pipe.Engine{
-		Registry: s.tasks, Clock: clock.NewFake(noon), Recorder: s, Observer: s, Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
+		Registry: s.tasks, Language: expression.Language{}, Clock: clock.NewFake(noon), Recorder: s, Observer: s, Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
 		NewID: func() string {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -117,7 +118,7 @@ func (s *harness) StepEnded(step pipe.StepSummary) {
 func (s *harness) run(t *testing.T, req pipe.Request) pipe.Summary {
 	t.Helper()
 	req.Pipe.NameSteps()
-	if err := pipe.Check(req.Pipe, s.tasks, req.Values); err != nil {
+	if err := pipe.Check(req.Pipe, s.tasks, expression.Language{}, req.Values); err != nil {
 		t.Fatal(err)
 	}
 	req.Run.ID, req.Run.Service = "run-1", "strawberry"

@@ -35,7 +35,7 @@ type Step struct {
 	Args map[string]Value `json:"args,omitempty"`
 	// Outputs are the names of the values that the step adds to the context.
 	Outputs []string `json:"outputs,omitempty"`
-	// When is an expression; the step is skipped if its value is empty or "false".
+	// When is an expression; the step is skipped if its value is false, see True.
 	When Value `json:"when,omitzero"`
 	// Timeout bounds one attempt; 0 means no bound.
 	Timeout time.Duration `json:"timeout_ns,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -67,7 +68,7 @@ func TestEngine_InterruptedInLast(t *testing.T) {
 			}
 			p := &pipe.Pipe{Name: "p", Main: steps("work"), Last: steps("tidy", "a|b", "notify")}
 			p.NameSteps()
-			if err := pipe.Check(p, s.tasks, nil); err != nil {
+			if err := pipe.Check(p, s.tasks, expression.Language{}, nil); err != nil {
 				t.Fatal(err)
 			}
 			summary := s.Engine.Run(hard, pipe.Request{Pipe: p, Interrupt: soft, Mock: true, Run: builddata.Run{ID: "run-1", Service: "strawberry"}})

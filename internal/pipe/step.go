@@ -128,13 +128,14 @@ type resolved struct {
 
 // resolve evaluates the expressions of a step.
 func (r *run) resolve(section Section, step *Step, values Values) (resolved, error) {
-	scope := scope{Values: values, environ: r.engine.Environ, mask: r.engine.Mask.Text, withheld: r.request.Withheld, mock: r.request.Mock}
+	scope := scope{Values: values, language: r.engine.Language, environ: r.engine.Environ, mask: r.engine.Mask.Text,
+		withheld: r.request.Withheld, mock: r.request.Mock}
 	if !step.When.IsZero() {
 		text, err := scope.text(step.When)
 		if err != nil {
 			return skipMissing(section, fmt.Errorf("%s: when: %w", step.When.At, err))
 		}
-		if text == "" || text == "false" {
+		if !True(text) {
 			return resolved{skip: ReasonWhenFalse, why: "its when is false"}, nil
 		}
 	}

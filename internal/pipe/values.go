@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // Values is the context of a run: the values of .delivery.yml, those that the run sets
@@ -55,72 +53,6 @@ func NotSettable(name string) string {
 		return "names that begin with " + environmentPrefix + " stand for environment variables"
 	}
 	return ""
-}
-
-// Expression is the content of ${{ }}: the name of a value, and a default for when the
-// value is not set.
-type Expression struct {
-	Name string
-	// Default is the text after ??; Defaulted says that there is one.
-	Default   string
-	Defaulted bool
-}
-
-const expressionOpen, expressionClose = "${{", "}}"
-
-var expressionPattern = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_.]*)\s*(?:\?\?\s*(?:'([^']*)'|"([^"]*)"))?$`)
-
-// template is a text with expressions in it.
-type template []part
-
-// part is a piece of text, or an expression.
-type part struct {
-	text string
-	expr *Expression
-}
-
-// parseTemplate splits a text into its expressions and the text between them. Only ${{
-// begins an expression: $VAR and ${VAR} are text.
-func parseTemplate(s string) (template, error) {
-	var t template
-	for {
-		before, rest, found := strings.Cut(s, expressionOpen)
-		if before != "" {
-			t = append(t, part{text: before})
-		}
-		if !found {
-			return t, nil
-		}
-		inner, after, closed := strings.Cut(rest, expressionClose)
-		if !closed {
-			return nil, fmt.Errorf("%q is not closed: use ${{ name }}", expressionOpen+text.Clip(rest, 20))
-		}
-		m := expressionPattern.FindStringSubmatch(strings.TrimSpace(inner))
-		if m == nil || !ValueName.MatchString(m[1]) {
-			return nil, fmt.Errorf("%q is not a valid expression: use ${{ name }} or ${{ name ?? 'default' }}",
-				expressionOpen+text.Clip(inner, 40)+expressionClose)
-		}
-		t = append(t, part{expr: &Expression{Name: m[1], Default: m[2] + m[3], Defaulted: strings.Contains(inner, "??")}})
-		s = after
-	}
-}
-
-// Expressions returns all expressions in a value.
-func (v Value) Expressions() ([]Expression, error) {
-	var all []Expression
-	var first error
-	v.eachText(func(s string) {
-		t, err := parseTemplate(s)
-		if err != nil && first == nil {
-			first = err
-		}
-		for _, p := range t {
-			if p.expr != nil {
-				all = append(all, *p.expr)
-			}
-		}
-	})
-	return all, first
 }
 
 // eachText calls f with every text in v.

@@ -3,6 +3,7 @@ package pipefile_test
 import (
 	"testing"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -32,7 +33,7 @@ func TestBuiltIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := pipe.Check(p, tasks{}, pipe.Values{}); err != nil {
+			if err := pipe.Check(p, tasks{}, expression.Language{}, pipe.Values{}); err != nil {
 				t.Error(err)
 			}
 			guarded(t, p)

@@ -45,6 +45,7 @@ func FuzzLoad(f *testing.F) {
 		strings.Repeat("[", 100), strings.Repeat("- ", 100), strings.Repeat("{a: ", 100),
 		strings.Repeat("!a ", 20), strings.Repeat("&a ", 20), strings.Repeat("? ", 100),
 		"- \xff", "- \x00", "- \x1b[0m", "- a #", "#", "- a\u2028b\u0085c", "- ${{", "- do: ${{ x",
+		"- do: a\n  when: ${{ x == 'y' && !(z in ['a', 'b']) || v matches '^1' }}\n  b: $${{ ${{ json(x ?? '}}') }} ${{ a ? 'b' : c.d }}\n",
 		"- do: x\n  a: {\n    b: c,\n    # d\n    e: [f, g\n    ]}\n# h\n", "<<: {a: b}\n<<: [c]\n", "- <<: {do: x}\n",
 	} {
 		f.Add(content, project)

@@ -253,7 +253,7 @@ func TestLoader_Diagnostics(t *testing.T) {
   retry_after: 1s
 `, `
 2:9: is ""; expected a name, as in name: unit tests
-3:9: is a list; expected an expression, as in when: ${{ slack_url ?? '' }}
+3:9: is a list; expected an expression, as in when: ${{ branch == 'main' }}
 4:12: is "url"; expected a list of names, as in [url, cluster]
 5:12: is the number 10; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
 6:12: is the number 101; expected a number of retries from 0 to 100
@@ -265,9 +265,41 @@ func TestLoader_Diagnostics(t *testing.T) {
 11:12: is "-1s"; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
 12:12: is "3"; expected a number of retries from 0 to 100
 14:9: a name is the same in every run, so it cannot contain ${{ }}
-15:8: is empty; expected an expression, as in when: ${{ slack_url ?? '' }}
+15:8: is empty; expected an expression, as in when: ${{ branch == 'main' }}
 16:12: is "1 hour"; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
 17:3: retry_after has no effect without retries: add, for example, retries: 3`},
+		"When": {`- do: a
+  when: "${{ branch }} == main"
+- do: a
+  when: branch == 'main'
+- do: a
+  when: ${{ a }}${{ b }}
+- do: a
+  when: no
+- do: a
+  when: 1
+- do: a
+  when: ${{ branch = 'main' }}
+- do: a
+  when: "${{ branch == 'main' || 'release' }}"
+- ref: build
+  when: not ${{ a }}
+- parallel: [a, b]
+  when: $${{ a }}
+- {do: a, when: true}
+- {do: a, when: "false"}
+- {do: a, when: " ${{ branch == 'main' && !skip }} "}
+`, `
+2:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+4:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+6:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+8:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+10:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+12:9: ${{ branch = 'main' }} is not a valid expression: compare with ==
+14:9: ${{ branch == 'main' || 'release' }} is not a valid expression: the text 'release' is not a condition: compare it with a value, ` +
+			`as in name == 'release', or give a default with ??
+16:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+18:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}`},
 		"Arguments": {`- do: a
   empty:
   version: 1.10
@@ -283,8 +315,8 @@ func TestLoader_Diagnostics(t *testing.T) {
 4:9: YAML reads 0755 as the number 493: write 493, or put it in quotes if it is a text
 5:8: YAML reads 1_000 as the number 1000: write 1000, or put it in quotes if it is a text
 7:8: .inf is not a supported number: put it in quotes if it is a text
-8:9: "${{ x" is not closed: use ${{ name }}
-9:14: "${{ a b }}" is not a valid expression: use ${{ name }} or ${{ name ?? 'default' }}`},
+8:9: "${{ x" is not closed: use ${{ name }}, or $${{ for the text ${{
+9:14: ${{ a b }} is not a valid expression: unexpected token Identifier("b"); expected, for example, name ?? 'text' or name == 'text'`},
 		"Form2014": {`pipe:
 - do: []
 - do: [{tasks: []}]

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -98,10 +99,14 @@ func (r *reader) name(n *node) string {
 
 func (r *reader) when(n *node) pipe.Value {
 	if n.kind != scalar || n.data == nil {
-		r.diags.Add(n.at, "is %s; expected an expression, as in when: ${{ slack_url ?? '' }}", n.describe())
+		r.diags.Add(n.at, "is %s; expected an expression, as in when: ${{ branch == 'main' }}", n.describe())
 		return pipe.Value{At: n.at}
 	}
-	return r.value(n)
+	v := pipe.Value{At: n.at, Data: n.data}
+	if err := v.CheckWhen(expression.Language{}); err != nil {
+		r.diags.Add(n.at, "%s", err)
+	}
+	return v
 }
 
 func (r *reader) outputs(n *node) []string {
@@ -170,7 +175,7 @@ func (r *reader) value(n *node) pipe.Value {
 	}
 	switch data := n.data.(type) {
 	case string:
-		if _, err := v.Expressions(); err != nil {
+		if err := v.CheckExpressions(expression.Language{}); err != nil {
 			r.diags.Add(n.at, "%s", err)
 		}
 	case int64, float64:

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
@@ -101,7 +102,9 @@ func (p *prepared) checkEarly(ctx context.Context) error {
 }
 
 // check checks the pipe with all values that the run begins with.
-func (p *prepared) check(context.Context) error { return pipe.Check(p.pipe, p.tasks, p.values) }
+func (p *prepared) check(context.Context) error {
+	return pipe.Check(p.pipe, p.tasks, expression.Language{}, p.values)
+}
 
 // lock prevents other runs in the same checkout.
 func (p *prepared) lock(context.Context) error {
@@ -125,7 +128,7 @@ func (p *prepared) inspectCheckout(ctx context.Context) error {
 		}
 		p.request.warn("the run is untraceable, and its version cannot be promoted: %s", checkout.Untraceable)
 	}
-	p.values[pipe.ValueBranch] = checkout.Branch
+	p.values[pipe.ValueBranch] = checkout.BranchIn(p.environ)
 	p.record.Revision, p.record.Untraceable = checkout.Revision, checkout.Untraceable
 	return nil
 }

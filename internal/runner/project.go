@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/scm"
@@ -66,7 +67,7 @@ func (p *Project) Load(ctx context.Context, req Request) (*pipe.Pipe, error) {
 	if err := checkSteps(loaded, tasks, req); err != nil {
 		return nil, err
 	}
-	return loaded, pipe.Check(loaded, tasks, values)
+	return loaded, pipe.Check(loaded, tasks, expression.Language{}, values)
 }
 
 // load returns a pipe of the project; an empty name stands for the pipe that .delivery.yml

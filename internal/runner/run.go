@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/spool"
@@ -88,8 +89,8 @@ func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 		return summary, err
 	}
 	engine := &pipe.Engine{
-		Registry: p.tasks, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask, Environ: p.environ,
-		Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID),
+		Registry: p.tasks, Language: expression.Language{}, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask,
+		Environ: p.environ, Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID),
 		NewID: func() string { return id.New(p.Clock.Now()) },
 	}
 	summary = engine.Run(ctx, pipe.Request{
@@ -127,8 +128,8 @@ func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.
 	}
 	environ := r.environ()
 	engine := &pipe.Engine{
-		Registry: task.New(task.Dependencies{}), Clock: r.Clock, Observer: req.Observer, Mask: newMask(project, environ, req), Folder: project.Root,
-		Environ: environ,
+		Registry: task.New(task.Dependencies{}), Language: expression.Language{}, Clock: r.Clock, Observer: req.Observer,
+		Mask: newMask(project, environ, req), Folder: project.Root, Environ: environ,
 	}
 	run := pipe.Request{
 		Pipe: loaded, Run: builddata.Run{ID: "mock", Service: project.Service}, Version: req.Version, Values: values,

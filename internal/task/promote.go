@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -125,12 +126,12 @@ func ownRequirements(ctx context.Context, store builddata.Runs, v builddata.Vers
 		if !strings.EqualFold(step.Task, releasePromote) {
 			continue
 		}
-		at, known := pipe.Values(first.Context).Texts(step.Args["stage"])
+		at, known := pipe.Values(first.Context).Texts(expression.Language{}, step.Args["stage"])
 		if known && !slices.Contains(at, stage) {
 			continue
 		}
 		// An expression that is not known has no event of its name, so that it is not met.
-		more, _ := pipe.Values(first.Context).Texts(step.Args["requires"])
+		more, _ := pipe.Values(first.Context).Texts(expression.Language{}, step.Args["requires"])
 		requires = append(requires, more...)
 	}
 	return requires, nil
