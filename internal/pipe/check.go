@@ -177,6 +177,10 @@ func (a Argument) checkValue(language Language, v Value) error {
 		return err
 	}
 	// Of a value with expressions, check whether it is a list, a table or a scalar.
+	if a.Kind == Shell {
+		_, err := shellArguments(v)
+		return err
+	}
 	switch data := v.Data.(type) {
 	case []Value:
 		if a.Kind == Command {

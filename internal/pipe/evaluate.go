@@ -1,9 +1,7 @@
 package pipe
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -127,6 +125,8 @@ func (s scope) evaluate(kind Kind, v Value) (any, error) {
 		return s.table(v)
 	case Command:
 		return s.script(v)
+	case Shell:
+		return shellArguments(v)
 	}
 	text, err := s.text(v)
 	if err != nil {
@@ -196,80 +196,6 @@ func (s scope) text(v Value) (string, error) {
 		return fmt.Sprint(data), nil
 	}
 	return "", kindError(v, Text)
-}
-
-// script evaluates a command. In a text for the shell, each expression becomes a reference
-// to a variable, so that no value is interpreted as part of the command. A text that
-// consists of a single expression is an exception: its value is the command.
-func (s scope) script(v Value) (Script, error) {
-	if list, ok := v.Data.([]Value); ok {
-		args, err := s.list(list)
-		if err == nil && (len(args) == 0 || args[0] == "") {
-			err = errors.New("expected a program and its arguments, got an empty list")
-		}
-		return Script{Args: args, Text: strings.Join(args, " ")}, err
-	}
-	data, ok := v.Data.(string)
-	if !ok {
-		return Script{}, fmt.Errorf("expected a text for the shell, or a list of a program and its arguments, got %s", describeValue(v))
-	}
-	text, err := s.expand(data)
-	if err != nil {
-		return Script{}, err
-	}
-	if strings.TrimSpace(text) == "" {
-		return Script{}, errors.New("expected a command, got an empty text")
-	}
-	t, err := parseTemplate(s.language, strings.TrimSpace(data))
-	if err != nil {
-		return Script{}, err
-	}
-	if len(t) == 1 {
-		return Script{Args: shell(text), Text: text}, nil
-	}
-	var code strings.Builder
-	script := Script{Text: text}
-	holds := map[string]string{}
-	for _, p := range t {
-		if p.expr == nil {
-			code.WriteString(p.text)
-			continue
-		}
-		value, err := p.expr.Evaluate(s.value)
-		if err != nil {
-			return Script{}, err
-		}
-		variable := p.variable()
-		for taken, ok := holds[variable]; ok && taken != value; taken, ok = holds[variable] {
-			variable += "_" // a.b and a_b are different values
-		}
-		code.WriteString("${" + variable + "}")
-		if _, ok := holds[variable]; !ok {
-			holds[variable] = value
-			script.Environ = append(script.Environ, variable+"="+value)
-		}
-	}
-	script.Args = shell(code.String())
-	return script, nil
-}
-
-// plainCommand matches a text that a shell would only split into words.
-var plainCommand = regexp.MustCompile(`^[A-Za-z0-9_./-]+( +[A-Za-z0-9_@%+=:,./-]+)*$`)
-
-// shellWords are the commands that are built into the shell.
-var shellWords = strings.Fields(`. alias bg break case cd command continue do done elif else esac eval exec exit export fc fg fi for
-	getopts hash if jobs local read readonly return set shift then times trap type ulimit umask unalias unset until wait while`)
-
-// shell returns the program and arguments that run a text: the POSIX shell, or the program
-// itself if the shell would only start it. That is faster, and a missing program is found
-// before the start.
-func shell(text string) []string {
-	if text = strings.TrimSpace(text); plainCommand.MatchString(text) {
-		if words := strings.Fields(text); !slices.Contains(shellWords, words[0]) {
-			return words
-		}
-	}
-	return []string{"sh", "-c", text}
 }
 
 // describeValue describes a value as it was written.

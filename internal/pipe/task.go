@@ -87,19 +87,8 @@ const (
 	List     Kind = "list of texts"  // []string; a single text is a list of one
 	Table    Kind = "table of texts" // map[string]string
 	Command  Kind = "command"        // Script: a text for the shell, or a list of a program and its arguments
+	Shell    Kind = "shell"          // []string: the program and its options before the text of a command
 )
-
-// Script is a command to run. In a text for the shell, the expressions have become
-// references to variables in Environ, so that no value is interpreted as part of the
-// command. In a list, they have been replaced with their values.
-type Script struct {
-	// Args are the program and its arguments. For a text, the program is the shell.
-	Args []string
-	// Environ is added to the environment of the Call for this command.
-	Environ []string
-	// Text is the command for people.
-	Text string
-}
 
 // Call is one execution of a task.
 type Call struct {
@@ -167,7 +156,7 @@ func (a Args) Switch(name string) bool { b, _ := a[name].(bool); return b }
 // Duration returns an argument of kind Duration.
 func (a Args) Duration(name string) time.Duration { d, _ := a[name].(time.Duration); return d }
 
-// List returns an argument of kind List.
+// List returns an argument of kind List or Shell.
 func (a Args) List(name string) []string { l, _ := a[name].([]string); return l }
 
 // Table returns an argument of kind Table.

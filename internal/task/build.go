@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // build runs a command, which is preset by default.
@@ -19,7 +18,7 @@ func (r *Registry) build(name, preset string) pipe.Definition {
 				Name: "command", Kind: pipe.Command, Required: preset == "",
 				Summary: "The command: a text for the shell, or a list of a program and its arguments.",
 			},
-			folderArgument, envArgument, graceArgument,
+			shellArgument, folderArgument, envArgument, graceArgument,
 		},
 	}
 	if preset != "" {
@@ -45,7 +44,7 @@ func (r *Registry) build(name, preset string) pipe.Definition {
 		return result, checkDeclared(c, result.Outputs)
 	}
 	d.Mock = mock(nil, func(c *pipe.Call) string {
-		return "run " + text.Line(buildScript(c, preset).Text)
+		return "run " + described(buildScript(c, preset))
 	})
 	return d
 }
@@ -54,21 +53,16 @@ func (r *Registry) build(name, preset string) pipe.Definition {
 func buildScript(c *pipe.Call, preset string) pipe.Script {
 	s := c.Args.Script("command")
 	if !c.Args.Has("command") {
-		s = shell(preset)
+		s.Text = preset
 	}
 	level := c.Args.Text("loglevel")
 	if level == "" || level == "lifecycle" { // lifecycle is the default, and has no option
 		return s
 	}
 	option := "--" + level
-	s.Args, s.Text = slices.Clone(s.Args), strings.TrimRight(s.Text, "\n")+" "+option
-	if len(s.Args) == 3 && s.Args[0] == "sh" && s.Args[1] == "-c" {
-		s.Args[2] = strings.TrimRight(s.Args[2], "\n") + " " + option
-	} else {
-		s.Args = append(s.Args, option)
+	s.Text = strings.TrimRight(s.Text, "\n") + " " + option
+	if len(s.Args) > 0 {
+		s.Args = append(slices.Clone(s.Args), option)
 	}
 	return s
 }
-
-// shell returns a command as if it were written in the pipe.
-func shell(text string) pipe.Script { return pipe.Script{Args: []string{"sh", "-c", text}, Text: text} }

@@ -102,13 +102,3 @@ func (r *Registry) start(ctx context.Context, c *pipe.Call, cmd command) (result
 	}
 	return result, errors.Join(err, r.outputs.put(file, c.Scratch, ended))
 }
-
-// script runs the step's command in a folder.
-func (r *Registry) script(ctx context.Context, c *pipe.Call, s pipe.Script, dir string) (pipe.Result, error) {
-	for text := range strings.Lines(strings.TrimRight(s.Text, "\n")) {
-		printf(c, "$ %s", strings.TrimRight(text, "\r\n"))
-	}
-	return r.start(ctx, c, command{
-		args: s.Args, dir: dir, environ: environ(c, s.Environ...), grace: c.Args.Duration(graceArgument.Name),
-	})
-}

@@ -61,7 +61,7 @@ func TestCommand(t *testing.T) {
 		}
 		_, out, err := b.try(t, "build.command", pipe.Args{"command": s, "folder": "sub", "env": map[string]string{"B": "step"}})
 		want := "run step $(rm -rf /) " + filepath.Join(b.folder, "sub") + "\noops\n"
-		if err != nil || !strings.HasPrefix(out, "$ echo") || !strings.HasSuffix(out, want) {
+		if err != nil || !strings.HasPrefix(out, "sh -e $ echo") || !strings.HasSuffix(out, want) {
 			t.Errorf("printed %q (%v), want %q at the end", out, err, want)
 		}
 	})

@@ -130,7 +130,7 @@ func (b *fixture) write(t *testing.T, name, content string) string {
 }
 
 // sh is a command as it was written in a pipe.
-func sh(text string) pipe.Script { return pipe.Script{Args: []string{"sh", "-c", text}, Text: text} }
+func sh(text string) pipe.Script { return pipe.Script{Text: text} }
 
 // wantError checks that an error says all of it.
 func wantError(t *testing.T, err error, says ...string) {

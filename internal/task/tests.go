@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // tests runs tests and reads their reports.
@@ -23,11 +22,11 @@ func (r *Registry) tests() pipe.Definition {
 				Summary: "Patterns of the JUnit XML files that the command writes, relative to its folder: build/**/*.xml. " +
 					"Without them only the exit code counts.",
 			},
-			allowEmpty, followLinks, countReruns, folderArgument, envArgument, graceArgument,
+			allowEmpty, followLinks, countReruns, shellArgument, folderArgument, envArgument, graceArgument,
 		},
 		Run: r.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
-			return "run the tests " + text.Line(c.Args.Script("command").Text)
+			return "run the tests " + described(c.Args.Script("command"))
 		}),
 	}
 }

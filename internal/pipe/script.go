@@ -1,0 +1,127 @@
+package pipe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
+)
+
+// Script is a command to run. In a text for the shell, the expressions have become
+// references to variables in Environ, so that no value is interpreted as part of the
+// command. In a list, they have been replaced with their values.
+type Script struct {
+	// Args are the program and its arguments. They are empty for a text.
+	Args []string
+	// Text is what the shell runs, or the list as words of a shell.
+	Text string
+	// Environ is added to the environment of the Call for this command.
+	Environ []string
+}
+
+// script evaluates a command. In a text for the shell, each expression becomes a reference
+// to a variable, so that no value is interpreted as part of the command. A text that
+// consists of a single expression is an exception: its value is the command.
+func (s scope) script(v Value) (Script, error) {
+	if list, ok := v.Data.([]Value); ok {
+		args, err := s.list(list)
+		if err == nil && (len(args) == 0 || args[0] == "") {
+			err = errors.New("expected a program and its arguments, got an empty list")
+		}
+		words := make([]string, len(args))
+		for i, arg := range args {
+			words[i] = text.ShellWord(arg)
+		}
+		return Script{Args: args, Text: strings.Join(words, " ")}, err
+	}
+	data, ok := v.Data.(string)
+	if !ok {
+		return Script{}, fmt.Errorf("expected a text for the shell, or a list of a program and its arguments, got %s", describeValue(v))
+	}
+	t, err := parseTemplate(s.language, strings.TrimSpace(data))
+	if err != nil {
+		return Script{}, err
+	}
+	script := Script{}
+	if p, ok := t.expression(); ok {
+		script.Text, err = p.expr.Evaluate(s.value)
+		script.Text = strings.TrimSpace(script.Text)
+	} else {
+		script, _, err = t.script(func(p part) (string, error) { return p.expr.Evaluate(s.value) })
+	}
+	if err == nil && script.Text == "" {
+		err = errors.New("expected a command, got an empty text")
+	}
+	return script, err
+}
+
+// reference is a reference to a variable in a script, which stands for an expression.
+type reference struct {
+	part
+	// offset is that of the dollar sign in the script.
+	offset int
+}
+
+// script returns the template as a script in which each expression is a reference to a
+// variable. Expressions with the same value share a variable.
+func (t template) script(value func(part) (string, error)) (Script, []reference, error) {
+	var script Script
+	var references []reference
+	var code strings.Builder
+	holds := map[string]string{}
+	for _, p := range t {
+		if p.expr == nil {
+			code.WriteString(p.text)
+			continue
+		}
+		value, err := value(p)
+		if err != nil {
+			return Script{}, nil, err
+		}
+		variable := p.variable()
+		for taken, ok := holds[variable]; ok && taken != value; taken, ok = holds[variable] {
+			variable += "_" // a.b and a_b are different values
+		}
+		references = append(references, reference{part: p, offset: code.Len()})
+		code.WriteString("${" + variable + "}")
+		if _, ok := holds[variable]; !ok {
+			holds[variable] = value
+			script.Environ = append(script.Environ, variable+"="+value)
+		}
+	}
+	script.Text = code.String()
+	return script, references, nil
+}
+
+// shells are the shells that an argument of kind Shell can name, with the options that make
+// a script end at the first command that fails.
+var shells = map[string][]string{
+	"sh":   {"sh", "-e", "-c"},
+	"bash": {"bash", "-e", "-o", "pipefail", "-c"},
+}
+
+// shellArguments returns the program and the options of a shell. They are the same in every
+// run, since the check of a script depends on them.
+func shellArguments(v Value) ([]string, error) {
+	if name, ok := v.Data.(string); ok {
+		if args, ok := shells[name]; ok {
+			return slices.Clone(args), nil
+		}
+	}
+	list, _ := v.Data.([]Value)
+	args := make([]string, len(list))
+	for i, element := range list {
+		args[i], _ = element.Data.(string)
+		if args[i] == "" || strings.Contains(args[i], expressionOpen) {
+			list = nil
+			break
+		}
+	}
+	if len(list) < 2 {
+		return nil, fmt.Errorf("expected sh, bash, or a list of a program and its options that a command follows, as in [zsh, -e, -c], got %s",
+			describeValue(v))
+	}
+	return args, nil
+}
