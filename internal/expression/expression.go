@@ -1,4 +1,5 @@
-// Package expression compiles the expressions in pipes. It implements pipe.Language.
+// Package expression compiles the expressions in pipes, and finds those that a shell would not
+// expand. It implements pipe.Language.
 package expression
 
 import (

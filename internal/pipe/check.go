@@ -129,7 +129,11 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 			c.diagnostics.Add(value.At, "step %q: the task %s takes no argument %s%s; it takes %s",
 				step.Name, d.Type, name, suggest(name, taken), text.List(taken))
 		default:
-			if err := a.checkValue(c.language, value); err != nil {
+			err := a.checkValue(c.language, value)
+			if err == nil && a.Kind == Command {
+				err = c.checkScript(step, value, d)
+			}
+			if err != nil {
 				c.diagnostics.Add(value.At, "step %q: argument %s of %s: %v", step.Name, name, d.Type, err)
 			}
 		}

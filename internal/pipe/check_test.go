@@ -84,6 +84,49 @@ func TestCheck_InlineCode(t *testing.T) {
 	}
 }
 
+// An expression that the shell would not replace is refused, wherever it can be seen.
+func TestCheck_Quotes(t *testing.T) {
+	tasks := registry{"run": {Type: "run", Arguments: []pipe.Argument{
+		{Name: "command", Kind: pipe.Command}, {Name: "shell", Kind: pipe.Shell},
+	}}}
+	list := func(words ...string) pipe.Value {
+		var all []pipe.Value
+		for _, word := range words {
+			all = append(all, pipe.Value{Data: word})
+		}
+		return pipe.Value{Data: all}
+	}
+	for _, tt := range []struct {
+		command string
+		shell   pipe.Value
+		want    string
+	}{
+		{"sed 's/a/${{ x }}/'", pipe.Value{}, "${{ x }} has no effect in line 1 of the command: it is in single quotes"},
+		{"true\n\ncat <<'END'\n  ${{ x ?? 'y' }}\nEND\n", pipe.Value{}, "${{ x ?? 'y' }} has no effect in line 4 of the command: it is in a here-document"},
+		{"echo '${{ x }}'", pipe.Value{Data: "bash"}, "has no effect in line 1"},
+		{"print('${{ x }}')", list("python3", "-c"), "which python3 does not expand: set a variable in env"},
+		{"echo ${{ x }}", list("fish", "-c"), "which fish does not expand"},
+		{"print('$${{ x }}')", list("python3", "-c"), ""},
+		{"${{ x }}", list("python3", "-c"), ""},
+		{"echo \"${{ x }}\" '$${{ x }}' # don't", pipe.Value{}, ""},
+		{"echo ${{ x }}", list("/bin/zsh", "-e", "-c"), ""},
+		{"true", pipe.Value{Data: "zsh"}, `expected sh, bash, or a list of a program and its options that a command follows, as in [zsh, -e, -c], got "zsh"`},
+		{"true", list("zsh"), "expected sh, bash, or a list"},
+		{"true", list("${{ x }}", "-c"), "expected sh, bash, or a list"},
+	} {
+		step := pipe.Step{Task: "run", Args: map[string]pipe.Value{"command": {Data: tt.command}}}
+		if !tt.shell.IsZero() {
+			step.Args["shell"] = tt.shell
+		}
+		p := &pipe.Pipe{Name: "p", Main: []pipe.Step{step}}
+		p.NameSteps()
+		err := pipe.Check(p, tasks, expression.Language{}, pipe.Values{"x": "v"})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.command, err, tt.want)
+		}
+	}
+}
+
 // A task that needs a version must come after the one that allocates it, unless the run is
 // for an existing version.
 func TestCheck_NeedsVersion(t *testing.T) {

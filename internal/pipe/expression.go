@@ -14,6 +14,10 @@ import (
 type Language interface {
 	// Expression compiles the content of ${{ }}.
 	Expression(text string) (Expression, error)
+	// Unexpanded finds references to variables in a shell script that the shell does not
+	// expand, such as those in single quotes. The references are the offsets of their dollar
+	// signs. It returns the reasons by offset. References in comments are not among them.
+	Unexpanded(script string, references []int) map[int]string
 }
 
 // Expression is a compiled expression.

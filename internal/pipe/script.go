@@ -3,6 +3,8 @@ package pipe
 import (
 	"errors"
 	"fmt"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -125,3 +127,51 @@ func shellArguments(v Value) ([]string, error) {
 	}
 	return args, nil
 }
+
+// checkScript refuses a text for the shell in which an expression has no effect, since the
+// shell does not expand the reference that it becomes.
+func (c *checker) checkScript(step *Step, v Value, d Definition) error {
+	shell, chosen := "sh", false
+	for _, a := range d.Arguments {
+		if a.Kind != Shell {
+			continue
+		}
+		if args, err := shellArguments(step.Args[a.Name]); err == nil {
+			shell, chosen = path.Base(args[0]), true
+		}
+	}
+	data, ok := v.Data.(string)
+	if !ok && chosen {
+		return errors.New("a list is run without a shell: write the command as a text, or remove the shell")
+	}
+	if !ok {
+		return nil
+	}
+	t, err := parseTemplate(c.language, strings.TrimSpace(data))
+	if _, single := t.expression(); single || err != nil {
+		return err
+	}
+	script, references, err := t.script(func(p part) (string, error) { return p.text, nil })
+	if err != nil || len(references) == 0 {
+		return err
+	}
+	if !posixShell.MatchString(shell) {
+		return fmt.Errorf("%s would become a reference to a variable, which %s does not expand: set a variable in env, and use that",
+			references[0], shell)
+	}
+	offsets := make([]int, len(references))
+	for i, r := range references {
+		offsets[i] = r.offset
+	}
+	unexpanded := c.language.Unexpanded(script.Text, offsets)
+	for _, r := range references {
+		if reason, ok := unexpanded[r.offset]; ok {
+			return fmt.Errorf("%s has no effect in line %d of the command: it is %s, where the shell expands no variable; "+
+				"put it in double quotes, as in 'one '\"${{ name }}\"' two'", r, strings.Count(script.Text[:r.offset], "\n")+1, reason)
+		}
+	}
+	return nil
+}
+
+// posixShell matches the shells that expand ${NAME}.
+var posixShell = regexp.MustCompile(`^(?:(?:ba|da|a|z|[mk]+)?sh|busybox)(?:\.exe)?$`)
