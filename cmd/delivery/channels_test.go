@@ -66,7 +66,7 @@ last:
   - {name: slack, do: notify.slack, url: "%[1]s/slack"}
   - {name: slack with text, do: notify.slack, url: "%[1]s/slack", text: "<!here> ${{ env.X_TOKEN }} ${{ url }} ${{ env.BRANCH }}"}
   - {name: webhook, do: notify.webhook, url: "%[1]s/webhook"}
-  - {name: body, do: notify.webhook, url: "%[1]s/webhook", body: '{"note": "${{ url }} ${{ env.QUOTED }}", "${{ env.X_TOKEN }}": 1}'}
+  - {name: body, do: notify.webhook, url: "%[1]s/webhook", body: '{"note": "${{ url }} ${{ env.QUOTED }}", "json": ${{ json(env.QUOTED) }}, "${{ env.X_TOKEN }}": 1}'}
   - {name: log, do: report.log, url: "%[1]s/log"}
   - {name: refused, do: notify.webhook, url: "%[1]s/refused"}
   - {name: mail, do: notify.email, to: ada@example.com, from: ci@example.com, server: "%[2]s", subject: "${{ env.X_TOKEN }}\r\nBcc: eve@example.com"}
@@ -123,7 +123,7 @@ last:
 		}
 	}
 	contains(t, texts["/slack"], `"text":"<!here> *** `, `&lt;!channel&gt;"`)
-	contains(t, texts["/webhook"], `{"note": "`, ` a \"quoted\" text", "***": 1}`)
+	contains(t, texts["/webhook"], `{"note": "`, ` a \"quoted\" text", "json": "a \"quoted\" text", "***": 1}`)
 	contains(t, texts["mail"], "Subject: *** Bcc: eve@example.com\r\n")
 	contains(t, texts["/log"], `\"message\":\"got *** ***\"`)
 	contains(t, said, "erased ***, a NUL ***, hidden ***", "leak | returned ***", "leak | removed ***",

@@ -130,8 +130,12 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 				step.Name, d.Type, name, suggest(name, taken), text.List(taken))
 		default:
 			err := a.checkValue(c.language, value)
-			if err == nil && a.Kind == Command {
+			switch {
+			case err != nil:
+			case a.Kind == Command:
 				err = c.checkScript(step, value, d)
+			case a.Kind == Variables:
+				err = checkVariables(step, value, d)
 			}
 			if err != nil {
 				c.diagnostics.Add(value.At, "step %q: argument %s of %s: %v", step.Name, name, d.Type, err)
@@ -194,7 +198,7 @@ func (a Argument) checkValue(language Language, v Value) error {
 			return kindError(v, a.Kind)
 		}
 	case map[string]Value:
-		if a.Kind != Table {
+		if a.Kind != Table && a.Kind != Variables {
 			return kindError(v, a.Kind)
 		}
 	}

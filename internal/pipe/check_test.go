@@ -127,6 +127,56 @@ func TestCheck_Quotes(t *testing.T) {
 	}
 }
 
+// Variables that a shell would drop, and command lines in the place of a program, are refused.
+func TestCheck_Commands(t *testing.T) {
+	tasks := registry{
+		"run": {Type: "run", Arguments: []pipe.Argument{
+			{Name: "command", Kind: pipe.Command}, {Name: "env", Kind: pipe.Variables}, {Name: "shell", Kind: pipe.Shell},
+		}},
+		"direct": {Type: "direct", Arguments: []pipe.Argument{{Name: "env", Kind: pipe.Variables}}},
+	}
+	at := pipe.Position{Path: "pipe.yml", Line: 3, Column: 5}
+	text := func(s string) pipe.Value { return pipe.Value{At: at, Data: s} }
+	list := func(words ...string) pipe.Value {
+		var all []pipe.Value
+		for _, word := range words {
+			all = append(all, text(word))
+		}
+		return pipe.Value{At: at, Data: all}
+	}
+	env := func(name string) pipe.Value {
+		return pipe.Value{At: at, Data: map[string]pipe.Value{name: text("${{ x }}")}}
+	}
+	for name, tt := range map[string]struct {
+		task string
+		args map[string]pipe.Value
+		want string
+	}{
+		"Dots":          {"run", map[string]pipe.Value{"command": text("run | x"), "env": env("spring.datasource.url")}, "not every shell passes on a variable with the name spring.datasource.url"},
+		"DotsPlain":     {"run", map[string]pipe.Value{"command": text("run"), "env": env("a-b")}, "the name a-b"},
+		"DotsPreset":    {"run", map[string]pipe.Value{"env": env("1a")}, "the name 1a"},
+		"DotsInList":    {"run", map[string]pipe.Value{"command": list("run"), "env": env("spring.datasource.url")}, ""},
+		"DotsNoCommand": {"direct", map[string]pipe.Value{"env": env("spring.datasource.url")}, ""},
+		"Equals":        {"run", map[string]pipe.Value{"command": list("run"), "env": env("a=b")}, `"a=b" cannot be the name of a variable`},
+		"Empty":         {"direct", map[string]pipe.Value{"env": env("")}, `"" cannot be the name of a variable`},
+		"Good":          {"run", map[string]pipe.Value{"command": text("run"), "env": env("_A1")}, ""},
+		"NoTable":       {"run", map[string]pipe.Value{"command": text("run"), "env": list("A=b")}, "expected a table of variables, got a list"},
+		"Commands":      {"run", map[string]pipe.Value{"command": list("echo one", "echo two")}, `no program with the name "echo one"`},
+		"OneCommand":    {"run", map[string]pipe.Value{"command": list("make build")}, "or this one as [make, build]"},
+		"Path":          {"run", map[string]pipe.Value{"command": list("/opt/my tools/make", "all")}, ""},
+		"Shell":         {"run", map[string]pipe.Value{"command": list("make"), "shell": text("bash")}, "a list is run without a shell"},
+	} {
+		step := pipe.Step{Task: tt.task, Args: tt.args}
+		p := &pipe.Pipe{Name: "p", Main: []pipe.Step{step}}
+		p.NameSteps()
+		err := pipe.Check(p, tasks, expression.Language{}, pipe.Values{"x": "v"})
+		if tt.want == "" && err != nil ||
+			tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), "pipe.yml:3:5: ") || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
 // A task that needs a version must come after the one that allocates it, unless the run is
 // for an existing version.
 func TestCheck_NeedsVersion(t *testing.T) {

@@ -121,8 +121,8 @@ func (s scope) evaluate(kind Kind, v Value) (any, error) {
 			return []string{}, err
 		}
 		return []string{text}, nil
-	case Table:
-		return s.table(v)
+	case Table, Variables:
+		return s.table(kind, v)
 	case Command:
 		return s.script(v)
 	case Shell:
@@ -158,10 +158,10 @@ func (s scope) evaluate(kind Kind, v Value) (any, error) {
 }
 
 // table evaluates a table of texts.
-func (s scope) table(v Value) (map[string]string, error) {
+func (s scope) table(kind Kind, v Value) (map[string]string, error) {
 	table, ok := v.Data.(map[string]Value)
 	if !ok {
-		return nil, kindError(v, Table)
+		return nil, kindError(v, kind)
 	}
 	texts := make(map[string]string, len(table))
 	for _, name := range sortedNames(table) {

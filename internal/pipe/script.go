@@ -128,6 +128,45 @@ func shellArguments(v Value) ([]string, error) {
 	return args, nil
 }
 
+// checkProgram refuses the first element of a list if it is a command line: a list is one
+// program and its arguments. A path may have a space in it.
+func checkProgram(list []Value) error {
+	if len(list) == 0 {
+		return nil
+	}
+	program, _ := list[0].Data.(string)
+	words := strings.Fields(program)
+	if len(words) < 2 || strings.Contains(words[0], "/") || strings.Contains(program, expressionOpen) {
+		return nil
+	}
+	return fmt.Errorf("a list is one program and its arguments, and there is no program with the name %q: "+
+		"write several commands as a text, one on each line, or this one as [%s]", program, strings.Join(words, ", "))
+}
+
+// variableName matches the names of variables that a shell passes on.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// checkVariables checks the names of environment variables. Some shells drop variables with
+// other names than variableName; a program that is started without a shell gets them.
+func checkVariables(step *Step, v Value, d Definition) error {
+	byShell := slices.ContainsFunc(d.Arguments, func(a Argument) bool {
+		_, isList := step.Args[a.Name].Data.([]Value)
+		return a.Kind == Command && !isList
+	})
+	table, _ := v.Data.(map[string]Value)
+	for _, name := range sortedNames(table) {
+		switch {
+		case variableName.MatchString(name):
+		case name == "" || strings.Contains(name, "="):
+			return fmt.Errorf("%q cannot be the name of a variable", name)
+		case byShell:
+			return fmt.Errorf("not every shell passes on a variable with the name %s: use letters, digits and _, "+
+				"or write the command as a list, which is run without a shell", name)
+		}
+	}
+	return nil
+}
+
 // checkScript refuses a text for the shell in which an expression has no effect, since the
 // shell does not expand the reference that it becomes.
 func (c *checker) checkScript(step *Step, v Value, d Definition) error {
@@ -143,6 +182,9 @@ func (c *checker) checkScript(step *Step, v Value, d Definition) error {
 	data, ok := v.Data.(string)
 	if !ok && chosen {
 		return errors.New("a list is run without a shell: write the command as a text, or remove the shell")
+	}
+	if list, isList := v.Data.([]Value); isList {
+		return checkProgram(list)
 	}
 	if !ok {
 		return nil

@@ -80,14 +80,15 @@ type Kind string
 
 // The kinds, with the Go types in which a task gets the value.
 const (
-	Text     Kind = "text"           // string
-	Number   Kind = "number"         // int64
-	Switch   Kind = "true or false"  // bool
-	Duration Kind = "duration"       // time.Duration, written as 90s or 10m
-	List     Kind = "list of texts"  // []string; a single text is a list of one
-	Table    Kind = "table of texts" // map[string]string
-	Command  Kind = "command"        // Script: a text for the shell, or a list of a program and its arguments
-	Shell    Kind = "shell"          // []string: the program and its options before the text of a command
+	Text      Kind = "text"               // string
+	Number    Kind = "number"             // int64
+	Switch    Kind = "true or false"      // bool
+	Duration  Kind = "duration"           // time.Duration, written as 90s or 10m
+	List      Kind = "list of texts"      // []string; a single text is a list of one
+	Table     Kind = "table of texts"     // map[string]string
+	Variables Kind = "table of variables" // map[string]string: environment variables of a program
+	Command   Kind = "command"            // Script: a text for the shell, or a list of a program and its arguments
+	Shell     Kind = "shell"              // []string: the program and its options before the text of a command
 )
 
 // Call is one execution of a task.
@@ -159,7 +160,7 @@ func (a Args) Duration(name string) time.Duration { d, _ := a[name].(time.Durati
 // List returns an argument of kind List or Shell.
 func (a Args) List(name string) []string { l, _ := a[name].([]string); return l }
 
-// Table returns an argument of kind Table.
+// Table returns an argument of kind Table or Variables.
 func (a Args) Table(name string) map[string]string { t, _ := a[name].(map[string]string); return t }
 
 // Script returns an argument of kind Command.

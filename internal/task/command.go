@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -21,7 +22,7 @@ var (
 	folderArgument = pipe.Argument{
 		Name: "folder", Kind: pipe.Text, Summary: "The folder to run in, relative to the root of the checkout, which is the default.",
 	}
-	envArgument   = pipe.Argument{Name: "env", Kind: pipe.Table, Summary: "Environment variables to add."}
+	envArgument   = pipe.Argument{Name: "env", Kind: pipe.Variables, Summary: "Environment variables to add."}
 	graceArgument = pipe.Argument{
 		Name: "grace", Kind: pipe.Duration,
 		Summary: "How long the command may take to end after an interrupt, by default 10s. Give more time to one that saves its work first.",
@@ -100,5 +101,31 @@ func (r *Registry) start(ctx context.Context, c *pipe.Call, cmd command) (result
 	if err == nil {
 		result.Outputs, err = readOutputs(ctx, file, c.Mask)
 	}
+	err = tooLong(c, err, slices.Concat(cmd.args, cmd.environ))
 	return result, errors.Join(err, r.outputs.put(file, c.Scratch, ended))
+}
+
+// tooLong explains the error of a program that was not started since its arguments and
+// variables are too long for the system.
+func tooLong(c *pipe.Call, err error, texts []string) error {
+	if !errors.Is(err, syscall.E2BIG) {
+		return err
+	}
+	longest := ""
+	for _, text := range texts {
+		if len(text) > len(longest) {
+			longest = text
+		}
+	}
+	what := "one of them"
+	if name, _, ok := strings.Cut(longest, "="); ok && len(name) < 100 {
+		what = name
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
+		if value := c.Values[name]; len(value) > len(longest)/2 && strings.Contains(longest, value) {
+			what = "the value " + name
+		}
+	}
+	return fmt.Errorf("the arguments and variables of the command are too long for the system; the longest is %s, with %d bytes: "+
+		"write it to a file in the step that makes it, and give the command the name of the file (%w)", what, len(longest), err)
 }

@@ -178,6 +178,14 @@ func TestAccProvision(t *testing.T) {
 	})
 }
 
+// A variable that is too long for the system is named.
+func TestAccProvision_TooLong(t *testing.T) {
+	b := newTerraform(t)
+	c := b.call(pipe.Args{"variables": map[string]string{"name": strings.Repeat("x", 3<<20)}})
+	_, err := b.do(t, t.Context(), "provision.apply", c)
+	wantError(t, err, "terraform apply: the arguments and variables of the command are too long", "the longest is name, with", "write it to a file")
+}
+
 func TestAccProvision_Programs(t *testing.T) {
 	b := newTerraform(t)
 	args := pipe.Args{"folder": "infra", "variables": map[string]string{"name": "x"}}

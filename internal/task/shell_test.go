@@ -78,3 +78,26 @@ func TestCommand_ShellWithPipefail(t *testing.T) {
 		t.Errorf("printed %q (%v)", out, err)
 	}
 }
+
+// The message names the value that is too long for the system, and what to do.
+func TestCommand_TooLong(t *testing.T) {
+	const size = 3 << 20
+	for name, args := range map[string]pipe.Args{
+		"Text":     {"command": pipe.Script{Text: `echo "${DELIVERY_VALUE_BIG}" | wc -c`, Environ: []string{"DELIVERY_VALUE_BIG=" + strings.Repeat("x", size)}}},
+		"List":     {"command": pipe.Script{Args: []string{"echo", "a", strings.Repeat("x", size)}}},
+		"Variable": {"command": sh("true"), "env": map[string]string{"BIG": strings.Repeat("x", size)}},
+		"Other":    {"command": sh("true"), "env": map[string]string{"BIG": strings.Repeat("y", size)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newFixture(t)
+			c := b.call(args)
+			c.Values = pipe.Values{"big": strings.Repeat("x", size), "small": "x"}
+			_, err := b.do(t, t.Context(), "build.command", c)
+			what := "the value big"
+			if name == "Other" {
+				what = "BIG"
+			}
+			wantError(t, err, "the longest is "+what+", with 3145", "write it to a file")
+		})
+	}
+}

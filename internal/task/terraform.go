@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
@@ -165,6 +166,13 @@ func (t *terraform) shortError(ctx context.Context, command string, err error) e
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause // the library's error is unspecified then
+	}
+	if errors.Is(err, syscall.E2BIG) {
+		var texts []string
+		for name, value := range t.call.Args.Table("variables") {
+			texts = append(texts, name+"="+value)
+		}
+		return fmt.Errorf("%s %s: %w", t.name, command, tooLong(t.call, err, texts))
 	}
 	problem := "failed; see the output"
 	if m := firstError.FindStringSubmatch(text.Clean(err.Error())); m != nil {
