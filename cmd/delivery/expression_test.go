@@ -58,5 +58,6 @@ func TestRun_OnlyFromMain(t *testing.T) {
 	if code != exitcode.Usage {
 		t.Errorf("got exit code %d", code)
 	}
-	contains(t, stderr, "pipes/app.yml:3:73: when has to be exactly one expression, without text around it", "as in when: ${{ branch == 'main' }}")
+	contains(t, stderr, "pipes/app.yml:3:73: when has to be exactly one expression, without text around it",
+		"as in when: ${{ branch == 'main' }}")
 }

@@ -153,8 +153,8 @@ func TestRunTask_Mock(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("got exit code %d: %s%s", code, out, stderr)
 	}
-	contains(t, stderr, "would run paint ${DELIVERY_VALUE_FILE} of ${DELIVERY_VALUE_VERSION} ${DELIVERY_VALUE_COLOUR} for ${DELIVERY_VALUE_NEXUS}"+
-		" with DELIVERY_VALUE_FILE=mock-file, DELIVERY_VALUE_VERSION=0-mock, DELIVERY_VALUE_COLOUR=red, DELIVERY_VALUE_NEXUS=***")
+	contains(t, stderr, "would run paint ${DELIVERY_VALUE_FILE} of ${DELIVERY_VALUE_VERSION} ${DELIVERY_VALUE_COLOUR} "+
+		"for ${DELIVERY_VALUE_NEXUS} with DELIVERY_VALUE_FILE=mock-file, DELIVERY_VALUE_VERSION=0-mock, DELIVERY_VALUE_COLOUR=red, DELIVERY_VALUE_NEXUS=***")
 	if strings.Contains(stderr, "build") {
 		t.Errorf("the earlier steps are shown:\n%s", stderr)
 	}

@@ -102,7 +102,8 @@ func TestCheck_Quotes(t *testing.T) {
 		want    string
 	}{
 		{"sed 's/a/${{ x }}/'", pipe.Value{}, "${{ x }} has no effect in line 1 of the command: it is in single quotes"},
-		{"true\n\ncat <<'END'\n  ${{ x ?? 'y' }}\nEND\n", pipe.Value{}, "${{ x ?? 'y' }} has no effect in line 4 of the command: it is in a here-document"},
+		{"true\n\ncat <<'END'\n  ${{ x ?? 'y' }}\nEND\n", pipe.Value{},
+			"${{ x ?? 'y' }} has no effect in line 4 of the command: it is in a here-document"},
 		{"echo '${{ x }}'", pipe.Value{Data: "bash"}, "has no effect in line 1"},
 		{"print('${{ x }}')", list("python3", "-c"), "which python3 does not expand: set a variable in env"},
 		{"echo ${{ x }}", list("fish", "-c"), "which fish does not expand"},
@@ -110,7 +111,8 @@ func TestCheck_Quotes(t *testing.T) {
 		{"${{ x }}", list("python3", "-c"), ""},
 		{"echo \"${{ x }}\" '$${{ x }}' # don't", pipe.Value{}, ""},
 		{"echo ${{ x }}", list("/bin/zsh", "-e", "-c"), ""},
-		{"true", pipe.Value{Data: "zsh"}, `expected sh, bash, or a list of a program and its options that a command follows, as in [zsh, -e, -c], got "zsh"`},
+		{"true", pipe.Value{Data: "zsh"},
+			`expected sh, bash, or a list of a program and its options that a command follows, as in [zsh, -e, -c], got "zsh"`},
 		{"true", list("zsh"), "expected sh, bash, or a list"},
 		{"true", list("${{ x }}", "-c"), "expected sh, bash, or a list"},
 	} {
@@ -152,7 +154,8 @@ func TestCheck_Commands(t *testing.T) {
 		args map[string]pipe.Value
 		want string
 	}{
-		"Dots":          {"run", map[string]pipe.Value{"command": text("run | x"), "env": env("spring.datasource.url")}, "not every shell passes on a variable with the name spring.datasource.url"},
+		"Dots": {"run", map[string]pipe.Value{"command": text("run | x"), "env": env("spring.datasource.url")},
+			"not every shell passes on a variable with the name spring.datasource.url"},
 		"DotsPlain":     {"run", map[string]pipe.Value{"command": text("run"), "env": env("a-b")}, "the name a-b"},
 		"DotsPreset":    {"run", map[string]pipe.Value{"env": env("1a")}, "the name 1a"},
 		"DotsInList":    {"run", map[string]pipe.Value{"command": list("run"), "env": env("spring.datasource.url")}, ""},

@@ -79,7 +79,8 @@ func newHarness() *harness {
 	}
 	ids := 0
 	s.Engine = &pipe.Engine{
-		Registry: s.tasks, Language: expression.Language{}, Clock: clock.NewFake(noon), Recorder: s, Observer: s, Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
+		Registry: s.tasks, Language: expression.Language{}, Clock: clock.NewFake(noon), Recorder: s, Observer: s,
+		Mask: pipe.NewMask(nil, nil), Folder: "/nowhere",
 		NewID: func() string {
 			s.mu.Lock()
 			defer s.mu.Unlock()

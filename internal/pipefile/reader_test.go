@@ -167,6 +167,10 @@ main:
 	}
 }
 
+// oneExpression is what is wrong with most conditions.
+const oneExpression = "when has to be exactly one expression, without text around it: " +
+	"write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}"
+
 func TestLoader_Diagnostics(t *testing.T) {
 	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
 	for name, test := range map[string]struct {
@@ -290,16 +294,16 @@ func TestLoader_Diagnostics(t *testing.T) {
 - {do: a, when: "false"}
 - {do: a, when: " ${{ branch == 'main' && !skip }} "}
 `, `
-2:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
-4:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
-6:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
-8:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
-10:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
+2:9: ` + oneExpression + `
+4:9: ` + oneExpression + `
+6:9: ` + oneExpression + `
+8:9: ` + oneExpression + `
+10:9: ` + oneExpression + `
 12:9: ${{ branch = 'main' }} is not a valid expression: compare with ==
 14:9: ${{ branch == 'main' || 'release' }} is not a valid expression: the text 'release' is not a condition: compare it with a value, ` +
 			`as in name == 'release', or give a default with ??
-16:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}
-18:9: when has to be exactly one expression, without text around it: write the whole condition within ${{ }}, as in when: ${{ branch == 'main' }}`},
+16:9: ` + oneExpression + `
+18:9: ` + oneExpression},
 		"Arguments": {`- do: a
   empty:
   version: 1.10

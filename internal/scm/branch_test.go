@@ -30,7 +30,7 @@ func TestCheckout_BranchIn(t *testing.T) {
 		"GitLabMerge":        {"CI_COMMIT_SHA=" + built + " CI_MERGE_REQUEST_IID=3 CI_COMMIT_REF_NAME=main CI_COMMIT_BRANCH=main", ""},
 		"GitLabTag":          {"CI_COMMIT_SHA=" + built + " CI_COMMIT_TAG=main CI_COMMIT_REF_NAME=main", ""},
 		"JenkinsMultibranch": {"GIT_COMMIT=" + built + " BRANCH_NAME=main GIT_BRANCH=main", "main"},
-		"JenkinsPull":        {"GIT_COMMIT=" + built + " BRANCH_NAME=PR-12 CHANGE_ID=12 CHANGE_BRANCH=main CHANGE_TARGET=main GIT_BRANCH=PR-12", ""},
+		"JenkinsPull":        {"GIT_COMMIT=" + built + " BRANCH_NAME=PR-12 CHANGE_ID=12 CHANGE_TARGET=main GIT_BRANCH=PR-12", ""},
 		"JenkinsOrigin":      {"GIT_COMMIT=" + built + " GIT_BRANCH=origin/main", "main"},
 		"JenkinsRemote":      {"GIT_COMMIT=" + built + " GIT_BRANCH=fork/main", "fork/main"},
 		"JenkinsDetached":    {"GIT_COMMIT=" + built + " GIT_BRANCH=detached", ""},
@@ -40,7 +40,7 @@ func TestCheckout_BranchIn(t *testing.T) {
 		"BuildkitePull":      {"BUILDKITE_COMMIT=" + built + " BUILDKITE_BRANCH=main BUILDKITE_PULL_REQUEST=7", ""},
 		"BuildkiteTag":       {"BUILDKITE_COMMIT=" + built + " BUILDKITE_BRANCH=main BUILDKITE_PULL_REQUEST=false BUILDKITE_TAG=main", ""},
 		"Azure":              {"BUILD_SOURCEVERSION=" + built + " BUILD_SOURCEBRANCH=refs/heads/main BUILD_SOURCEBRANCHNAME=main", "main"},
-		"AzurePull":          {"BUILD_SOURCEVERSION=" + built + " BUILD_SOURCEBRANCH=refs/pull/1/merge SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/main", ""},
+		"AzurePull":          {"BUILD_SOURCEVERSION=" + built + " BUILD_SOURCEBRANCH=refs/pull/1/merge BUILD_SOURCEBRANCHNAME=main", ""},
 		"AzureTag":           {"BUILD_SOURCEVERSION=" + built + " BUILD_SOURCEBRANCH=refs/tags/main", ""},
 		"Bitbucket":          {"BITBUCKET_COMMIT=" + built[:12] + " BITBUCKET_BRANCH=main", "main"},
 		"BitbucketPull":      {"BITBUCKET_COMMIT=" + built + " BITBUCKET_BRANCH=main BITBUCKET_PR_ID=4 BITBUCKET_PR_DESTINATION_BRANCH=main", ""},
@@ -54,7 +54,8 @@ func TestCheckout_BranchIn(t *testing.T) {
 	}
 	checkedOut := scm.Checkout{Revision: built, Branch: "main"}
 	for environ, want := range map[string]string{
-		"": "main", "GITHUB_SHA=" + other + " GITHUB_REF=refs/heads/next": "main", "GITHUB_SHA=" + other + " GITHUB_HEAD_REF=main": "", "TAG_NAME=x": "main",
+		"": "main", "GITHUB_SHA=" + other + " GITHUB_REF=refs/heads/next": "main", "GITHUB_SHA=" + other + " GITHUB_HEAD_REF=main": "",
+		"TAG_NAME=x": "main",
 	} {
 		if got := checkedOut.BranchIn(strings.Fields(environ)); got != want {
 			t.Errorf("%q: got %q with a branch that is checked out, want %q", environ, got, want)

@@ -183,7 +183,8 @@ func TestAccProvision_TooLong(t *testing.T) {
 	b := newTerraform(t)
 	c := b.call(pipe.Args{"variables": map[string]string{"name": strings.Repeat("x", 3<<20)}})
 	_, err := b.do(t, t.Context(), "provision.apply", c)
-	wantError(t, err, "terraform apply: the arguments and variables of the command are too long", "the longest is name, with", "write it to a file")
+	wantError(t, err, "terraform apply: the arguments and variables of the command are too long",
+		"the longest is name, with", "write it to a file")
 }
 
 func TestAccProvision_Programs(t *testing.T) {

@@ -49,13 +49,13 @@ func TestCommand_Shell(t *testing.T) {
 // withoutPipefail makes sh one that has no option pipefail, whatever it is on this machine.
 func withoutPipefail(t *testing.T, b *fixture) {
 	t.Helper()
-	real, err := exec.LookPath("sh")
+	original, err := exec.LookPath("sh")
 	if err != nil {
 		t.Fatal(err)
 	}
 	bin := t.TempDir()
 	b.environ = append(b.environ, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	script := "#!" + real + "\ncase \"$*\" in *pipefail*) exit 2;; esac\nexec " + real + " \"$@\"\n"
+	script := "#!" + original + "\ncase \"$*\" in *pipefail*) exit 2;; esac\nexec " + original + " \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(bin, "sh"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,9 @@ func TestCommand_ShellWithPipefail(t *testing.T) {
 func TestCommand_TooLong(t *testing.T) {
 	const size = 3 << 20
 	for name, args := range map[string]pipe.Args{
-		"Text":     {"command": pipe.Script{Text: `echo "${DELIVERY_VALUE_BIG}" | wc -c`, Environ: []string{"DELIVERY_VALUE_BIG=" + strings.Repeat("x", size)}}},
+		"Text": {"command": pipe.Script{
+			Text: `echo "${DELIVERY_VALUE_BIG}" | wc -c`, Environ: []string{"DELIVERY_VALUE_BIG=" + strings.Repeat("x", size)},
+		}},
 		"List":     {"command": pipe.Script{Args: []string{"echo", "a", strings.Repeat("x", size)}}},
 		"Variable": {"command": sh("true"), "env": map[string]string{"BIG": strings.Repeat("x", size)}},
 		"Other":    {"command": sh("true"), "env": map[string]string{"BIG": strings.Repeat("y", size)}},
