@@ -198,7 +198,7 @@ func (c *compiled) rewrite(node ast.Node, optional bool) (ast.Node, kind, error)
 	case *ast.StringNode:
 		return n, aText, nil
 	case *ast.IntegerNode, *ast.FloatNode:
-		return nil, 0, fmt.Errorf("values are texts: write '%s' in quotes", n)
+		return nil, 0, errors.New("values are texts: put the number in quotes, as in number == '17'") // n has lost the zero of 1.10
 	case *ast.BoolNode:
 		return nil, 0, fmt.Errorf("values are texts: write '%s' in quotes, or the value alone as a condition", n)
 	case *ast.IdentifierNode, *ast.MemberNode:

@@ -104,7 +104,7 @@ func TestLanguage_Refuses(t *testing.T) {
 		// Always true elsewhere.
 		"branch == 'main' || 'release'": "the text 'release' is not a condition", "branch || 'main'": "or give a default with ??",
 		"branch == true": "write 'true' in quotes",
-		"number == 17":   "write '17' in quotes", "number > '9'": "values are texts, which have no order",
+		"number == 17":   "put the number in quotes", "number > '9'": "values are texts, which have no order",
 		"!branch == 'main'": "== takes texts, and !branch is true or false", "a == b == c": "== takes texts",
 		"my-name":          "a name has letters, digits, _ and dots",
 		"branch // 'main'": "the operator / is not known", "a /* b */": "the operator / is not known",
