@@ -78,26 +78,22 @@ func (k Keeper) Hold(ctx context.Context, r builddata.LeaseRequest, do func(ctx 
 // error if the lease was lost or cannot be renewed in time.
 func (k Keeper) renew(ctx context.Context, l builddata.Lease, asked time.Time, ttl time.Duration) error {
 	renewed := asked
-	for {
-		if k.Clock.Sleep(ctx, ttl/6) != nil {
-			return nil
-		}
+	for k.Clock.Sleep(ctx, ttl/6) == nil {
 		now := k.Clock.Now()
 		attempt, cancel := context.WithTimeout(ctx, ttl/6)
 		_, err := k.Leases.Renew(attempt, l, ttl)
 		cancel()
-		var lost *builddata.LostError
 		switch {
 		case err == nil:
 			renewed = now
-		case ctx.Err() != nil:
-			return nil
-		case errors.As(err, &lost):
+		case ctx.Err() != nil: // it is not needed any more
+		case errors.As(err, new(*builddata.LostError)):
 			return err
 		case k.Clock.Now().Sub(renewed) >= ttl*2/3:
 			return fmt.Errorf("the lease %s could not be renewed in time: %w", l.Name, err)
 		}
 	}
+	return nil
 }
 
 // releaseTimeout bounds the release of a lease after an interruption.

@@ -25,6 +25,9 @@ func keeper(t *testing.T, leases builddata.Leases) lease.Keeper {
 	return lease.Keeper{Leases: leases, Clock: clock.System{}, Progress: t.Logf}
 }
 
+// now returns the time in the test's bubble.
+func now() time.Time { return clock.System{}.Now() }
+
 // sleep waits for d, or until the context ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	if (clock.System{}).Sleep(ctx, d) != nil {
@@ -43,14 +46,14 @@ func (broken) Renew(context.Context, builddata.Lease, time.Duration) (builddata.
 func TestKeeper_HoldRenewsUntilTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New().Open(clock.System{})
-		began := time.Now()
+		began := now()
 		go func() {
 			if err := sleep(t.Context(), 5*time.Minute); err != nil {
 				t.Error(err)
 			}
 			_, _, err := keeper(t, store).Acquire(t.Context(), request("grace"))
 			var held *builddata.HeldError
-			if waited := time.Since(began) - 5*time.Minute; !errors.As(err, &held) || held.Lease.Holder != "ada" || waited > ttl {
+			if waited := now().Sub(began) - 5*time.Minute; !errors.As(err, &held) || held.Lease.Holder != "ada" || waited > ttl {
 				t.Errorf("got %v after %s while ada is alive, want a HeldError", err, waited)
 			}
 		}()
@@ -72,7 +75,7 @@ func TestKeeper_HoldRenewsUntilTheEnd(t *testing.T) {
 func TestKeeper_HoldEndsWhenTheLeaseIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New().Open(clock.System{})
-		began := time.Now()
+		began := now()
 		err := keeper(t, store).Hold(t.Context(), request("ada"), func(ctx context.Context, l builddata.Lease) error {
 			if err := store.Release(ctx, l); err != nil {
 				return err
@@ -86,8 +89,8 @@ func TestKeeper_HoldEndsWhenTheLeaseIsLost(t *testing.T) {
 			return errors.New("terraform was stopped")
 		})
 		var lost *builddata.LostError
-		if !errors.As(err, &lost) || lost.Now.Holder != "grace" || time.Since(began) > ttl {
-			t.Errorf("got %v after %s, want that grace took the lease", err, time.Since(began))
+		if !errors.As(err, &lost) || lost.Now.Holder != "grace" || now().Sub(began) > ttl {
+			t.Errorf("got %v after %s, want that grace took the lease", err, now().Sub(began))
 		}
 		if l, err := store.Lease(t.Context(), "web", "deploy:prod"); err != nil || l.Holder != "grace" {
 			t.Errorf("got %+v and %v, want grace's lease", l, err)
@@ -99,11 +102,11 @@ func TestKeeper_HoldEndsWhenTheLeaseIsLost(t *testing.T) {
 func TestKeeper_HoldEndsBeforeTheLeaseExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New().Open(clock.System{})
-		began := time.Now()
+		began := now()
 		err := keeper(t, broken{store}).Hold(t.Context(), request("ada"), func(ctx context.Context, _ builddata.Lease) error {
 			return sleep(ctx, time.Hour)
 		})
-		if took := time.Since(began); !errors.Is(err, builddata.ErrUnavailable) || took >= ttl || took < ttl/2 {
+		if took := now().Sub(began); !errors.Is(err, builddata.ErrUnavailable) || took >= ttl || took < ttl/2 {
 			t.Errorf("got %v after %s, want ErrUnavailable within %s", err, took, ttl)
 		}
 	})
@@ -133,10 +136,10 @@ func TestKeeper_AcquireOutlivesADeadProcess(t *testing.T) {
 		if _, err := store.Acquire(t.Context(), request("ada")); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
+		began := now()
 		l, asked, err := keeper(t, store).Acquire(t.Context(), request("grace"))
-		if err != nil || l.Token != 2 || time.Since(began) != ttl || !asked.Equal(time.Now()) {
-			t.Errorf("got %+v, asked at %s, and %v after %s; want token 2 after %s", l, asked, err, time.Since(began), ttl)
+		if err != nil || l.Token != 2 || now().Sub(began) != ttl || !asked.Equal(now()) {
+			t.Errorf("got %+v, asked at %s, and %v after %s; want token 2 after %s", l, asked, err, now().Sub(began), ttl)
 		}
 	})
 }

@@ -132,12 +132,12 @@ func (f linkFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // withoutLoops returns the entries of a folder that exist, and that do not lead back to it
 // or to a folder by which it was reached.
 func (f linkFS) withoutLoops(name string, entries []fs.DirEntry) []fs.DirEntry {
-	real := func(name string) (string, error) {
+	resolve := func(name string) (string, error) {
 		return filepath.EvalSymlinks(filepath.Join(f.root, filepath.FromSlash(name)))
 	}
 	entered := map[string]bool{}
 	for above := name; ; above = path.Dir(above) {
-		if folder, err := real(above); err == nil {
+		if folder, err := resolve(above); err == nil {
 			entered[folder] = true
 		}
 		if above == "." {
@@ -146,7 +146,7 @@ func (f linkFS) withoutLoops(name string, entries []fs.DirEntry) []fs.DirEntry {
 	}
 	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
 		link := path.Join(name, e.Name())
-		leads, err := real(link)
+		leads, err := resolve(link)
 		if target, readErr := os.Readlink(filepath.Join(f.root, filepath.FromSlash(link))); err != nil && readErr == nil {
 			f.passed(link, target)
 		}
