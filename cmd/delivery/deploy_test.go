@@ -13,7 +13,7 @@ import (
 )
 
 const deployPipe = `main:
-  - {name: roll out, do: deploy.apply, folder: infra, environment: prod}
+  - {name: roll out, do: deploy.apply, folder: infra, environment: prod, terraform: ./no/terraform}
 `
 
 // newDeploy returns a checkout with deployPipe and two versions, of which the second was
@@ -21,6 +21,8 @@ const deployPipe = `main:
 func newDeploy(t *testing.T) (c *checkout, store builddata.Store, l builddata.Lease) {
 	t.Helper()
 	c = newCheckout(t, deployPipe)
+	c.write(t, "infra/main.tf", "")
+	c.push(t)
 	address, err := repository.Parse(c.repository())
 	fatal(t, err)
 	store, err = repository.Open(t.Context(), address, repository.Config{Clock: clock.System{}})
@@ -51,7 +53,7 @@ func TestRun_DeploysAnOlderVersion(t *testing.T) {
 	_, out, _ := c.delivery(t, "run", "--version", "1")
 	contains(t, out, "or this one with --allow-older")
 	_, out, _ = c.delivery(t, "run", "--version", "1", "--allow-older")
-	contains(t, out, "the folder infra does not exist", "--allow-older") // it was admitted
+	contains(t, out, "no/terraform: the program", "--allow-older") // it was admitted
 	events, err := store.Events(t.Context(), builddata.EventQuery{Service: "strawberry", Number: 1})
 	fatal(t, err)
 	if len(events) != 6 || events[0].Location != "prod" || events[1].Location != "prod" || events[1].Reason != string(pipe.ReasonOlder) {

@@ -538,3 +538,38 @@ last:
 	contains(t, s.Steps[0].Message, "it did not build: version 1 is of revision")
 	c.run(t, 0, "--version", "1", "--allow-other-revision")
 }
+
+// What can be known is checked before the first step: folders that cannot be made by an
+// earlier step, since git does not ignore them, and programs.
+func TestRun_LacksFoldersAndPrograms(t *testing.T) {
+	c := newCheckout(t, `main:
+  - {name: version, do: init.version}
+  - {name: build, do: build.command, command: mkdir -p generated}
+  - {name: test, do: test.command, command: echo tested, folder: generated}
+  - {name: never, do: build.command, command: echo no, folder: nowhere, when: "${{ branch == 'other' }}"}
+  - {name: bake, do: bake.packer, folder: "${{ packer_folder ?? 'packer' }}", packer: packer-of-another-planet}
+last:
+  - {name: destroy, do: provision.destroy, folder: environment, environment: qa}
+`)
+	c.write(t, ".gitignore", "generated/\n")
+	c.push(t)
+	code, _, stderr := c.delivery(t, "run")
+	if code != exitcode.Usage {
+		t.Errorf("got exit code %d: %s", code, stderr)
+	}
+	contains(t, stderr, `pipes/app.yml:6:43: the step "bake" needs the folder packer, which does not exist in `+c.folder,
+		`the step "bake" needs packer-of-another-planet, which is not on PATH`)
+	for _, wrong := range []string{"generated", "nowhere", "version succeeded"} {
+		if strings.Contains(stderr, wrong) {
+			t.Errorf("%q is in %s", wrong, stderr)
+		}
+	}
+	if _, out, _ := c.delivery(t, "version", "list"); !strings.Contains(out, "knows no versions") {
+		t.Errorf("a version was allocated: %s", out)
+	}
+	// Up to the tests, the folder of the bake is not needed; nor is that of the environment,
+	// of which nothing was made.
+	s := c.run(t, 0, "--run-to", "test")
+	contains(t, s.Steps[len(s.Steps)-1].Message, "nothing to destroy: the folder environment does not exist, and this run has applied nothing")
+	c.run(t, exitcode.Failed, "--run-task", "destroy")
+}

@@ -46,6 +46,10 @@ type Definition struct {
 	// Environment returns the environment on which a step with these arguments acts; nil says
 	// that the task acts on none.
 	Environment func(args Args) string
+	// Lacking returns what a step needs of the machine and does not find, before the run. The
+	// call has the arguments that are known by then; known reports whether an argument is
+	// known or not written. Nil says that nothing can be looked for.
+	Lacking func(c *Call, known func(name string) bool) Lacking
 	// RequiredAlone holds the arguments that a step must have to be run alone, with the
 	// reasons.
 	RequiredAlone map[string]string

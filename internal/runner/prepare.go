@@ -54,7 +54,7 @@ func (r *Runner) prepare(ctx context.Context, project *Project, req Request) (*p
 	p.mask = newMask(project, p.environ, req)
 	p.request.Warn = func(format string, args ...any) { req.warn("%s", p.mask.Text(fmt.Sprintf(format, args...))) }
 	for _, phase := range []func(ctx context.Context) error{
-		p.load, p.checkSteps, p.checkEarly, p.lock, p.inspectCheckout, p.identify, p.connect, p.complete, p.check,
+		p.load, p.checkSteps, p.checkEarly, p.lock, p.inspectCheckout, p.identify, p.connect, p.complete, p.check, p.checkMachine,
 	} {
 		if err := phase(ctx); err != nil {
 			return p, err
@@ -104,6 +104,29 @@ func (p *prepared) checkEarly(ctx context.Context) error {
 // check checks the pipe with all values that the run begins with.
 func (p *prepared) check(context.Context) error {
 	return pipe.Check(p.pipe, p.tasks, expression.Language{}, p.values)
+}
+
+// checkMachine checks what the steps need of the machine. A folder that git ignores may be
+// made by an earlier step, and a program installed.
+func (p *prepared) checkMachine(ctx context.Context) error {
+	var missing pipe.Diagnostics
+	call := pipe.Call{Values: p.values, Folder: p.project.Root, Environ: p.environ}
+	for _, lacks := range p.pipe.Lacking(p.tasks, expression.Language{}, call, p.request.To, p.request.Only) {
+		if lacks.Program != "" {
+			p.request.warn("the step %q needs %s, which is not on PATH: install it, unless an earlier step does", lacks.Step.Name, lacks.Program)
+		}
+		if lacks.Folder == "" {
+			continue
+		}
+		ignored, err := scm.Ignores(ctx, p.project.Root, os.Environ(), lacks.Folder)
+		if err != nil {
+			return fmt.Errorf("find out whether git ignores %s: %w", lacks.Folder, err)
+		}
+		if !ignored {
+			missing.Add(lacks.At, "the step %q needs the folder %s, which does not exist in %s", lacks.Step.Name, lacks.Folder, p.project.Root)
+		}
+	}
+	return missing.Err()
 }
 
 // lock prevents other runs in the same checkout.

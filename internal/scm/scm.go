@@ -122,6 +122,13 @@ func Inspect(ctx context.Context, folder string, environ []string, network Netwo
 	return c, nil
 }
 
+// Ignores reports whether the git repository that a folder is in ignores a folder at path,
+// which need not exist.
+func Ignores(ctx context.Context, folder string, environ []string, path string) (bool, error) {
+	_, ok, err := git{folder: folder, environ: Environ(environ)}.run(ctx, "check-ignore", "--quiet", "--", strings.TrimSuffix(path, "/")+"/")
+	return ok, err
+}
+
 func (g git) inspect(ctx context.Context) (c Checkout, err error) {
 	problem, ok, err := g.run(ctx, "rev-parse", "--is-inside-work-tree")
 	if err != nil {

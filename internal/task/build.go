@@ -20,6 +20,7 @@ func (r *Registry) build(name, preset string) pipe.Definition {
 			},
 			shellArgument, folderArgument, envArgument, graceArgument,
 		},
+		Lacking: lacking(""),
 	}
 	if preset != "" {
 		tool := strings.Fields(preset)[0]

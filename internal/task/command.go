@@ -44,6 +44,31 @@ func folder(c *pipe.Call) (string, error) {
 	return path, nil
 }
 
+// lacking returns what finds a step's missing folder and program. The program is that of
+// the argument, or else one of the defaults; without defaults, none is looked for. One that
+// is named by a path may be made by an earlier step.
+func lacking(argument string, defaults ...string) func(c *pipe.Call, known func(name string) bool) pipe.Lacking {
+	return func(c *pipe.Call, known func(name string) bool) (lacks pipe.Lacking) {
+		if known(folderArgument.Name) {
+			named := c.Args.Text(folderArgument.Name)
+			if _, err := os.Stat(resolve(c.Folder, named)); errors.Is(err, os.ErrNotExist) {
+				lacks.Folder = named
+			}
+		}
+		if len(defaults) == 0 || !known(argument) {
+			return lacks
+		}
+		names := defaults
+		if named := c.Args.Text(argument); named != "" {
+			names = []string{named}
+		}
+		if _, err := findProgram(c, names); err != nil && !strings.ContainsRune(filepath.ToSlash(names[0]), '/') {
+			lacks.Program = strings.Join(names, " or ")
+		}
+		return lacks
+	}
+}
+
 // resolve returns a path that may be relative to a folder.
 func resolve(folder, path string) string {
 	if filepath.IsAbs(path) {

@@ -35,7 +35,8 @@ func (r *Registry) contracts() pipe.Definition {
 			},
 			allowEmpty, followLinks, countReruns, folderArgument, envArgument, graceArgument,
 		},
-		Run: r.runContracts,
+		Lacking: lacking(""),
+		Run:     r.runContracts,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "run the contracts in " + contractsFolder(c)
 		}),

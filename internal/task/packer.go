@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,9 +40,10 @@ func (r *Registry) packer() pipe.Definition {
 			{Name: "packer", Kind: pipe.Text, Summary: "The program, by name or path; by default packer."},
 		},
 		Outputs: []string{"images"},
+		Lacking: lacking("packer", "packer"),
 		Run:     r.runPacker,
 		Mock: mock(map[string]string{"images": "eu-north-1=ami-mock"}, func(c *pipe.Call) string {
-			return "build " + cmp.Or(c.Args.Text("template"), ".") + " with Packer"
+			return "build " + path.Join(filepath.ToSlash(c.Args.Text("folder")), cmp.Or(c.Args.Text("template"), ".")) + " with Packer"
 		}),
 	}
 }

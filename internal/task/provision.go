@@ -2,9 +2,12 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
@@ -40,10 +43,14 @@ func (r *Registry) provision(name string) pipe.Definition {
 		Type: name, Summary: "Applies a Terraform configuration. Its outputs become values of the run.",
 		Arguments:   append(slices.Clone(terraformArguments), environmentArgument),
 		Environment: environment,
+		Lacking:     lacking("terraform", terraforms...),
 		Run:         r.runApply,
 		Mock:        mock(nil, func(c *pipe.Call) string { return "apply " + configuration(c) }),
 	}
 }
+
+// provisionApply is the type of the task that applies a configuration for tests.
+const provisionApply = "provision.apply"
 
 // ProvisionDestroy is the type of the task that undoes provision.apply.
 const ProvisionDestroy = "provision.destroy"
@@ -58,6 +65,7 @@ func (r *Registry) destroy() pipe.Definition {
 		}),
 		Undoes:      true,
 		Environment: environment,
+		Lacking:     lacking("terraform", terraforms...),
 		Run:         r.runDestroy,
 		Mock:        mock(nil, func(c *pipe.Call) string { return "destroy " + configuration(c) }),
 	}
@@ -134,7 +142,7 @@ func apply(ctx context.Context, c *pipe.Call, t *terraform) (result pipe.Result,
 }
 
 func (r *Registry) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
-	result, err := r.withTerraform(ctx, c, destroy)
+	result, err := r.destroyConfiguration(ctx, c)
 	environment := c.Args.Text(argEnvironment)
 	if err != nil || environment == "" || r.Remove == nil {
 		return result, err
@@ -146,6 +154,23 @@ func (r *Registry) runDestroy(ctx context.Context, c *pipe.Call) (pipe.Result, e
 			result.Message, c.Run.Service, environment, err)
 	}
 	return result, nil
+}
+
+// destroyConfiguration destroys what a configuration has made. If its folder does not exist
+// and no step of this run has applied anything, there is nothing. A step that is run alone
+// follows an earlier run, of which the folder may be missing.
+func (r *Registry) destroyConfiguration(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	applied := slices.ContainsFunc(c.Run.Steps, func(s pipe.StepSummary) bool {
+		return s.Status != pipe.Skipped && (strings.EqualFold(s.Task, provisionApply) || strings.EqualFold(s.Task, deployApply))
+	})
+	if _, err := os.Stat(resolve(c.Folder, c.Args.Text("folder"))); errors.Is(err, os.ErrNotExist) && len(c.Run.Steps) > 0 && !applied {
+		result := pipe.Result{
+			Message: fmt.Sprintf("nothing to destroy: the folder %s does not exist, and this run has applied nothing", c.Args.Text("folder")),
+		}
+		printf(c, "%s", result.Message)
+		return result, nil
+	}
+	return r.withTerraform(ctx, c, destroy)
 }
 
 // destroy destroys what is in the workspace, if there is one, and the workspace.

@@ -90,7 +90,7 @@ func New(d Dependencies) *Registry {
 		r.build("build.command", ""), r.build("build.gradle", "gradle build"),
 		r.build("build.maven", "mvn -B package"), r.build("build.go", "go build ./..."),
 		r.tests(), r.contracts(),
-		r.provision("provision.apply"), r.destroy(), r.deploy(),
+		r.provision(provisionApply), r.destroy(), r.deploy(),
 		r.packer(), r.alarms(), r.publish(), r.promote(),
 		r.metrics(), r.log(), r.files(),
 		r.slack(), r.webhook(), r.email(),

@@ -24,7 +24,8 @@ func (r *Registry) tests() pipe.Definition {
 			},
 			allowEmpty, followLinks, countReruns, shellArgument, folderArgument, envArgument, graceArgument,
 		},
-		Run: r.runTests,
+		Lacking: lacking(""),
+		Run:     r.runTests,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return "run the tests " + described(c.Args.Script("command"))
 		}),
