@@ -42,7 +42,7 @@ func TestCompletion(t *testing.T) {
 	s := c.run(t, 0)
 	const files, nothing, folders = "0", "4", "16"
 	pipes := []string{"app", "bake", "build", "cd", "cd-parallel", "ci", "clean", "create-test-environment", "destroy-test-environment",
-		"functional-tests", "load-tests", "notify", "promote", "small", "unit-tests", "version"}
+		"functional-tests", "load-tests", "notify", "promote", "release", "release-prod", "release-qa", "small", "unit-tests", "version"}
 	steps := []string{"version", "build", "functional tests", "load tests", "promote", "tidy"}
 	for line, want := range map[string][]string{
 		"run --run-to |":                     steps,

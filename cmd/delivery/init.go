@@ -55,6 +55,6 @@ values that its steps need. An existing file is not changed.`,
 	cmd.Flags().StringVarP(&folder, "chdir", "C", ".", "folder of the checkout")
 	completeFolder(cmd, "chdir")
 	cmd.Flags().StringVar(&service, "service", "", "name of the service (default: the name of the folder)")
-	cmd.Flags().StringVar(&pipe, "pipe", "ci", "pipe to run: ci, cd, cd-parallel, or one of your own")
+	cmd.Flags().StringVar(&pipe, "pipe", "ci", "pipe to run: ci, cd, cd-parallel, release, or one of your own")
 	return cmd
 }

@@ -69,18 +69,31 @@ names. Files that exist only to be included in others are listed with --output j
 
 func newPipeShow(c *common) *cobra.Command {
 	f := newProjectFlags(c)
+	var source bool
 	cmd := &cobra.Command{
-		Use:     "show [PIPE]",
-		Short:   "Show the steps of a pipe with all refs resolved",
-		Long:    "Show the steps of a pipe with all refs resolved, and where each step is written.",
-		Example: "  delivery pipe show cd",
-		Args:    atMostOne("PIPE"),
+		Use:   "show [PIPE]",
+		Short: "Show the steps of a pipe with all refs resolved",
+		Long: `Show the steps of a pipe with all refs resolved, and where each step is written.
+
+With --source, print the file as it is written, also that of a built-in pipe or of a part
+of one, to begin a pipe of your own with.`,
+		Example: `  delivery pipe show cd
+  delivery pipe show cd --source > pipes/application.yml
+  delivery pipe show bake --source`,
+		Args: atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			project, err := f.project()
 			if err != nil {
 				return err
 			}
-			p, err := project.Load(cmd.Context(), runner.Request{Pipe: firstOrEmpty(args)})
+			if source {
+				content, err := project.Source(cmd.Context(), firstOrEmpty(args))
+				if err == nil {
+					_, err = f.out.Write(content)
+				}
+				return err
+			}
+			p, err := project.Load(cmd.Context(), runner.Request{Pipe: firstOrEmpty(args), AssumeVersion: true})
 			if err != nil {
 				return err
 			}
@@ -98,6 +111,7 @@ func newPipeShow(c *common) *cobra.Command {
 		},
 	}
 	f.addTo(cmd)
+	cmd.Flags().BoolVar(&source, "source", false, "print the file of the pipe as it is written")
 	completeArgument(cmd, f.pipeNames)
 	return cmd
 }
@@ -123,7 +137,7 @@ func printSteps(out io.Writer, steps []pipe.Step, indent string) {
 func newPipeTest(c *common) *cobra.Command {
 	f := newProjectFlags(c)
 	var fail []string
-	var expect string
+	var expect, branch string
 	var update bool
 	cmd := &cobra.Command{
 		Use:   "test [PIPE]",
@@ -136,6 +150,7 @@ With --expect, compare the printed steps with a file, and fail if they differ. T
 a unit test of the pipe. With --update, write the file instead.`,
 		Example: `  delivery pipe test
   delivery pipe test cd --fail "functional tests"
+  delivery pipe test --branch main
   delivery pipe test --expect pipes/application.expected`,
 		Args: atMostOne("PIPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -143,7 +158,9 @@ a unit test of the pipe. With --update, write the file instead.`,
 			if err != nil {
 				return err
 			}
-			summary, err := runs.Run(cmd.Context(), project, runner.Request{Pipe: firstOrEmpty(args), Mock: true, Fail: fail})
+			summary, err := runs.Run(cmd.Context(), project, runner.Request{
+				Pipe: firstOrEmpty(args), Mock: true, Fail: fail, Branch: branch, AssumeVersion: true,
+			})
 			if err != nil {
 				return err
 			}
@@ -176,6 +193,7 @@ a unit test of the pipe. With --update, write the file instead.`,
 	f.addTo(cmd)
 	completeArgument(cmd, f.pipeNames)
 	cmd.Flags().StringArrayVar(&fail, "fail", nil, "name of a step whose mock fails; can be repeated")
+	cmd.Flags().StringVar(&branch, "branch", "", "branch of the run, as in when: ${{ branch == 'main' }} (default: mock)")
 	cmd.Flags().StringVar(&expect, "expect", "", "file that holds the expected steps")
 	cmd.Flags().BoolVar(&update, "update", false, "write the file that --expect names")
 	complete(cmd, "fail", func(ctx context.Context, args []string) []string { return f.stepNames(ctx, firstOrEmpty(args)) })

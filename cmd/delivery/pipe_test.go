@@ -19,11 +19,15 @@ var update = flag.Bool("update", false, "write the golden files")
 // steps succeed and if a step fails.
 func TestBuiltInPipes(t *testing.T) {
 	c := newCheckout(t, "- {do: mock.dummy}")
-	for _, name := range []string{"ci", "cd", "cd-parallel"} {
+	c.write(t, ".delivery.yml", "pipe: app\nservice: strawberry\nqa_alarm: qa-errors\nprod_alarm: errors\n")
+	for _, name := range []string{"ci", "cd", "cd-parallel", "release"} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
 			fails := []string{"", "clean", "version", "build", "unit tests"}
-			if name != "ci" {
+			switch name {
+			case "release":
+				fails = []string{"", "deploy to qa", "verify qa", "promote after qa", "deploy to prod", "verify prod", "promote after prod"}
+			case "cd", "cd-parallel":
 				fails = append(fails, "bake", "create test environment", "functional tests", "load tests", "promote", "destroy test environment")
 			}
 			for _, fail := range fails {
@@ -160,4 +164,20 @@ func ran(t *testing.T, want ...string) {
 	if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(text)), "\n"), want); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
+}
+
+// A pipe can be printed as it is written, and tested for a branch.
+func TestPipe_SourceAndBranch(t *testing.T) {
+	c := newCheckout(t, "main:\n  - {name: ship, do: mock.dummy, when: \"${{ branch == 'main' }}\"} # only from main\n")
+	_, out, _ := c.delivery(t, "pipe", "show", "--source")
+	contains(t, out, "# only from main\n")
+	_, out, _ = c.delivery(t, "pipe", "show", "bake", "--source")
+	contains(t, out, "do: bake.packer\n", "# Values of .delivery.yml:")
+	if code, _, stderr := c.delivery(t, "pipe", "show", "beke", "--source"); code == 0 || !strings.Contains(stderr, "did you mean bake") {
+		t.Errorf("got %d: %s", code, stderr)
+	}
+	_, out, _ = c.delivery(t, "pipe", "test")
+	contains(t, out, "ship: skipped")
+	_, out, _ = c.delivery(t, "pipe", "test", "--branch", "main")
+	contains(t, out, "ship\n")
 }

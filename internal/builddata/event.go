@@ -114,10 +114,12 @@ func Latest(events []Event) []Event {
 }
 
 // hasType reports whether a requirement names the type of the event, in any letter case, or
-// the part of it before a dot.
+// the part of it before a dot. TYPE@ENVIRONMENT names the events of the type in one
+// environment.
 func (e Event) hasType(requirement string) bool {
-	wanted := strings.ToLower(requirement)
-	return e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")
+	wanted, environment, located := strings.Cut(requirement, "@")
+	wanted = strings.ToLower(wanted)
+	return (e.Type == wanted || strings.HasPrefix(e.Type, wanted+".")) && (!located || e.Location == environment)
 }
 
 // EventQuery selects the events of one version or of one run of a service.

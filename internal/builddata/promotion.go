@@ -29,10 +29,10 @@ type Promotion struct {
 	// Stage is a named point that versions are promoted to: "passed_test", "prod".
 	Stage string
 	// Requires names events of the version: by the Type of an event in any letter case, by
-	// the part of a type before a dot, or by the name of a step. For each, there must be an
-	// event, and the latest event of each matching type and step must have succeeded. Only
-	// events count that happened in a run at the revision of the version: another branch
-	// decides what its steps do.
+	// the part of a type before a dot, by either with an environment ("deploy.apply@prod"),
+	// or by the name of a step. For each, there must be an event, and the latest event of each
+	// matching type and step must have succeeded. Only events count that happened in a run at
+	// the revision of the version: another branch decides what its steps do.
 	Requires []string
 	// AnyRevision lists types of events that count wherever they happened, such as
 	// deployments, which run from a later revision. They then count by their type only, since
@@ -109,7 +109,6 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 			counting = append(counting, event)
 		}
 	}
-	own, counting = Latest(own), Latest(counting)
 	for _, requirement := range p.Requires {
 		var found []Event
 		for _, event := range counting {
@@ -122,7 +121,7 @@ func (p Promotion) unmet(e Evidence) (unmet []string) {
 				found = append(found, event)
 			}
 		}
-		for _, event := range found {
+		for _, event := range Latest(found) {
 			if event.Status != Succeeded {
 				reason := fmt.Sprintf("%s %s", cmp.Or(event.Step, event.Type), event.Status)
 				if event.Step != requirement {

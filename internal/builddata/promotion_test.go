@@ -19,6 +19,10 @@ func TestPromotion_Evaluate(t *testing.T) {
 	event := func(run, eventType, step string, status builddata.Status) builddata.Event {
 		return builddata.Event{Run: run, Type: eventType, Step: step, Status: status}
 	}
+	at := func(environment string, e builddata.Event) builddata.Event {
+		e.Location = environment
+		return e
+	}
 	for _, tt := range []struct {
 		name     string
 		requires string
@@ -55,6 +59,13 @@ func TestPromotion_Evaluate(t *testing.T) {
 			"to tested: unit tests failed",
 		},
 		{"OnlyADeployNamedLikeTests", "unit tests", []builddata.Event{event("other", "deploy.apply", "unit tests", ok)}, "required by its type"},
+		{"DeployedThere", "deploy.apply@prod", []builddata.Event{at("qa", event("other", "deploy.apply", "roll out", failed)),
+			at("prod", event("other", "deploy.apply", "roll out", ok))}, ""},
+		{"DeployedElsewhere", "deploy@prod", []builddata.Event{at("qa", event("other", "deploy.apply", "roll out", ok))},
+			"deploy@prod has not happened to it"},
+		{"DeployFailedThere", "Deploy.Apply@prod", []builddata.Event{at("prod", event("other", "deploy.apply", "roll out", failed)),
+			at("qa", event("other", "deploy.apply", "roll out", ok))}, "roll out failed"},
+		{"RolledOutThere", "deploy@prod", []builddata.Event{at("prod", event("", "deploy", "", ok)), at("qa", event("", "deploy", "", failed))}, ""},
 		{"Nothing", "test", nil, "test has not happened to it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package pipefile_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/expression"
@@ -25,7 +26,7 @@ func (tasks) Task(name string) (pipe.Definition, bool) {
 func (tasks) Types() []string { return nil }
 
 func TestBuiltIn(t *testing.T) {
-	for _, name := range []string{"ci", "cd", "cd-parallel"} {
+	for _, name := range []string{"ci", "cd", "cd-parallel", "release"} {
 		t.Run(name, func(t *testing.T) {
 			// A repository's own pieces do not change a built-in pipe.
 			l := repository(t, map[string]string{".delivery.yml": "pipe: " + name + "\n", "pipes/build.yml": "- never\n"})
@@ -33,10 +34,15 @@ func TestBuiltIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := pipe.Check(p, tasks{}, expression.Language{}, pipe.Values{}); err != nil {
+			values := pipe.Values{}
+			if name == "release" { // for an existing version
+				values = pipe.Values{"version": "17", "number": "17", "qa_alarm": "a", "prod_alarm": "b"}
+			} else {
+				guarded(t, p)
+			}
+			if err := pipe.Check(p, tasks{}, expression.Language{}, values); err != nil {
 				t.Error(err)
 			}
-			guarded(t, p)
 			golden(t, outline(p))
 		})
 	}
@@ -76,7 +82,7 @@ func TestBuiltIn_EveryFileIsDescribed(t *testing.T) {
 		if x.Description == "" || x.Diagnostics != nil {
 			t.Errorf("%s: description %q, error %v", x.Name, x.Description, x.Diagnostics)
 		}
-		if whole := x.Name == "ci" || x.Name == "cd" || x.Name == "cd-parallel"; whole == x.Piece {
+		if whole := slices.Contains([]string{"ci", "cd", "cd-parallel", "release"}, x.Name); whole == x.Piece {
 			t.Errorf("%s: piece is %t", x.Name, x.Piece)
 		}
 	}

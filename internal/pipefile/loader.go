@@ -94,11 +94,30 @@ func (l *Loader) Pipe(ctx context.Context, name string) (*pipe.Pipe, error) {
 	return p, nil
 }
 
+// Source returns the content of the file of a pipe, or of a part of one.
+func (l *Loader) Source(ctx context.Context, name string) ([]byte, error) {
+	sources, err := l.sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, found, err := l.locate(sources, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(found)
+}
+
 // find returns the file of a pipe.
 func (l *Loader) find(sources []*source, name string) (*file, error) {
-	var s *source
-	var found string
-	var err error
+	s, found, err := l.locate(sources, name)
+	if err != nil {
+		return nil, err
+	}
+	return l.load(s, found)
+}
+
+// locate returns where the file of a pipe is.
+func (l *Loader) locate(sources []*source, name string) (s *source, found string, err error) {
 	if isPath(name) {
 		s = sources[0]
 		top := file{source: s, path: ProjectFile}
@@ -107,9 +126,9 @@ func (l *Loader) find(sources []*source, name string) (*file, error) {
 		err = missing("pipe", name, sources)
 	}
 	if err != nil {
-		return nil, &MissingError{Name: name, err: err}
+		return nil, "", &MissingError{Name: name, err: err}
 	}
-	return l.load(s, found)
+	return s, found, nil
 }
 
 // Listing is a file of steps that has a name.

@@ -14,6 +14,7 @@ const template = `# The configuration of "delivery" for this git repository. All
 #   ci           builds and runs the unit tests
 #   cd           builds, bakes an image, tests it in a fresh environment, promotes
 #   cd-parallel  as cd, with functional and load tests at the same time
+#   release      takes a version to QA and production: delivery run --pipe release --version 17
 pipe: PIPE
 
 # The service that is built and deployed from here.
@@ -30,6 +31,12 @@ service: SERVICE
 # environment_folder: environment
 # functional_tests: make functional-tests
 # load_tests: make load-tests
+# qa_folder: qa
+# prod_folder: prod
+
+# The CloudWatch alarms by which release verifies what it has deployed.
+# qa_alarm: strawberry-qa
+# prod_alarm: strawberry-prod
 
 # The JUnit XML files that the unit tests write. There is no default: without them, only the
 # exit code counts.

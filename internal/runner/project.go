@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"path/filepath"
@@ -64,11 +65,23 @@ func (p *Project) Load(ctx context.Context, req Request) (*pipe.Pipe, error) {
 		return nil, err
 	}
 	tasks := task.New(task.Dependencies{})
+	if req.AssumeVersion && req.Version == "" && !allocatesVersion(loaded, tasks) {
+		values[pipe.ValueVersion], values[pipe.ValueNumber] = mockVersion, ""
+	}
 	if err := checkSteps(loaded, tasks, req); err != nil {
 		return nil, err
 	}
 	return loaded, pipe.Check(loaded, tasks, expression.Language{}, values)
 }
+
+// Source returns the file of a pipe as it is written; an empty name stands for the pipe that
+// .delivery.yml names.
+func (p *Project) Source(ctx context.Context, name string) ([]byte, error) {
+	return p.loader.Source(ctx, cmp.Or(name, p.Pipe))
+}
+
+// mockVersion is the version of a mocked run.
+const mockVersion = "0-mock"
 
 // load returns a pipe of the project; an empty name stands for the pipe that .delivery.yml
 // names.

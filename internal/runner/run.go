@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,9 +120,9 @@ func (r *Runner) mock(ctx context.Context, project *Project, req Request) (pipe.
 	if err != nil {
 		return pipe.Summary{}, err
 	}
-	values[pipe.ValueBranch], values[pipe.ValueNumber] = "mock", "0"
+	values[pipe.ValueBranch], values[pipe.ValueNumber] = cmp.Or(req.Branch, "mock"), "0"
 	if req.Version == "" {
-		values[pipe.ValueVersion] = "0-mock"
+		values[pipe.ValueVersion] = mockVersion
 	}
 	if values[pipe.ValueEnvironment] == "" {
 		values[pipe.ValueEnvironment] = environmentPrefix + "mock"

@@ -63,6 +63,11 @@ type Request struct {
 	// Nothing is recorded.
 	Mock bool
 	Fail []string
+	// Branch is the branch of a mocked run; "mock" if it is empty.
+	Branch string
+	// AssumeVersion says that a pipe which allocates no version is looked at as it runs for an
+	// existing one.
+	AssumeVersion bool
 	// AllowUnpushed allows a run from an untraceable checkout.
 	AllowUnpushed bool
 	// AllowOtherRevision allows steps that build although the checkout is at another revision

@@ -39,13 +39,13 @@ func readEvidence(ctx context.Context, tx *sql.Tx, p builddata.Promotion) (e bui
 	if e.Version, err = requireVersion(ctx, tx, versionByNumber, p.Service, p.Number); err != nil {
 		return e, err
 	}
-	// The latest event of each type, step and run. With max(), SQLite takes the other
+	// The latest event of each type, step, run and location. With max(), SQLite takes the other
 	// columns from the row that has it.
 	e.Events, err = collect(ctx, tx, func(r row) (event builddata.Event, err error) {
 		var seq int64
-		return event, r.Scan(&event.Type, &event.Step, &event.Run, &event.Status, &seq)
-	}, `SELECT type, step, run, status, max(seq) FROM events WHERE service = ? AND number = ?
-		GROUP BY type, step, run ORDER BY max(seq)`, p.Service, p.Number)
+		return event, r.Scan(&event.Type, &event.Step, &event.Run, &event.Location, &event.Status, &seq)
+	}, `SELECT type, step, run, location, status, max(seq) FROM events WHERE service = ? AND number = ?
+		GROUP BY type, step, run, location ORDER BY max(seq)`, p.Service, p.Number)
 	if err != nil {
 		return e, err
 	}

@@ -26,8 +26,10 @@ func (r *Registry) alarms() pipe.Definition {
 			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms."},
 			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},
 			{Name: "missing_data", Kind: pipe.Text, OneOf: []string{"ok", "alarm"}, Summary: "What an alarm without data counts as: ok (the default) or alarm."},
+			{Name: argEnvironment, Kind: pipe.Text, Summary: "The environment that the alarms watch, which the step's events name."},
 		},
-		Run: r.watchAlarms,
+		Environment: func(args pipe.Args) string { return args.Text(argEnvironment) },
+		Run:         r.watchAlarms,
 		Mock: mock(nil, func(c *pipe.Call) string {
 			return fmt.Sprintf("watch %s for %s", strings.Join(c.Args.List("alarms"), ", "), watch(c))
 		}),
@@ -43,6 +45,9 @@ func watch(c *pipe.Call) time.Duration {
 }
 
 func (r *Registry) watchAlarms(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+	if err := checkEnvironment(c.Args); err != nil {
+		return pipe.Result{}, err
+	}
 	names, long := c.Args.List("alarms"), watch(c)
 	if len(names) == 0 {
 		return pipe.Result{}, errors.New("no alarm is named, so there is nothing to watch")

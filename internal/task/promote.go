@@ -27,7 +27,8 @@ func (r *Registry) promote() pipe.Definition {
 			{
 				Name: "requires", Kind: pipe.List,
 				Summary: "The tasks or steps that must have succeeded for the version, in runs at its own revision; `deploy.apply` and " +
-					"`verify.alarms` at any, if they are required by these names. The latest result of each counts.",
+					"`verify.alarms` at any, if they are required by these names, also in one environment: `deploy.apply@prod`. " +
+					"The latest result of each counts.",
 			},
 		},
 		NeedsVersion: true,

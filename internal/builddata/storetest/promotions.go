@@ -16,6 +16,7 @@ func Promotions(t *testing.T, fresh Fresh) {
 		{"LatestOfEachStageIsListed", promotionLatestOfEachStageIsListed},
 		{"RequirementsMustBeMet", promotionRequirementsMustBeMet},
 		{"OnlyRunsAtItsRevisionCount", promotionOnlyRunsAtItsRevisionCount},
+		{"EnvironmentOfARequirementCounts", promotionEnvironmentOfARequirementCounts},
 		{"UntraceableVersionIsRefused", promotionUntraceableVersionIsRefused},
 		{"RevokedAndUnknownVersionsAreRefused", promotionRevokedAndUnknownVersionsAreRefused},
 	})
@@ -133,6 +134,23 @@ func promotionOnlyRunsAtItsRevisionCount(t *testing.T, fresh Fresh) {
 	ok(t, err)
 	p.AnyRevision, p.At = nil, noon
 	equal(t, got, p)
+}
+
+// The rollouts to two environments are events of one type, of no run and no step.
+func promotionEnvironmentOfARequirementCounts(t *testing.T, fresh Fresh) {
+	s := fresh(t)(t, clock.NewFake(noon))
+	allocate(t, s, sequence("web"))
+	event := func(environment string, status builddata.Status) {
+		t.Helper()
+		ok(t, s.Append(t.Context(), builddata.Event{Service: "web", Number: 1, Type: builddata.RolloutEvent, Location: environment, Status: status}))
+	}
+	event("prod", builddata.Succeeded)
+	event("qa", builddata.Failed)
+	_, err := promote(t, s, 1, "deploy@prod")
+	ok(t, err)
+	if _, err := promote(t, s, 1, "deploy@qa"); !isA[*builddata.RequirementError](err) {
+		t.Errorf("got %v, want a RequirementError", err)
+	}
 }
 
 func promotionUntraceableVersionIsRefused(t *testing.T, fresh Fresh) {
