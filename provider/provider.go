@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -70,10 +69,10 @@ func isKnown(v attr.Value) bool {
 }
 
 type assumeRoleModel struct {
-	RoleARN     types.String         `tfsdk:"role_arn"`
-	SessionName types.String         `tfsdk:"session_name"`
-	ExternalID  types.String         `tfsdk:"external_id"`
-	Duration    timetypes.GoDuration `tfsdk:"duration"`
+	RoleARN     types.String `tfsdk:"role_arn"`
+	SessionName types.String `tfsdk:"session_name"`
+	ExternalID  types.String `tfsdk:"external_id"`
+	Duration    types.String `tfsdk:"duration"`
 }
 
 type deliveryProvider struct {
@@ -149,7 +148,7 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 					},
 					"external_id": schema.StringAttribute{Optional: true, MarkdownDescription: "External ID that the role's trust policy requires."},
 					"duration": schema.StringAttribute{
-						Optional: true, CustomType: timetypes.GoDurationType{},
+						Optional: true, Validators: []validator.String{resources.DurationBetween{Least: 15 * time.Minute, Most: 12 * time.Hour}},
 						MarkdownDescription: "Duration of the session, between `15m` and `12h`. Defaults to one hour.",
 					},
 				},
@@ -194,11 +193,9 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			role.SessionName = "terraform-provider-delivery"
 		}
 		if !assume.Duration.IsNull() {
-			duration, diags := assume.Duration.ValueGoDuration()
-			resp.Diagnostics.Append(diags...)
-			if duration < 15*time.Minute || duration > 12*time.Hour {
-				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "Invalid session duration",
-					fmt.Sprintf("It is %s; AWS accepts durations from 15m to 12h.", duration))
+			duration, err := time.ParseDuration(assume.Duration.ValueString())
+			if err != nil { // the schema's validator has accepted it
+				resp.Diagnostics.AddAttributeError(path.Root("assume_role").AtName("duration"), "Invalid duration", err.Error())
 			}
 			role.Duration = duration
 		}

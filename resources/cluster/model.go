@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -72,21 +71,21 @@ type ruleModel struct {
 }
 
 type targetModel struct {
-	Port                types.Int32          `tfsdk:"port"`
-	Protocol            types.String         `tfsdk:"protocol"`
-	DeregistrationDelay timetypes.GoDuration `tfsdk:"deregistration_delay"`
-	Stickiness          timetypes.GoDuration `tfsdk:"stickiness"`
-	HealthCheck         types.Object         `tfsdk:"health_check"`
+	Port                types.Int32  `tfsdk:"port"`
+	Protocol            types.String `tfsdk:"protocol"`
+	DeregistrationDelay types.String `tfsdk:"deregistration_delay"`
+	Stickiness          types.String `tfsdk:"stickiness"`
+	HealthCheck         types.Object `tfsdk:"health_check"`
 }
 
 type healthCheckModel struct {
-	Path               types.String         `tfsdk:"path"`
-	Matcher            types.String         `tfsdk:"matcher"`
-	Interval           timetypes.GoDuration `tfsdk:"interval"`
-	Timeout            timetypes.GoDuration `tfsdk:"timeout"`
-	HealthyThreshold   types.Int32          `tfsdk:"healthy_threshold"`
-	UnhealthyThreshold types.Int32          `tfsdk:"unhealthy_threshold"`
-	GracePeriod        timetypes.GoDuration `tfsdk:"grace_period"`
+	Path               types.String `tfsdk:"path"`
+	Matcher            types.String `tfsdk:"matcher"`
+	Interval           types.String `tfsdk:"interval"`
+	Timeout            types.String `tfsdk:"timeout"`
+	HealthyThreshold   types.Int32  `tfsdk:"healthy_threshold"`
+	UnhealthyThreshold types.Int32  `tfsdk:"unhealthy_threshold"`
+	GracePeriod        types.String `tfsdk:"grace_period"`
 }
 
 // identity names the cluster.
@@ -191,12 +190,14 @@ func (d *decoder) health(o types.Object) cluster.HealthCheck {
 	}
 }
 
-func (d *decoder) duration(v timetypes.GoDuration) time.Duration {
+func (d *decoder) duration(v types.String) time.Duration {
 	if v.IsNull() || v.IsUnknown() {
 		return 0
 	}
-	duration, diags := v.ValueGoDuration()
-	d.diags.Append(diags...)
+	duration, err := time.ParseDuration(v.ValueString())
+	if err != nil { // the schema's validators have accepted it
+		d.diags.AddError("Invalid duration", err.Error())
+	}
 	return duration
 }
 
@@ -298,12 +299,12 @@ func (e *encoder) set(all []string) types.Set {
 
 func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {
 	if was == nil {
-		was = &targetModel{Stickiness: timetypes.NewGoDurationNull(), HealthCheck: types.ObjectNull(healthCheckTypes)}
+		was = &targetModel{Stickiness: types.StringNull(), HealthCheck: types.ObjectNull(healthCheckTypes)}
 	}
 	m := &targetModel{
 		Port: types.Int32Value(t.Port), Protocol: types.StringValue(t.Protocol),
 		DeregistrationDelay: durationValue(t.DeregistrationDelay, was.DeregistrationDelay),
-		Stickiness:          timetypes.NewGoDurationNull(),
+		Stickiness:          types.StringNull(),
 		HealthCheck:         e.health(t, was.HealthCheck),
 	}
 	if t.Stickiness > 0 || !was.Stickiness.IsNull() {
@@ -334,11 +335,11 @@ func (e *encoder) health(t cluster.Target, was types.Object) types.Object {
 
 // durationValue keeps the former spelling of a duration that has not changed, and
 // writes any other one as people do: 5m, not 5m0s.
-func durationValue(d time.Duration, was timetypes.GoDuration) timetypes.GoDuration {
+func durationValue(d time.Duration, was types.String) types.String {
 	if before, err := time.ParseDuration(was.ValueString()); err == nil && before == d {
 		return was
 	}
-	return timetypes.NewGoDurationValueFromStringMust(humanDuration(d))
+	return types.StringValue(humanDuration(d))
 }
 
 // humanDuration writes a duration as people do.

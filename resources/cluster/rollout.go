@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -20,15 +19,15 @@ import (
 )
 
 type rolloutModel struct {
-	Steps              types.List           `tfsdk:"steps"`
-	HealthyWithin      timetypes.GoDuration `tfsdk:"healthy_within"`
-	ObserveFor         timetypes.GoDuration `tfsdk:"observe_for"`
-	Alarms             types.Set            `tfsdk:"alarms"`
-	MissingData        types.String         `tfsdk:"missing_data"`
-	Drain              timetypes.GoDuration `tfsdk:"drain"`
-	KeepPrevious       types.Bool           `tfsdk:"keep_previous"`
-	OnFailure          types.String         `tfsdk:"on_failure"`
-	ProtectedInstances types.String         `tfsdk:"protected_instances"`
+	Steps              types.List   `tfsdk:"steps"`
+	HealthyWithin      types.String `tfsdk:"healthy_within"`
+	ObserveFor         types.String `tfsdk:"observe_for"`
+	Alarms             types.Set    `tfsdk:"alarms"`
+	MissingData        types.String `tfsdk:"missing_data"`
+	Drain              types.String `tfsdk:"drain"`
+	KeepPrevious       types.Bool   `tfsdk:"keep_previous"`
+	OnFailure          types.String `tfsdk:"on_failure"`
+	ProtectedInstances types.String `tfsdk:"protected_instances"`
 }
 
 // lastRollout is the value of last_rollout.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-timetypes/timetypes"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int32validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -39,11 +38,11 @@ var objectOptions = basetypes.ObjectAsOptions{}
 var healthCheckTypes = map[string]attr.Type{
 	"path":                types.StringType,
 	"matcher":             types.StringType,
-	"interval":            timetypes.GoDurationType{},
-	"timeout":             timetypes.GoDurationType{},
+	"interval":            types.StringType,
+	"timeout":             types.StringType,
 	"healthy_threshold":   types.Int32Type,
 	"unhealthy_threshold": types.Int32Type,
-	"grace_period":        timetypes.GoDurationType{},
+	"grace_period":        types.StringType,
 }
 
 // Defaults of a health check. With them, a new server is healthy within 20
@@ -61,11 +60,11 @@ const (
 var defaultHealthCheck = types.ObjectValueMust(healthCheckTypes, map[string]attr.Value{
 	"path":                types.StringValue(defaultPath),
 	"matcher":             types.StringValue(defaultMatcher),
-	"interval":            timetypes.NewGoDurationValueFromStringMust(defaultInterval),
-	"timeout":             timetypes.NewGoDurationValueFromStringMust(defaultTimeout),
+	"interval":            types.StringValue(defaultInterval),
+	"timeout":             types.StringValue(defaultTimeout),
 	"healthy_threshold":   types.Int32Value(defaultThreshold),
 	"unhealthy_threshold": types.Int32Value(defaultThreshold),
-	"grace_period":        timetypes.NewGoDurationValueFromStringMust(defaultGrace),
+	"grace_period":        types.StringValue(defaultGrace),
 })
 
 func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -278,8 +277,8 @@ var conditionValues = append(slices.Clone(someStrings), setvalidator.ValueString
 // durationAttribute is an optional duration of whole seconds.
 func durationAttribute(least, most time.Duration, description string) schema.StringAttribute {
 	return schema.StringAttribute{
-		Optional: true, CustomType: timetypes.GoDurationType{}, MarkdownDescription: description,
-		Validators: []validator.String{durationBetween{least, most}},
+		Optional: true, MarkdownDescription: description,
+		Validators: []validator.String{resources.DurationBetween{Least: least, Most: most}},
 	}
 }
 
