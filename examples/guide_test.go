@@ -138,3 +138,35 @@ func TestGuide_Pipes(t *testing.T) {
 		}
 	}
 }
+
+// codeBlock matches a block of YAML or HCL in a guide.
+var codeBlock = regexp.MustCompile("(?s)```(?:yaml|hcl)\n(.*?)```")
+
+// What the guide shows of quince is in the example, which a test runs.
+func TestGuide_Quince(t *testing.T) {
+	guide, err := os.ReadFile("../templates/guides/your-service.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files strings.Builder
+	err = filepath.WalkDir("quince", func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := codeBlock.FindAllStringSubmatch(string(guide), -1)
+	for _, block := range blocks {
+		if !strings.Contains(files.String(), block[1]) {
+			t.Errorf("no file of the example contains\n%s", block[1])
+		}
+	}
+	if len(blocks) < 6 {
+		t.Errorf("found %d blocks in the guide", len(blocks))
+	}
+}

@@ -1,6 +1,7 @@
 package packer_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,43 +37,19 @@ func TestMain(m *testing.M) {
 // plugins is the folder of the Amazon plugin and the tested one.
 // They are some 200 MB, so all tests share them.
 var plugins struct {
-	once sync.Once
-	dir  string
-	err  error
+	once         sync.Once
+	dir          string
+	installation rig.Installation
+	err          error
 }
 
-func installPlugins(packer string) (string, error) {
+func installPlugins() ([]string, error) {
 	plugins.once.Do(func() {
-		if plugins.dir, plugins.err = os.MkdirTemp("", "packer-plugins-"); plugins.err != nil {
-			return
-		}
-		amazon, err := rig.Tool("packer-plugin-amazon")
-		if err != nil {
-			plugins.err = err
-			return
-		}
-		// As users install it.
-		dist := filepath.Join(plugins.dir, "dist")
-		delivery := filepath.Join(dist, "packer-plugin-delivery")
-		build := exec.Command("make", "-C", rig.Root(), "build", "dist="+dist)
-		commands := []*exec.Cmd{
-			build,
-			exec.Command(packer, "plugins", "install", "--path", amazon, "github.com/hashicorp/amazon"),
-			exec.Command(packer, "plugins", "install", "--path", delivery, "github.com/pipes-as-code/delivery"),
-		}
-		for _, c := range commands {
-			c.Env = append(os.Environ(), packerEnviron(plugins.dir)...)
-			if out, err := c.CombinedOutput(); err != nil {
-				plugins.err = fmt.Errorf("%s: %w\n%s", c, err, out)
-				return
-			}
+		if plugins.dir, plugins.err = os.MkdirTemp("", "packer-plugins-"); plugins.err == nil {
+			plugins.installation, plugins.err = rig.Install(context.Background(), plugins.dir)
 		}
 	})
-	return plugins.dir, plugins.err
-}
-
-func packerEnviron(dir string) []string {
-	return []string{"CHECKPOINT_DISABLE=1", "PACKER_NO_COLOR=1", "PACKER_PLUGIN_PATH=" + dir, "PACKER_CONFIG_DIR=" + dir}
+	return plugins.installation.Environ, plugins.err
 }
 
 // bakery is an AWS account with a base image, a repository with version 0.1.0
@@ -95,7 +72,7 @@ func newBakery(t *testing.T) bakery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := installPlugins(packer)
+	installed, err := installPlugins()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +96,7 @@ func newBakery(t *testing.T) bakery {
 	t.Cleanup(func() { _ = b.proxy.Close() })
 	throughProxy := b.account
 	throughProxy.Endpoint = b.proxy.URL
-	b.environ = append(os.Environ(), packerEnviron(dir)...)
+	b.environ = append(os.Environ(), installed...)
 	b.environ = append(b.environ, throughProxy.Environ()...)
 	b.environ = append(b.environ, repository.Variable+"="+address.String(), "DELIVERY_RUN=run-7", "PACKER_CACHE_DIR="+b.dir)
 	return b

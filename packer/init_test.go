@@ -18,7 +18,7 @@ func TestAccInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := installPlugins(packer)
+	installed, err := installPlugins()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ packer {
 		t.Fatal(err)
 	}
 	init := exec.CommandContext(t.Context(), packer, "init", template)
-	init.Env = append(append(os.Environ(), packerEnviron(dir)...), "HTTPS_PROXY=http://127.0.0.1:1") // no server answers
+	init.Env = append(append(os.Environ(), installed...), "HTTPS_PROXY=http://127.0.0.1:1") // no server answers
 	out, err := init.CombinedOutput()
 	if err != nil || strings.Contains(string(out), "Installed") {
 		t.Errorf("packer init: %v\n%s", err, out)

@@ -22,7 +22,6 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
-	"github.com/pipes-as-code/terraform-provider-delivery/internal/version"
 )
 
 // The regions that the image is baked in and copied to.
@@ -44,6 +43,8 @@ type harness struct {
 	landscape     rig.Landscape
 	store         builddata.Store
 	environ       []string
+	// program is the path of the command line program.
+	program string
 
 	// version is the version that the demo builds.
 	version string
@@ -91,13 +92,8 @@ func setUp(ctx context.Context) (s *harness, err error) {
 		return s, err
 	}
 	s.webhook = httptest.NewServer(http.HandlerFunc(s.note))
-	programs, err := rig.Tool("packer")
-	if err != nil {
-		return s, err
-	}
 	list := func(all ...string) string { return `["` + strings.Join(all, `","`) + `"]` }
 	s.environ = append(append(os.Environ(), s.seen.Environ()...),
-		"PATH="+filepath.Dir(programs)+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"XDG_STATE_HOME="+filepath.Join(s.folder, "state"),
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
@@ -111,11 +107,6 @@ func setUp(ctx context.Context) (s *harness, err error) {
 		"STRAWBERRY_WEBHOOK="+s.webhook.URL+"/delivery",
 		repository.Variable+"="+address.String(),
 		"AWS_REGION="+home,
-		"TF_CLI_CONFIG_FILE="+filepath.Join(s.folder, "terraform.rc"),
-		"TF_IN_AUTOMATION=1",
-		"PACKER_PLUGIN_PATH="+filepath.Join(s.folder, "plugins"),
-		"PACKER_CONFIG_DIR="+s.folder,
-		"CHECKPOINT_DISABLE=1",
 	)
 	fmt.Println("Setting up: the provider, the Packer plugin and the command line, built and installed for this demo only.")
 	if err := s.install(ctx); err != nil {
@@ -164,43 +155,14 @@ func (s *harness) checkOut(ctx context.Context) error {
 // goVersion is the language version of this Go: "go1.26".
 func goVersion() string { return goversion.Lang(runtime.Version()) }
 
-// install installs provider and plugins for this demo only.
+// install copies the examples, and installs the programs for this demo only.
 func (s *harness) install(ctx context.Context) error {
 	if err := os.CopyFS(filepath.Join(s.folder, "examples"), os.DirFS(filepath.Join(rig.Root(), "examples"))); err != nil {
 		return err
 	}
-	mirror := filepath.Join(s.folder, "mirror")
-	settings := fmt.Sprintf("provider_installation {\n  filesystem_mirror { path = %q }\n}\n", mirror)
-	if err := os.WriteFile(filepath.Join(s.folder, "terraform.rc"), []byte(settings), 0o600); err != nil {
-		return err
-	}
-	provider := filepath.Join(s.folder, "terraform-provider-delivery")
-	plugin := filepath.Join(s.folder, "packer-plugin-delivery")
-	for target, source := range map[string]string{provider: ".", plugin: "./cmd/packer-plugin-delivery", s.delivery(): "./cmd/delivery"} {
-		if _, err := s.output(ctx, rig.Root(), "go", "build", "-o", target, source); err != nil {
-			return err
-		}
-	}
-	// Terraform and OpenTofu look under the host of their own registry.
-	for _, host := range []string{"registry.terraform.io", "registry.opentofu.org"} {
-		folder := filepath.Join(mirror, host, "pipes-as-code", "delivery", version.Version, runtime.GOOS+"_"+runtime.GOARCH)
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return err
-		}
-		if err := os.Link(provider, filepath.Join(folder, "terraform-provider-delivery_v"+version.Version)); err != nil {
-			return err
-		}
-	}
-	amazon, err := rig.Tool("packer-plugin-amazon")
-	if err != nil {
-		return err
-	}
-	for source, binary := range map[string]string{"github.com/hashicorp/amazon": amazon, "github.com/pipes-as-code/delivery": plugin} {
-		if err := s.tool(ctx, "", "packer", "plugins", "install", "--path", binary, source); err != nil {
-			return err
-		}
-	}
-	return nil
+	installed, err := rig.Install(ctx, s.folder)
+	s.program, s.environ = installed.Delivery, append(s.environ, installed.Environ...)
+	return err
 }
 
 // takeDown ends the emulated AWS and removes all files.
@@ -222,9 +184,6 @@ func (s *harness) takeDown() (err error) {
 	}
 	return errors.Join(err, os.RemoveAll(s.folder))
 }
-
-// delivery is the path of the command line program.
-func (s *harness) delivery() string { return filepath.Join(s.folder, "delivery") }
 
 // example returns a path in the demo's copy of the example.
 func (s *harness) example(elements ...string) string {

@@ -50,7 +50,7 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 			s.killAt(t, at)
 			// The next run, of which one step is enough, reports the lost one.
 			output := &strings.Builder{}
-			if _, err := s.run(t.Context(), output, s.example(), s.delivery(), "run", "--run-to", "clean"); err != nil {
+			if _, err := s.run(t.Context(), output, s.example(), s.program, "run", "--run-to", "clean"); err != nil {
 				t.Fatal(err)
 			}
 			report := regexp.MustCompile(`run (\S+) \(application, begun at .*\) is lost: the runner died at ([a-z ]+)`)
@@ -74,7 +74,7 @@ func TestAccPipe_KilledAtEachStep(t *testing.T) {
 			}
 			out := "nothing"
 			if command != nil {
-				if out, err = s.output(t.Context(), s.example(), s.delivery(), append(strings.Fields(command[1]), command[2])...); err != nil {
+				if out, err = s.output(t.Context(), s.example(), s.program, append(strings.Fields(command[1]), command[2])...); err != nil {
 					t.Error(err)
 				}
 			}
@@ -112,7 +112,7 @@ func (s *harness) killAt(t *testing.T, at moment) {
 	defer s.proxy.Intercept(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	cmd = exec.CommandContext(ctx, s.delivery(), "run")
+	cmd = exec.CommandContext(ctx, s.program, "run")
 	cmd.Dir, cmd.Env, cmd.Stdout = s.example(), s.environ, io.Discard
 	rig.Separate(cmd)
 	reader, writer, err := os.Pipe()

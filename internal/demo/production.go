@@ -166,7 +166,7 @@ func (s *harness) printReport(r rig.Report) {
 // requests.
 func (s *harness) status(ctx context.Context, version string) error {
 	s.command("delivery rollout status strawberry/prod")
-	out, err := s.output(ctx, "", s.delivery(), "rollout", "status", "strawberry/prod")
+	out, err := s.output(ctx, "", s.program, "rollout", "status", "strawberry/prod")
 	if err != nil {
 		return err
 	}

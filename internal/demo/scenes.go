@@ -36,7 +36,7 @@ func (s *harness) pipeRun(ctx context.Context, args ...string) (pipe.Summary, er
 			}
 		}
 	}()
-	out, err := s.run(ctx, writer, s.example(), s.delivery(), append(args, "--output", "json")...)
+	out, err := s.run(ctx, writer, s.example(), s.program, append(args, "--output", "json")...)
 	_ = writer.Close() // never fails
 	<-shown
 	var summary pipe.Summary
@@ -159,7 +159,7 @@ func (s *harness) baked(ctx context.Context, summary pipe.Summary) error {
 // remember prints what the repository has recorded of the version.
 func (s *harness) remember(ctx context.Context) error {
 	s.command("delivery version show " + s.version)
-	out, err := s.output(ctx, s.example(), s.delivery(), "version", "show", s.version)
+	out, err := s.output(ctx, s.example(), s.program, "version", "show", s.version)
 	if err != nil {
 		return err
 	}
