@@ -5,12 +5,27 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipefile"
 )
+
+// withoutMakefile says that the default commands of a built-in pipe do nothing here; it is
+// empty if there is a makefile.
+func withoutMakefile(folder, pipe string) string {
+	for _, name := range []string{"GNUmakefile", "makefile", "Makefile"} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			return ""
+		}
+	}
+	if !slices.Contains([]string{"ci", "cd", "cd-parallel"}, pipe) {
+		return ""
+	}
+	return "There is no Makefile here, so set the values build and test in it: the defaults are make build and make test.\n"
+}
 
 func newInit(c *common) *cobra.Command {
 	var folder, service, pipe string
@@ -47,8 +62,10 @@ values that its steps need. An existing file is not changed.`,
 			if c.output == asJSON {
 				return c.printJSON(map[string]string{"file": path, "service": service, "pipe": pipe})
 			}
-			_, err = fmt.Fprintf(c.out, "Wrote %s for the service %s with the pipe %s.\nCheck the file, then:\n"+
-				"  delivery pipe test    show which steps run, without running them\n  delivery run          run the pipe\n", path, service, pipe)
+			_, err = fmt.Fprintf(c.out, "Wrote %s for the service %s with the pipe %s.\n%sCheck the file, then:\n"+
+				"  delivery pipe test    show which steps run, without running them\n"+
+				"  git add %s && git commit -m \"Deliver with delivery\" && git push    since a version belongs to a pushed revision\n"+
+				"  delivery run          run the pipe\n", path, service, pipe, withoutMakefile(folder, pipe), pipefile.ProjectFile)
 			return err
 		},
 	}

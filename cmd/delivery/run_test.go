@@ -226,14 +226,19 @@ func TestRun_NoProject(t *testing.T) {
 	if err := os.Remove(filepath.Join(c.folder, ".delivery.yml")); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := c.delivery(t, "run")
-	if code != exitcode.Usage {
-		t.Errorf("got exit code %d", code)
+	refused, _, why := c.delivery(t, "run")
+	if refused != exitcode.Usage {
+		t.Errorf("got exit code %d", refused)
 	}
-	contains(t, stderr, "there is no .delivery.yml", "delivery init")
+	contains(t, why, "there is no .delivery.yml", "delivery init")
 	if code, out, stderr := c.delivery(t, "init", "--service", "strawberry"); code != 0 {
 		t.Fatalf("got %d: %s%s", code, out, stderr)
 	}
+	if err := os.Remove(filepath.Join(c.folder, ".delivery.yml")); err != nil {
+		t.Fatal(err)
+	}
+	_, printed, _ := c.delivery(t, "init", "--service", "strawberry")
+	contains(t, printed, "There is no Makefile here, so set the values build and test", "git add .delivery.yml && git commit", "&& git push")
 	code, out, stderr := c.delivery(t, "pipe", "test")
 	if code != 0 {
 		t.Fatal(stderr)
