@@ -13,16 +13,12 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
-// TestDecode_Format1 reads a stored sample, and encodes what it read to the same text.
-func TestDecode_Format1(t *testing.T) {
-	sample, err := os.ReadFile("testdata/pipe-1.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+// sampled returns the pipe in the sample of format 2, without what format 1 does not have.
+func sampled() *pipe.Pipe {
 	at := func(line int) pipe.Position {
 		return pipe.Position{Origin: pipe.OriginLibrary, Library: "shared", Path: "pipes/app.yml", Line: line, Column: 5}
 	}
-	want := &pipe.Pipe{
+	return &pipe.Pipe{
 		Name: "app", At: pipe.Position{Origin: pipe.OriginCheckout, Path: "pipes/app.yml", Line: 1, Column: 1},
 		First: []pipe.Step{{Name: "version", At: at(2), Via: []string{"version"}, Task: "init.version"}},
 		Main: []pipe.Step{{At: at(3), Parallel: [][]pipe.Step{{{
@@ -37,6 +33,15 @@ func TestDecode_Format1(t *testing.T) {
 		}}}}},
 		Last: []pipe.Step{{Name: "tidy", At: pipe.Position{Origin: pipe.OriginBuiltIn, Path: "cd.yml", Line: 9}, Task: "provision.destroy"}},
 	}
+}
+
+// decoded reads a stored sample.
+func decoded(t *testing.T, file string, want *pipe.Pipe) (sample []byte) {
+	t.Helper()
+	sample, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got, err := pipe.Decode(sample)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +49,17 @@ func TestDecode_Format1(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
-	encoded, err := pipe.Encode(got)
+	return sample
+}
+
+func TestDecode_Format1(t *testing.T) { decoded(t, "testdata/pipe-1.json", sampled()) }
+
+// TestDecode_Format2 reads a stored sample, and encodes what it read to the same text.
+func TestDecode_Format2(t *testing.T) {
+	want := sampled()
+	want.Timeout, want.StepTimeout = time.Hour, 30*time.Minute
+	sample := decoded(t, "testdata/pipe-2.json", want)
+	encoded, err := pipe.Encode(want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +73,8 @@ func TestDecode_Format1(t *testing.T) {
 }
 
 func TestDecode_RefusesOtherFormats(t *testing.T) {
-	for _, definition := range []string{`{"name":"app"}`, `{"format":2,"name":"app"}`} {
-		if _, err := pipe.Decode([]byte(definition)); err == nil || !strings.Contains(err.Error(), "reads format 1") {
+	for _, definition := range []string{`{"name":"app"}`, `{"format":3,"name":"app"}`} {
+		if _, err := pipe.Decode([]byte(definition)); err == nil || !strings.Contains(err.Error(), "reads formats 1 to 2") {
 			t.Errorf("%s: got %v, want an error that names the formats", definition, err)
 		}
 	}

@@ -118,11 +118,14 @@ func (e *Engine) Run(ctx context.Context, req Request) Summary {
 		return r.finish(soft)
 	}
 	toFirst, toMain := r.routes()
-	failed := r.runSteps(soft, First, req.Pipe.First, toFirst, values, true)
-	if !failed && soft.Err() == nil && toFirst == nil {
-		r.runSteps(soft, Main, req.Pipe.Main, toMain, values, false)
+	bounded, cancel := withTimeout(soft, req.Pipe.timeout())
+	defer cancel()
+	failed := r.runSteps(bounded, First, req.Pipe.First, toFirst, values, true)
+	if !failed && bounded.Err() == nil && toFirst == nil {
+		r.runSteps(bounded, Main, req.Pipe.Main, toMain, values, false)
 	}
-	// From here on, an interrupt has no effect.
+	// From here on, neither an interrupt nor the pipe's timeout has an effect.
+	r.timedOut = pipeTimeout(bounded)
 	r.updateStatus(soft)
 	values[ValueStatus], values[ValueFailedStep] = string(r.summary.Status), r.summary.FailedStep
 	r.runSteps(ctx, Last, req.Pipe.Last, nil, values, true)
@@ -147,6 +150,8 @@ type run struct {
 	request       Request
 	fails, secret map[string]bool
 	start         time.Time
+	// timedOut is the pipe's timeout if First and Main took longer; nil if they did not.
+	timedOut *TimeoutError
 
 	mu sync.Mutex
 	// summary lists the steps that have ended, in that order. They do not change any more,
@@ -200,6 +205,8 @@ func (r *run) updateStatus(ctx context.Context) {
 		}
 	}
 	switch {
+	case r.timedOut != nil && s.Status == builddata.Succeeded:
+		s.Status = builddata.Failed // between two steps
 	case stopped && s.Status != builddata.Interrupted:
 		s.Status, s.FailedStep = builddata.Interrupted, "" // between two steps
 	case r.request.Only != "" && len(s.Steps) == 1 && s.Steps[0].Status == Skipped:
@@ -222,6 +229,8 @@ func (r *run) finish(ctx context.Context) Summary {
 		record.Message = fmt.Sprintf("%s at %s: %s", record.Status, step.Name, step.Message)
 	case record.Status == builddata.Interrupted:
 		record.Message = "interrupted between two steps"
+	case r.timedOut != nil:
+		record.Message = r.timedOut.Error()
 	case record.Status == builddata.Failed:
 		record.Message = fmt.Sprintf("%s was skipped: %s", r.request.Only, r.steps[0].Message)
 	}

@@ -13,6 +13,10 @@ import (
 type Pipe struct {
 	Name string   `json:"name"`
 	At   Position `json:"at"`
+	// Timeout bounds First and Main together; 0 means no bound. StepTimeout bounds an attempt
+	// of a step without a Timeout; 0 means DefaultStepTimeout.
+	Timeout     time.Duration `json:"timeout_ns,omitempty"`
+	StepTimeout time.Duration `json:"step_timeout_ns,omitempty"`
 	// All steps of First run, even after one fails. The steps of Main run until one fails.
 	// The steps of Last always run.
 	First []Step `json:"first,omitempty"`
@@ -37,7 +41,7 @@ type Step struct {
 	Outputs []string `json:"outputs,omitempty"`
 	// When is an expression; the step is skipped if its value is false, see True.
 	When Value `json:"when,omitzero"`
-	// Timeout bounds one attempt; 0 means no bound.
+	// Timeout bounds one attempt; 0 means the pipe's StepTimeout.
 	Timeout time.Duration `json:"timeout_ns,omitempty"`
 	// Retries is the maximum number of further attempts after a failure, and RetryAfter the
 	// delay before each.

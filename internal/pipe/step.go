@@ -10,16 +10,10 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
-
-// TimeoutError says that a step took longer than its timeout.
-type TimeoutError struct{ After time.Duration }
-
-func (e *TimeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.After) }
 
 // Skipped is the status of a step that did not run. Its Reason says why.
 const Skipped builddata.Status = "skipped"
@@ -57,7 +51,8 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 			}
 			_, _ = fmt.Fprintf(masked, "attempt %d of %d failed: %s\n", s.Attempts, step.Retries+1, err) // out never fails
 			if r.engine.Clock.Sleep(ctx, step.RetryAfter) != nil {
-				break // interrupted: the attempt's error is the one to report
+				err = withCause(ctx, err) // interrupted: the attempt's error is the one to report
+				break
 			}
 		}
 		_ = masked.Close() // out never fails
@@ -86,7 +81,7 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 	case err == nil:
 		s.Status, s.Message = builddata.Succeeded, result.Message
 		r.setOutputs(result, values)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && pipeTimeout(ctx) == nil:
 		s.Status, s.Message = builddata.Interrupted, context.Cause(ctx).Error()
 		if !errors.Is(err, context.Cause(ctx)) {
 			s.Message += ": " + err.Error()
@@ -176,11 +171,8 @@ func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values
 			err = fmt.Errorf("the task %s panicked: %v; please report this, with its output", step.Task, problem)
 		}
 	}()
-	if step.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, &TimeoutError{After: step.Timeout})
-		defer cancel()
-	}
+	ctx, cancel := withTimeout(ctx, r.request.Pipe.timeoutOf(step))
+	defer cancel()
 	call := &Call{
 		Step: step.Name, Task: step.Task, Args: resolved.args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(),
 		Mask: r.engine.Mask.Text, MaskJSON: r.engine.Mask.JSON, Output: out,
@@ -194,12 +186,8 @@ func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values
 	if r.request.Mock && r.fails[step.Name] && err == nil {
 		err = errors.New("failed by --fail")
 	}
-	var timeout *TimeoutError
-	if err != nil && errors.As(context.Cause(ctx), &timeout) && !errors.As(err, &timeout) {
-		err = errors.Join(timeout, err)
-	}
 	if err != nil {
-		return result, err
+		return result, withCause(ctx, err)
 	}
 	for _, name := range step.Outputs {
 		if _, ok := result.Outputs[name]; !ok {

@@ -37,7 +37,11 @@ func write(t testing.TB, root string, files map[string]string) {
 // outline writes a pipe with all its positions, a line for each step.
 func outline(p *pipe.Pipe) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", p.Name, p.At)
+	fmt.Fprintf(&b, "%s %s", p.Name, p.At)
+	if p.Timeout+p.StepTimeout > 0 {
+		fmt.Fprintf(&b, " timeout=%s step_timeout=%s", p.Timeout, p.StepTimeout)
+	}
+	b.WriteString("\n")
 	for _, section := range pipe.Sections {
 		if steps := p.Section(section); len(steps) > 0 {
 			fmt.Fprintf(&b, "%s:\n", section)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
@@ -16,8 +17,10 @@ type file struct {
 	// name and description are those in the file; both may be empty.
 	name, description string
 	at                pipe.Position
-	first, main, last []entry
-	diags             pipe.Diagnostics
+	// timeout and stepTimeout are the limits in the file; 0 if there are none.
+	timeout, stepTimeout time.Duration
+	first, main, last    []entry
+	diags                pipe.Diagnostics
 }
 
 // entry is an item of a list of steps: a task, a ref, or branches.
@@ -36,7 +39,10 @@ type entry struct {
 type reader struct{ diags pipe.Diagnostics }
 
 // sectionKeys are the keys of a file.
-var sectionKeys = []string{"name", "description", "first", "main", "last", keyPipe}
+var sectionKeys = []string{"name", "description", keyTimeout, keyStepTimeout, "first", "main", "last", keyPipe}
+
+// keyStepTimeout is the timeout of the steps that have none.
+const keyStepTimeout = "step_timeout"
 
 // keyPipe is the name of main in the form of 2014.
 const keyPipe = "pipe"
@@ -88,6 +94,10 @@ func (r *reader) sections(f *file, root *node) {
 			f.description = strings.Join(strings.FieldsFunc(p.value.text, func(c rune) bool {
 				return unicode.IsSpace(c) || unicode.IsControl(c)
 			}), " ")
+		case keyTimeout:
+			f.timeout = r.duration(p)
+		case keyStepTimeout:
+			f.stepTimeout = r.duration(p)
 		case "first":
 			f.first = r.section(p)
 		case "last":
@@ -101,7 +111,8 @@ func (r *reader) sections(f *file, root *node) {
 		case keyDo, keyRef, keyParallel, keyTasks:
 			r.diags.Add(p.at, "%s belongs in a list of steps: put \"- \" before it", p.key)
 		default:
-			r.diags.Add(p.at, "there is no section %s%s; the keys of a pipe are name, description, first, main and last",
+			r.diags.Add(p.at, "there is no section %s%s; the keys of a pipe are name, description, timeout, "+
+				"step_timeout, first, main and last",
 				clip(p.key), meant(p.key, sectionKeys))
 		}
 	}

@@ -130,6 +130,11 @@ main:
   z pipes/p.yml:1:3 a="x"@1:7 b="y"@1:19 c="w"@1:34
   b pipes/p.yml:2:3 c="d e"@3:6 f="g"@5:6
 `},
+		"Limits": {"timeout: 90m\nstep_timeout: 10m\nmain: [a]\n", `
+p pipes/p.yml:1:1 timeout=1h30m0s step_timeout=10m0s
+main:
+  a pipes/p.yml:3:8
+`},
 		"DocumentMarks": {"%YAML 1.2\n---\n- a\n...\n", `
 p pipes/p.yml:3:1
 main:
@@ -178,9 +183,9 @@ func TestLoader_Diagnostics(t *testing.T) {
 		want    string
 	}{
 		"UnknownSection": {"mian: [a]\nlasst: [b]\nzzzzzzzz: 1\n", `
-1:1: there is no section mian; did you mean main?; the keys of a pipe are name, description, first, main and last
-2:1: there is no section lasst; did you mean last?; the keys of a pipe are name, description, first, main and last
-3:1: there is no section zzzzzzzz; the keys of a pipe are name, description, first, main and last`},
+1:1: there is no section mian; did you mean main?; the keys of a pipe are name, description, timeout, step_timeout, first, main and last
+2:1: there is no section lasst; did you mean last?; the keys of a pipe are name, description, timeout, step_timeout, first, main and last
+3:1: there is no section zzzzzzzz; the keys of a pipe are name, description, timeout, step_timeout, first, main and last`},
 		"StepInsteadOfSections": {"do: a\n", `
 1:1: do belongs in a list of steps: put "- " before it`},
 		"PipeBesideMain": {"main: [a]\npipe: [b]\n", `

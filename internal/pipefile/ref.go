@@ -46,7 +46,7 @@ func (x *expansion) pipe(f *file, name string) (*pipe.Pipe, error) {
 	x.reported = map[*file]bool{}
 	x.enter(link{file: f})
 	none := pipe.Value{}
-	p := &pipe.Pipe{Name: cmp.Or(f.name, name), At: f.at}
+	p := &pipe.Pipe{Name: cmp.Or(f.name, name), At: f.at, Timeout: f.timeout, StepTimeout: f.stepTimeout}
 	p.First = x.expand(f, f.first, none)
 	p.Main = x.expand(f, f.main, none)
 	p.Last = x.expand(f, f.last, none)

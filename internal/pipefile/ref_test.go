@@ -18,13 +18,13 @@ import (
 func TestLoader_Refs(t *testing.T) {
 	l := repository(t, map[string]string{
 		".delivery.yml":                "library: shared\n",
-		"pipes/p.yml":                  "first: [{ref: begin}, own-first]\nmain:\n- ref: build.deployable\n- ref: ./sub/x.yml\n- ref: application\n  when: ${{ wide }}\nlast: [own-last]\n",
+		"pipes/p.yml":                  "timeout: 1h\nfirst: [{ref: begin}, own-first]\nmain:\n- ref: build.deployable\n- ref: ./sub/x.yml\n- ref: application\n  when: ${{ wide }}\nlast: [own-last]\n",
 		"pipes/begin.yaml":             "- begin\n",
 		"pipes/build.deployable.yml":   "first: [build-first]\nmain: [build]\nlast: [build-last]\n",
 		"pipes/build/deployable.yml":   "- never\n",
 		"pipes/sub/x.yml":              "- ref: ../build/y\n- parallel: [{ref: sub.z}, b]\n",
 		"pipes/build/y.yml":            "- y\n",
-		"pipes/sub/z.yml":              "main: [z]\nlast: [z-last]\n",
+		"pipes/sub/z.yml":              "timeout: 2h\nstep_timeout: 3h\nmain: [z]\nlast: [z-last]\n",
 		"pipes/hook.yml":               "- hook\n",
 		"shared/pipes/application.yml": "main: [{ref: compile}, {ref: hook}]\nlast: [tidy]\n",
 		"shared/pipes/compile.yml":     "- of-library\n",
@@ -35,26 +35,26 @@ func TestLoader_Refs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-p pipes/p.yml:1:1
+p pipes/p.yml:1:1 timeout=1h0m0s step_timeout=0s
 first:
   begin pipes/begin.yaml:1:3 via=begin
-  own-first pipes/p.yml:1:23
+  own-first pipes/p.yml:2:23
   build-first pipes/build.deployable.yml:1:9 via=build.deployable
 main:
   build pipes/build.deployable.yml:2:8 via=build.deployable
   y pipes/build/y.yml:1:3 via=./sub/x.yml>../build/y
   parallel pipes/sub/x.yml:2:3 via=./sub/x.yml
     branch:
-      z pipes/sub/z.yml:1:8 via=./sub/x.yml>sub.z
+      z pipes/sub/z.yml:3:8 via=./sub/x.yml>sub.z
     branch:
       b pipes/sub/x.yml:2:28 via=./sub/x.yml
-  of-library library shared: pipes/compile.yml:1:3 via=application>compile when="${{ wide }}"@6:9
-  hook pipes/hook.yml:1:3 via=application>hook when="${{ wide }}"@6:9
+  of-library library shared: pipes/compile.yml:1:3 via=application>compile when="${{ wide }}"@7:9
+  hook pipes/hook.yml:1:3 via=application>hook when="${{ wide }}"@7:9
 last:
-  own-last pipes/p.yml:7:8
+  own-last pipes/p.yml:8:8
   build-last pipes/build.deployable.yml:3:8 via=build.deployable
-  z-last pipes/sub/z.yml:2:8 via=./sub/x.yml>sub.z
-  tidy library shared: pipes/application.yml:2:8 via=application when="${{ wide }}"@6:9
+  z-last pipes/sub/z.yml:4:8 via=./sub/x.yml>sub.z
+  tidy library shared: pipes/application.yml:2:8 via=application when="${{ wide }}"@7:9
 `
 	if diff := cmp.Diff(trim(want), outline(p)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
