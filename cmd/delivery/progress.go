@@ -148,13 +148,16 @@ func (p *progress) StepEnded(s pipe.StepSummary) {
 	if s.Status != pipe.Skipped {
 		line += " in " + text.Duration(s.Elapsed)
 	}
+	if s.AllowedFailure {
+		line += " (allow_failure)"
+	}
 	if s.Attempts > 1 {
 		line += fmt.Sprintf(", on attempt %d", s.Attempts)
 	}
 	if s.Message != "" {
 		line += ": " + text.Line(s.Message)
 	}
-	p.print("%s%s", p.symbol(s.Status), line)
+	p.print("%s%s", p.symbol(s), line)
 	for _, warning := range s.Warnings {
 		p.print("%s  %s: warning: %s", p.now(), s.Name, warning)
 	}
@@ -162,14 +165,16 @@ func (p *progress) StepEnded(s pipe.StepSummary) {
 }
 
 // symbol returns what the line of a finished step begins with on a terminal.
-func (p *progress) symbol(status builddata.Status) string {
+func (p *progress) symbol(s pipe.StepSummary) string {
 	switch {
 	case p.size == nil:
 		return ""
-	case status == pipe.Skipped:
+	case s.Status == pipe.Skipped:
 		return "- "
-	case status == builddata.Succeeded:
+	case s.Status == builddata.Succeeded:
 		return p.color(32, "✓ ")
+	case s.AllowedFailure:
+		return p.color(33, "! ")
 	}
 	return p.color(31, "✗ ")
 }

@@ -25,16 +25,32 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 	failed := s.Failed()
 	if failed == nil {
 		p("%s of %s %s in %s", s.Pipe, what, outcome(s.Status), text.Duration(s.Elapsed))
+		switch {
+		case s.Status == builddata.Succeeded && s.Message != "":
+			p(", %s", s.Message)
+		case s.Status == builddata.Failed && s.Message != "":
+			p(": %s", s.Message)
+		}
 		if !req.Mock {
 			p(" (run %s)", s.Run)
 		}
 		p("\n")
+		for _, step := range s.Steps {
+			if step.AllowedFailure {
+				p("%q failed, which allow_failure allows: %s\n", step.Name, step.Message)
+				if step.Log != "" {
+					p("  Complete output: %s\n", step.Log)
+				}
+			}
+		}
 		return
 	}
 	p("%s of %s %s at %q after %s: %s\n", s.Pipe, what, outcome(s.Status), failed.Name, text.Duration(s.Elapsed), failed.Message)
 	for _, step := range s.Steps {
 		switch {
 		case step.Name == failed.Name:
+		case step.AllowedFailure:
+			p("%q failed as well, which allow_failure allows: %s\n", step.Name, step.Message)
 		case step.Status == builddata.Failed, step.Status == builddata.Interrupted:
 			p("%q %s as well: %s\n", step.Name, outcome(step.Status), step.Message)
 		case step.Reason == pipe.ReasonStopped:

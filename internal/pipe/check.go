@@ -30,6 +30,7 @@ func Check(p *Pipe, registry Registry, language Language, values Values) error {
 		}
 	}
 	known := map[string]bool{}
+	c.unsure = map[string]string{}
 	for name := range values {
 		known[name] = true
 	}
@@ -55,6 +56,8 @@ type checker struct {
 	diagnostics Diagnostics
 	// setBy holds the first step that sets a value.
 	setBy map[string]string
+	// unsure holds, for the values of steps that may fail, the last such step.
+	unsure map[string]string
 }
 
 // checkNames finds steps with the same name.
@@ -81,7 +84,11 @@ func (c *checker) checkSteps(steps []Step, known map[string]bool) {
 		}
 		c.checkStep(step, known)
 		for _, name := range c.outputs(step) {
-			known[name] = true
+			if step.AllowFailure {
+				c.unsure[name] = step.Name
+			} else {
+				known[name] = true
+			}
 		}
 	}
 }
@@ -103,6 +110,9 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 		c.diagnostics.Add(step.At, "step %q: there is no task %q, neither built in nor as a program delivery-task-%s on PATH%s",
 			step.Name, step.Task, step.Task, suggest(step.Task, c.registry.Types()))
 		return
+	}
+	if d.AllocatesVersion && step.AllowFailure {
+		c.diagnostics.Add(step.At, "step %q: allow_failure is not allowed: the run needs the version that it allocates", step.Name)
 	}
 	if d.NeedsVersion && !known[ValueVersion] {
 		c.addNoVersion(step.At)
@@ -167,6 +177,9 @@ func (c *checker) checkExpressions(v Value, known map[string]bool) {
 			c.addNoVersion(v.At)
 		case e.Name == ValueStatus || e.Name == ValueFailedStep:
 			c.diagnostics.Add(v.At, "${{ %s }} is known only in the section last", e.Name)
+		case c.unsure[e.Name] != "":
+			c.diagnostics.Add(v.At, "${{ %s }} may not be set: the step %q may fail, since it has allow_failure; "+
+				"give a default: ${{ %s ?? 'text' }}", e.Name, c.unsure[e.Name], e.Name)
 		case c.setBy[e.Name] != "":
 			c.diagnostics.Add(v.At, "${{ %s }} is set by the step %q, which comes later or in another parallel branch",
 				e.Name, c.setBy[e.Name])

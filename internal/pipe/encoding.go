@@ -55,8 +55,8 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 }
 
 // format is the number of the format of a pipe in a run's record. When it changes, a sample
-// of the previous format stays in testdata, and Decode still reads it. Format 1 has no limits
-// of the pipe; all else is the same.
+// of the previous format stays in testdata, and Decode still reads it. In format 1, pipes have
+// no timeouts, steps no allow_failure, and branches no max_parallel.
 const format = 2
 
 // stored is the encoding of a pipe in a run's record.

@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // Engine runs pipes. One Engine may run several at a time.
@@ -191,7 +193,7 @@ func (r *run) record() {
 	r.engine.Recorder.Run(record)
 }
 
-// updateStatus sets the status of the run from the steps that have ended.
+// updateStatus sets the status and the message of the run from the steps that have ended.
 func (r *run) updateStatus(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -199,7 +201,7 @@ func (r *run) updateStatus(ctx context.Context) {
 	stopped := ctx.Err() != nil || s.Status == builddata.Interrupted
 	s.Elapsed, s.Status, s.FailedStep = r.elapsed(r.start), builddata.Succeeded, ""
 	for _, status := range []builddata.Status{builddata.Failed, builddata.Interrupted} {
-		i := slices.IndexFunc(s.Steps, func(step StepSummary) bool { return step.Status == status })
+		i := slices.IndexFunc(s.Steps, func(step StepSummary) bool { return step.Status == status && !step.AllowedFailure })
 		if i >= 0 {
 			s.Status, s.FailedStep = status, s.Steps[i].Name
 		}
@@ -212,6 +214,32 @@ func (r *run) updateStatus(ctx context.Context) {
 	case r.request.Only != "" && len(s.Steps) == 1 && s.Steps[0].Status == Skipped:
 		s.Status = builddata.Failed // the only step was skipped
 	}
+	s.Message = r.message()
+}
+
+// message returns what there is to say about the status of the run.
+func (r *run) message() string {
+	s := &r.summary
+	switch step := s.Failed(); {
+	case step != nil:
+		return fmt.Sprintf("%s at %s: %s", s.Status, step.Name, step.Message)
+	case s.Status == builddata.Interrupted:
+		return "interrupted between two steps"
+	case r.timedOut != nil:
+		return r.timedOut.Error()
+	case s.Status == builddata.Failed:
+		return fmt.Sprintf("%s was skipped: %s", r.request.Only, s.Steps[0].Message)
+	}
+	var failed []string
+	for _, step := range s.Steps {
+		if step.AllowedFailure {
+			failed = append(failed, step.Name)
+		}
+	}
+	if len(failed) == 0 {
+		return ""
+	}
+	return "although " + text.List(failed) + " failed"
 }
 
 // finish completes the summary and records the end of the run.
@@ -223,17 +251,7 @@ func (r *run) finish(ctx context.Context) Summary {
 	r.summary.Steps = r.steps
 	record := &r.request.Run
 	record.Status, record.EndedAt = r.summary.Status, builddata.Timestamp(r.engine.Clock.Now())
-	record.SeenAt = record.EndedAt
-	switch step := r.summary.Failed(); {
-	case step != nil:
-		record.Message = fmt.Sprintf("%s at %s: %s", record.Status, step.Name, step.Message)
-	case record.Status == builddata.Interrupted:
-		record.Message = "interrupted between two steps"
-	case r.timedOut != nil:
-		record.Message = r.timedOut.Error()
-	case record.Status == builddata.Failed:
-		record.Message = fmt.Sprintf("%s was skipped: %s", r.request.Only, r.steps[0].Message)
-	}
+	record.SeenAt, record.Message = record.EndedAt, r.summary.Message
 	return r.summary
 }
 
@@ -283,19 +301,22 @@ func (r *run) skipStopped(ctx context.Context, step *Step) {
 	}
 }
 
-// runParallel runs branches at the same time, and reports whether any of them failed. A
-// failed branch does not stop the others.
+// runParallel runs branches at the same time, as many as are allowed, in their order. It
+// reports whether any of them failed. A failed branch does not stop the others.
 func (r *run) runParallel(ctx context.Context, section Section, step *Step, inside route, values Values, all bool) bool {
 	outcomes := make([]bool, len(step.Parallel))
 	var wait sync.WaitGroup
+	slots := make(chan struct{}, cmp.Or(step.MaxParallel, len(step.Parallel)))
 	for i, branch := range step.Parallel {
 		if !inside.includes(branch) {
 			continue
 		}
 		wait.Add(1)
 		own := values.Clone()
+		slots <- struct{}{}
 		go func() {
 			defer wait.Done()
+			defer func() { <-slots }()
 			outcomes[i] = r.runSteps(ctx, section, branch, inside, own, all)
 		}()
 		if r.request.Mock {

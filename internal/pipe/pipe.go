@@ -47,10 +47,13 @@ type Step struct {
 	// delay before each.
 	Retries    int           `json:"retries,omitempty"`
 	RetryAfter time.Duration `json:"retry_after_ns,omitempty"`
+	// AllowFailure says that the run goes on, and can succeed, if the step fails.
+	AllowFailure bool `json:"allow_failure,omitempty"`
 
 	// Parallel holds branches that run at the same time, each with its own copy of the
-	// context. It is empty for tasks.
-	Parallel [][]Step `json:"parallel,omitempty"`
+	// context; at most MaxParallel of them, if it is not 0. It is empty for tasks.
+	Parallel    [][]Step `json:"parallel,omitempty"`
+	MaxParallel int      `json:"max_parallel,omitempty"`
 }
 
 // Value is an argument as it was written, with its expressions not evaluated.

@@ -21,7 +21,7 @@ const Skipped builddata.Status = "skipped"
 // tailLines is the number of lines of a failed step's output in its summary.
 const tailLines = 20
 
-// runStep runs one step with its retries, and reports whether it failed.
+// runStep runs one step with its retries, and reports whether it failed and is not allowed to.
 func (r *run) runStep(ctx context.Context, section Section, step *Step, values Values) (failed bool) {
 	start := r.engine.Clock.Now()
 	s := StepSummary{Name: step.Name, Task: step.Task, Section: section, Status: builddata.Started, StartedAt: builddata.Timestamp(start)}
@@ -88,10 +88,11 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 		}
 	default:
 		s.Status, s.Message, s.Reason, s.Hints = builddata.Failed, err.Error(), reason(err), Hints(err)
+		s.AllowedFailure = step.AllowFailure && r.request.Only == "" && pipeTimeout(ctx) == nil
 	}
 	r.completeSummary(&s, result, out)
 	r.endStep(index, step, s)
-	return s.Status == builddata.Failed || s.Status == builddata.Interrupted
+	return s.Status == builddata.Failed && !s.AllowedFailure || s.Status == builddata.Interrupted
 }
 
 // reason returns the code of the error with which a step failed; empty if there is none.

@@ -25,6 +25,9 @@ type Summary struct {
 	// FailedStep is the first step that failed or, in an interrupted run, that was
 	// interrupted; empty if there is none.
 	FailedStep string `json:"failed_step,omitempty"`
+	// Message says more about the status, on one line: why the run failed, or which steps
+	// failed although it succeeded.
+	Message string `json:"message,omitempty"`
 	// Steps are the steps that have ended. Once the run has ended, they are in the order in
 	// which they began.
 	Steps     []StepSummary `json:"steps"`
@@ -71,6 +74,8 @@ type StepSummary struct {
 	Task    string           `json:"task"`
 	Section Section          `json:"section"`
 	Status  builddata.Status `json:"status"`
+	// AllowedFailure says that the step failed, but that the run does not fail for it.
+	AllowedFailure bool `json:"allowed_failure,omitempty"`
 	// Reason is a code for why the step was skipped or failed; empty if there is no code
 	// for it.
 	Reason Reason `json:"reason,omitempty"`

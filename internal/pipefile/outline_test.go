@@ -73,6 +73,12 @@ func outlineSteps(b *strings.Builder, steps []pipe.Step, indent string) {
 		if s.Timeout+s.RetryAfter > 0 || s.Retries > 0 {
 			fmt.Fprintf(b, " timeout=%s retries=%d after %s", s.Timeout, s.Retries, s.RetryAfter)
 		}
+		if s.AllowFailure {
+			b.WriteString(" allow_failure")
+		}
+		if s.MaxParallel > 0 {
+			fmt.Fprintf(b, " max_parallel=%d", s.MaxParallel)
+		}
 		for _, name := range slices.Sorted(maps.Keys(s.Args)) {
 			fmt.Fprintf(b, " %s=%s", name, text(s.Args[name]))
 		}

@@ -30,7 +30,9 @@ type entry struct {
 	// ref is the text of a ref; its position is at.
 	ref      string
 	branches [][]entry
-	at       pipe.Position
+	// maxParallel is how many branches run at the same time; 0 means all.
+	maxParallel int
+	at          pipe.Position
 	// when is the condition of a ref or of branches, which applies to all steps.
 	when pipe.Value
 }
@@ -227,10 +229,13 @@ func (r *reader) parallel(n *node) entry {
 			for _, branch := range p.value.items {
 				e.branches = append(e.branches, r.branch(branch))
 			}
+		case keyMaxParallel:
+			e.maxParallel = r.count(p.value, 1, maxBranches, "number of branches")
 		case keyWhen:
 			e.when = r.when(p.value)
 		default:
-			r.diags.Add(p.at, "%s is not allowed with parallel: only when is, everything else belongs to the steps", clip(p.key))
+			r.diags.Add(p.at, "%s is not allowed with parallel: only when and max_parallel are, everything else belongs to the steps",
+				clip(p.key))
 		}
 	}
 	return e

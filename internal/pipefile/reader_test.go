@@ -130,10 +130,13 @@ main:
   z pipes/p.yml:1:3 a="x"@1:7 b="y"@1:19 c="w"@1:34
   b pipes/p.yml:2:3 c="d e"@3:6 f="g"@5:6
 `},
-		"Limits": {"timeout: 90m\nstep_timeout: 10m\nmain: [a]\n", `
+		"Limits": {"timeout: 90m\nstep_timeout: 10m\nmain:\n- {do: a, allow_failure: true}\n- {parallel: [b], max_parallel: 2}\n", `
 p pipes/p.yml:1:1 timeout=1h30m0s step_timeout=10m0s
 main:
-  a pipes/p.yml:3:8
+  a pipes/p.yml:4:3 allow_failure
+  parallel pipes/p.yml:5:3 max_parallel=2
+    branch:
+      b pipes/p.yml:5:15
 `},
 		"DocumentMarks": {"%YAML 1.2\n---\n- a\n...\n", `
 p pipes/p.yml:3:1
@@ -240,7 +243,7 @@ func TestLoader_Diagnostics(t *testing.T) {
 18:3: timeout is not allowed with ref: only when is, everything else belongs to the included file
 19:13: is true; expected a list of branches, each a step or a list of steps
 20:14: is a branch without steps
-21:3: name is not allowed with parallel: only when is, everything else belongs to the steps
+21:3: name is not allowed with parallel: only when and max_parallel are, everything else belongs to the steps
 22:8: is a list; expected a ref: the name of a file in pipes, without its extension, or a path
 16:8: circular refs: pipes/p.yml:16 → pipes/p.yml`},
 		"EngineKeys": {`- do: a
@@ -260,6 +263,9 @@ func TestLoader_Diagnostics(t *testing.T) {
   when:
   timeout: 1 hour
   retry_after: 1s
+- {do: a, allow_failure: "yes"}
+- parallel: [a, b]
+  max_parallel: 0
 `, `
 2:9: is ""; expected a name, as in name: unit tests
 3:9: is a list; expected an expression, as in when: ${{ branch == 'main' }}
@@ -276,7 +282,9 @@ func TestLoader_Diagnostics(t *testing.T) {
 14:9: a name is the same in every run, so it cannot contain ${{ }}
 15:8: is empty; expected an expression, as in when: ${{ branch == 'main' }}
 16:12: is "1 hour"; expected a duration above 0 for timeout, such as 90s, 10m or 1h30m
-17:3: retry_after has no effect without retries: add, for example, retries: 3`},
+17:3: retry_after has no effect without retries: add, for example, retries: 3
+18:26: is "yes"; expected true or false for allow_failure
+20:17: is the number 0; expected a number of branches from 1 to 1000`},
 		"When": {`- do: a
   when: "${{ branch }} == main"
 - do: a

@@ -77,7 +77,7 @@ func (x *expansion) expand(f *file, entries []entry, when pipe.Value) []pipe.Ste
 		case e.ref != "":
 			all = append(all, x.include(f, e, when)...)
 		case e.branches != nil:
-			step := pipe.Step{At: e.at, Via: x.via()}
+			step := pipe.Step{At: e.at, Via: x.via(), MaxParallel: e.maxParallel}
 			when := x.condition(when, e.when)
 			for _, branch := range e.branches {
 				if steps := x.expand(f, branch, when); len(steps) > 0 {

@@ -16,22 +16,25 @@ import (
 // The keys of a step that belong to the engine; all others are arguments of
 // its task.
 const (
-	keyDo         = "do"
-	keyType       = "type" // the name of do in tasks
-	keyRef        = "ref"
-	keyParallel   = "parallel"
-	keyTasks      = "tasks"
-	keyName       = "name"
-	keyWhen       = "when"
-	keyOutputs    = "outputs"
-	keyTimeout    = "timeout"
-	keyRetries    = "retries"
-	keyRetryAfter = "retry_after"
+	keyDo           = "do"
+	keyType         = "type" // the name of do in tasks
+	keyRef          = "ref"
+	keyParallel     = "parallel"
+	keyTasks        = "tasks"
+	keyMaxParallel  = "max_parallel"
+	keyAllowFailure = "allow_failure"
+	keyName         = "name"
+	keyWhen         = "when"
+	keyOutputs      = "outputs"
+	keyTimeout      = "timeout"
+	keyRetries      = "retries"
+	keyRetryAfter   = "retry_after"
 )
 
 const (
-	maxRetries = 100
-	maxName    = 200
+	maxRetries  = 100
+	maxBranches = 1000
+	maxName     = 200
 )
 
 // taskName matches the type of a task. It may become a part of the name of a
@@ -63,7 +66,9 @@ func (r *reader) task(n *node, typeKey string) entry {
 		case keyRetryAfter:
 			step.RetryAfter, retryAfter = r.duration(p), p.at
 		case keyRetries:
-			step.Retries = r.retries(p.value)
+			step.Retries = r.count(p.value, 0, maxRetries, "number of retries")
+		case keyAllowFailure:
+			step.AllowFailure = r.yes(p)
 		default:
 			if step.Args == nil {
 				step.Args = map[string]pipe.Value{}
@@ -137,13 +142,21 @@ func (r *reader) duration(p pair) time.Duration {
 	return d
 }
 
-func (r *reader) retries(n *node) int {
-	times, ok := n.data.(int64)
-	if !ok || times < 0 || times > maxRetries {
-		r.diags.Add(n.at, "is %s; expected a number of retries from 0 to %d", n.describe(), maxRetries)
+func (r *reader) count(n *node, from, to int64, what string) int {
+	count, ok := n.data.(int64)
+	if !ok || count < from || count > to {
+		r.diags.Add(n.at, "is %s; expected a %s from %d to %d", n.describe(), what, from, to)
 		return 0
 	}
-	return int(times)
+	return int(count)
+}
+
+func (r *reader) yes(p pair) bool {
+	yes, ok := p.value.data.(bool)
+	if !ok {
+		r.diags.Add(p.value.at, "is %s; expected true or false for %s", p.value.describe(), p.key)
+	}
+	return yes
 }
 
 func (r *reader) argument(p pair) pipe.Value {

@@ -135,15 +135,17 @@ func (p *prepared) takeContext(ctx context.Context, store builddata.Events, earl
 		}
 	}
 	maps.Copy(p.values, p.request.Values)
-	p.values[pipe.ValueStatus], p.values[pipe.ValueFailedStep] = string(earlier.State(p.Clock.Now())), failedStep(events)
+	p.values[pipe.ValueStatus], p.values[pipe.ValueFailedStep] = string(earlier.State(p.Clock.Now())), failedStep(was, events)
 	return nil
 }
 
 // failedStep returns the first step that failed, was interrupted or was lost; empty if
 // there is none.
-func failedStep(events []builddata.Event) string {
+func failedStep(p *pipe.Pipe, events []builddata.Event) string {
 	for _, e := range events {
-		if e.Status == builddata.Failed || e.Status == builddata.Interrupted || e.Status == builddata.Lost {
+		_, step, err := p.Find(e.Step)
+		allowed := err == nil && step.AllowFailure
+		if e.Status == builddata.Failed && !allowed || e.Status == builddata.Interrupted || e.Status == builddata.Lost {
 			return e.Step
 		}
 	}

@@ -87,6 +87,9 @@ func (s *server) taken() []received {
 func TestSlack(t *testing.T) {
 	s := serve(t, nil)
 	args := pipe.Args{"url": s.URL + "/services/T0/B0/secret"}
+	although, late := succeeded(), succeeded()
+	although.Message = "although style failed"
+	late.Status, late.Message = builddata.Failed, "the pipe timed out after 3m0s"
 	for _, tt := range []struct {
 		name string
 		run  pipe.Summary
@@ -94,6 +97,8 @@ func TestSlack(t *testing.T) {
 		want string
 	}{
 		{"Succeeded", succeeded(), "", `{"text":"strawberry 17: application succeeded in 3m20s"}`},
+		{"AllowedFailure", although, "", `{"text":"strawberry 17: application succeeded in 3m20s, although style failed"}`},
+		{"PipeTimedOut", late, "", `{"text":"strawberry 17: application failed: the pipe timed out after 3m0s"}`},
 		{"Failed", failed(), "", `{"text":"strawberry 17: application failed at functional tests: exit code 1 &lt;&amp;&gt;",` +
 			`"attachments":[{"color":"danger","fallback":"the end of the output of functional tests","text":"` +
 			"```expected &lt;1&gt;\\n'''\\ngot 2```" + `","mrkdwn_in":["text"]}]}`},

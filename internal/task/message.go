@@ -48,7 +48,11 @@ func summaryLine(s pipe.Summary) string {
 	took := s.Elapsed.Round(time.Second)
 	switch s.Status {
 	case builddata.Succeeded:
-		return fmt.Sprintf("%s: %s succeeded in %s", subject, s.Pipe, took)
+		result := fmt.Sprintf("%s: %s succeeded in %s", subject, s.Pipe, took)
+		if s.Message != "" {
+			result += ", " + s.Message
+		}
+		return result
 	case builddata.Started:
 		return fmt.Sprintf("%s: %s has been running for %s", subject, s.Pipe, took)
 	}
@@ -62,6 +66,8 @@ func summaryLine(s pipe.Summary) string {
 		if step.Message != "" {
 			result += ": " + text.Line(step.Message)
 		}
+	} else if s.Status == builddata.Failed && s.Message != "" {
+		result += ": " + s.Message
 	}
 	return result
 }
@@ -82,6 +88,9 @@ func details(s pipe.Summary) string {
 	b.WriteString("\nSteps:\n")
 	for _, step := range s.Steps {
 		fmt.Fprintf(&b, "  %-12s %s", step.Status, step.Name)
+		if step.AllowedFailure {
+			b.WriteString(" (allow_failure)")
+		}
 		if step.Message != "" {
 			fmt.Fprintf(&b, ": %s", text.Line(step.Message))
 		}

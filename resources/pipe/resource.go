@@ -287,6 +287,9 @@ func (r *runResource) Create(ctx context.Context, create resource.CreateRequest,
 	}
 	for _, step := range summary.Steps {
 		warn(&resp.Diagnostics, fmt.Sprintf("The step %q %s with a warning", step.Name, step.Status), step.Warnings)
+		if step.AllowedFailure {
+			warn(&resp.Diagnostics, fmt.Sprintf("The step %q failed, which allow_failure allows", step.Name), []string{step.Message})
+		}
 	}
 	if summary.Status != builddata.Succeeded {
 		resp.Diagnostics.AddError(m.failure(summary))
@@ -322,7 +325,7 @@ func (m *model) failure(s pipe.Summary) (title, detail string) {
 	var b strings.Builder
 	failed := s.Failed()
 	if failed == nil {
-		b.WriteString("What happened: the run was interrupted between two steps.\n")
+		fmt.Fprintf(&b, "What happened: %s.\n", s.Message)
 	} else {
 		fmt.Fprintf(&b, "What happened: the step %q %s after %s: %s\n", failed.Name, outcome(failed.Status),
 			failed.Elapsed.Round(time.Millisecond), failed.Message)
