@@ -91,7 +91,7 @@ func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 	}
 	engine := &pipe.Engine{
 		Registry: p.tasks, Language: expression.Language{}, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask,
-		Environ: p.environ, Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID),
+		Environ: p.environ, Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID, DefaultLogLimits),
 		NewID: func() string { return id.New(p.Clock.Now()) },
 	}
 	summary = engine.Run(ctx, pipe.Request{

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,46 +38,22 @@ func (s State) Spool(repositoryKey string) string {
 // Libraries returns the folder of fetched libraries of pipes.
 func (s State) Libraries() string { return filepath.Join(s.folder, "libraries") }
 
-// keptLogs is the number of runs whose logs are kept.
-const keptLogs = 50
-
-// Logs returns a function that opens the log of a step of the run. It removes the logs of
-// old runs.
-func (s State) Logs(run string) (open func(step string) (io.WriteCloser, string, error)) {
-	all := filepath.Join(s.folder, "logs")
-	folder := filepath.Join(all, run)
-	s.prune(all)
-	return func(step string) (io.WriteCloser, string, error) {
-		if err := builddata.ValidateRun(run); err != nil {
-			return nil, "", err
-		}
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return nil, "", err
-		}
-		// What an earlier step has put there is not opened.
-		file, err := os.OpenFile(filepath.Join(folder, fileName(step)+".log"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return nil, "", err
-		}
-		return file, file.Name(), nil
-	}
-}
-
 // Scratch creates a folder for one run that only this user can read.
 func (s State) Scratch(run string) (folder string, err error) {
 	if err := builddata.ValidateRun(run); err != nil {
 		return "", fmt.Errorf("create a folder for the run: %w", err)
 	}
-	all := filepath.Join(s.folder, "scratch")
-	if err := os.MkdirAll(all, 0o700); err != nil {
+	folder = s.scratch(run)
+	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
 		return "", fmt.Errorf("create a folder for the run: %w", err)
 	}
-	folder = filepath.Join(all, run)
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return "", fmt.Errorf("create a folder for the run: %w", err)
 	}
 	return folder, nil
 }
+
+func (s State) scratch(run string) string { return filepath.Join(s.folder, "scratch", run) }
 
 // RemoveScratch removes the folder of a run that has ended. A runner that was
 // killed may have left secrets in it.
@@ -86,21 +61,10 @@ func (s State) RemoveScratch(run string) error {
 	if err := builddata.ValidateRun(run); err != nil {
 		return fmt.Errorf("remove the files of a run from this machine: %w", err)
 	}
-	if err := os.RemoveAll(filepath.Join(s.folder, "scratch", run)); err != nil {
+	if err := os.RemoveAll(s.scratch(run)); err != nil {
 		return fmt.Errorf("remove the files of run %s from this machine: %w", run, err)
 	}
 	return nil
-}
-
-// prune removes all but the latest logs. It ignores errors, because old logs do no harm.
-func (s State) prune(folder string) {
-	entries, err := os.ReadDir(folder) // by name, and so by time
-	if err != nil || len(entries) < keptLogs {
-		return
-	}
-	for _, old := range entries[:len(entries)-keptLogs+1] {
-		_ = os.RemoveAll(filepath.Join(folder, old.Name()))
-	}
 }
 
 // fileName returns a file name for a step. A digest distinguishes steps whose names differ

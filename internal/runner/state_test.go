@@ -71,7 +71,7 @@ func TestState_RefusesPaths(t *testing.T) {
 		if _, err := s.Scratch(run); err == nil {
 			t.Errorf("run %q: got a scratch folder", run)
 		}
-		if _, _, err := s.Logs(run)("build"); err == nil {
+		if _, _, err := s.Logs(run, runner.DefaultLogLimits)("build"); err == nil {
 			t.Errorf("run %q: got a log", run)
 		}
 	}
