@@ -59,8 +59,8 @@ func (m *Mask) AddValue(name, value string) {
 }
 
 // Add has a secret masked from now on, also where it is encoded in the usual
-// ways. Of one with several lines, each line is a secret; of one that is a list
-// or an object in JSON, each text in it. The name is for Warnings.
+// ways. So are the texts in it, see textsIn, and of each text with several lines
+// each line. The name is for Warnings.
 func (m *Mask) Add(name, secret string) {
 	secret = strings.Trim(secret, "\r\n")
 	m.mu.Lock()
@@ -78,7 +78,7 @@ func (m *Mask) Add(name, secret string) {
 		}
 		return
 	}
-	for _, whole := range append(textsInJSON(secret), secret) {
+	for _, whole := range textsIn(secret) {
 		if whole = strings.Trim(whole, "\r\n"); m.weakness(whole) != "" {
 			continue
 		}

@@ -210,3 +210,51 @@ func TestMask_Encodings(t *testing.T) {
 		})
 	}
 }
+
+// The lines of a key are masked, in whatever the key came.
+func TestMask_KeysInSecrets(t *testing.T) {
+	lines := []string{
+		"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj", "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu",
+		"Q3WvN2ib1w==",
+	}
+	pem := "-----BEGIN PRIVATE KEY-----\n" + strings.Join(lines, "\n") + "\n-----END PRIVATE KEY-----\n"
+	encode := func(v any) string {
+		document, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(document)
+	}
+	credentials := encode(map[string]any{"type": "service_account", "project_id": "acme", "private_key": pem})
+	for name, value := range map[string]string{
+		"PEM":               pem,
+		"PEMWithBackslashN": strings.ReplaceAll(pem, "\n", `\n`),
+		"PEMInBase64":       base64.StdEncoding.EncodeToString([]byte(pem)),
+		"JSON":              credentials,
+		"JSONWithCRLF":      strings.ReplaceAll(credentials, `\n`, `\r\n`),
+		"JSONWithLines":     strings.ReplaceAll(credentials, `\n`, "\n"),
+		"JSONInJSON":        encode(map[string]any{"gcp": credentials}),
+		"JSONInLists":       encode([]any{1, []string{credentials}}),
+		"JSONInBase64":      base64.StdEncoding.EncodeToString([]byte(credentials)),
+		"Base64InJSON":      encode(map[string]any{"data": base64.RawURLEncoding.EncodeToString([]byte(credentials))}),
+		"Base64Wrapped":     wrap(base64.StdEncoding.EncodeToString([]byte(credentials)), 76),
+		"NotQuiteJSON":      credentials + ";",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := pipe.NewMask([]string{"GOOGLE_CREDENTIALS=" + value}, nil)
+			for _, line := range lines {
+				for _, shown := range []string{line, "    " + line + "\n", "key: " + line + " # a line"} {
+					if got, want := m.Text(shown), strings.ReplaceAll(shown, line, pipe.Masked); got != want {
+						t.Errorf("got %q, want %q", got, want)
+					}
+				}
+			}
+			if got := m.Text(pem); strings.Contains(got, "MIIE") || strings.Contains(got, "Q3Wv") {
+				t.Errorf("got %q", got)
+			}
+			if got := m.Text("the service_account of acme"); got != "the service_account of acme" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -57,6 +58,38 @@ func encodings(secret string) []pattern {
 					part = part[1:]
 				}
 			}
+		}
+	}
+	return all
+}
+
+// textsIn returns a secret and the texts in it: those in a list or an object in JSON,
+// what is encoded in base64, and a key in the form of PEM whose lines are separated
+// by \n as two characters; and the texts in these.
+func textsIn(secret string) []string {
+	all, seen := []string{secret}, map[string]bool{secret: true}
+	for i := 0; i < len(all); i++ { // it grows, by ever shorter texts
+		inside := append(textsInJSON(all[i]), textsInBase64(all[i])...)
+		if strings.Contains(all[i], "-----BEGIN ") {
+			inside = append(inside, strings.NewReplacer(`\r`, "", `\n`, "\n").Replace(all[i]))
+		}
+		for _, text := range inside {
+			if !seen[text] {
+				all, seen[text] = append(all, text), true
+			}
+		}
+	}
+	return all
+}
+
+// textsInBase64 returns what a text is if it is decoded, if that is a text.
+func textsInBase64(encoded string) (all []string) {
+	encoded = strings.Join(strings.Fields(encoded), "")
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		decoded, err := encoding.DecodeString(encoded)
+		isControl := func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }
+		if err == nil && utf8.Valid(decoded) && bytes.IndexFunc(decoded, isControl) < 0 {
+			all = append(all, string(decoded))
 		}
 	}
 	return all
