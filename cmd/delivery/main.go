@@ -45,6 +45,7 @@ var hints = map[pipe.Hint]string{
 		"What the steps then make does not count for a promotion.",
 	pipe.HintAllowOlder: "Deploy the latest version or a newer one, or this one with --allow-older.",
 	pipe.HintChoosePipe: "Or choose a pipe with --pipe.",
+	pipe.HintSetValue:   "Give it with --set NAME=VALUE.",
 	pipe.HintOmitRunTo:  "Omit --run-to.",
 }
 

@@ -164,6 +164,9 @@ func assignments(texts []string) (pipe.Values, error) {
 		if !ok || !pipe.ValueName.MatchString(name) {
 			return nil, &usageError{fmt.Errorf("invalid --set %q: write name=value; a name consists of letters, digits, underscores and dots", text)}
 		}
+		if value == placeholder {
+			return nil, &usageError{fmt.Errorf("invalid --set %s: write the value in the place of %s", text, placeholder)}
+		}
 		values[name] = value
 	}
 	return values, nil

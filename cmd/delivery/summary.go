@@ -72,20 +72,23 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 	if req.Mock || failed.Reason == pipe.ReasonUnmet || failed.Reason == pipe.ReasonOlder {
 		return // the same step would fail again
 	}
-	command, secrets := f.rerunCommand(project, s, failed.Name, req)
+	command, secrets := f.rerunCommand(project, s, failed, req)
 	p("\nRun just that step again")
 	if len(secrets) > 0 {
-		p(", with --set for %s as before", strings.Join(secrets, ", "))
+		p(", with the value of %s in the place of %s: what is or holds a secret is not stored", strings.Join(secrets, ", "), placeholder)
 	}
 	p(":\n  %s\n", command)
 }
 
+// placeholder stands where users have to write a value.
+const placeholder = "…"
+
 // rerunCommand returns the command that runs a step of a run again, with the flags of the
-// run. It omits values that are secrets, and returns their names.
+// run. It has placeholders for values that are not stored, and returns their names.
 func (f *projectFlags) rerunCommand(
-	project *runner.Project, s pipe.Summary, step string, req runner.Request,
+	project *runner.Project, s pipe.Summary, step *pipe.StepSummary, req runner.Request,
 ) (command string, secrets []string) {
-	words := []string{"delivery", "run", "--run-task", step}
+	words := []string{"delivery", "run", "--run-task", step.Name}
 	switch {
 	case req.Of != "":
 		words = append(words, "--of", req.Of)
@@ -114,7 +117,7 @@ func (f *projectFlags) rerunCommand(
 	if req.AllowOlder {
 		words = append(words, "--allow-older")
 	}
-	mask := project.Mask(os.Environ(), req)
+	mask, secrets := project.Mask(os.Environ(), req), slices.Clone(step.NotStored)
 	for _, name := range slices.Sorted(maps.Keys(req.Values)) {
 		value := req.Values[name]
 		if slices.Contains(project.Secrets, name) || pipe.SecretName(name) || mask.Holds(value) {
@@ -125,6 +128,11 @@ func (f *projectFlags) rerunCommand(
 	}
 	for i, word := range words {
 		words[i] = text.ShellWord(word)
+	}
+	slices.Sort(secrets)
+	secrets = slices.Compact(secrets)
+	for _, name := range secrets {
+		words = append(words, "--set", name+"="+placeholder)
 	}
 	return strings.Join(words, " "), secrets
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
@@ -15,19 +17,28 @@ func TestRunTask_Withheld(t *testing.T) {
 - {name: push, do: build.command, command: "echo pushing ${{ image }}; test -e fixed"}
 `)
 	t.Setenv("REGISTRY_TOKEN", "tok-0123456789")
-	code, _, said := c.delivery(t, "run")
+	code, out, said := c.delivery(t, "run")
 	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
+	const advice = "with the value of image in the place of …: what is or holds a secret is not stored:\n" +
+		"  delivery run --run-task push --version 1 --set image=…\n"
+	contains(t, out, advice)
+	run := regexp.MustCompile(`/logs/(\w+)/`).FindStringSubmatch(out)[1]
 	contains(t, said, "build: warning: the output image holds a secret, so it is neither shown nor stored",
 		"pushing registry.example.com/***/x:1")
-	code, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
+	code, out, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
 	if code != exitcode.Failed {
 		t.Fatalf("got exit code %d: %s", code, said)
 	}
-	contains(t, said,
-		`the value image is not set: the step "build" of the earlier run set it, but it was not stored, since it is a secret or holds one`,
-	)
+	contains(t, said, `the value image is not set: the step "build" set it in the run `+run+
+		", but it was not stored, since it is a secret or holds one")
+	contains(t, out, "Give it with --set NAME=VALUE.", advice)
+	code, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1", "--set", "image=…")
+	if code != exitcode.Usage {
+		t.Errorf("got exit code %d: %s", code, said)
+	}
+	contains(t, said, "invalid --set image=…: write the value in the place of …")
 	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1", "--set", "image=registry.example.com/tok-0123456789/x:2")
 	contains(t, said, "pushing registry.example.com/***/x:2")
 }
@@ -53,6 +64,9 @@ func TestRunTask_CommonValuesAreStored(t *testing.T) {
 	}
 	contains(t, said, "Warning: the secret POSTGRES_PASSWORD is not masked, since it is too common",
 		"Warning: the secret SERVICE_TOKEN is not masked")
+	if n := strings.Count(said, "POSTGRES_PASSWORD is not masked"); n != 1 {
+		t.Errorf("warned %d times:\n%s", n, said)
+	}
 	_, _, said = c.delivery(t, "run", "--run-task", "push", "--version", "1")
 	contains(t, said, "pushing example.com/postgres-proxy true")
 }

@@ -43,10 +43,13 @@ func (p *Pipe) ContextAt(step string, began map[string]string, events []builddat
 	return values
 }
 
-// Withheld returns the values that the steps of an earlier run of the pipe have
-// set, but that were not stored with its events, each with its step.
-func (p *Pipe) Withheld(events []builddata.Event) map[string]string {
-	withheld := map[string]string{}
+// Withheld says where a value was set that was not stored.
+type Withheld struct{ Step, Run string }
+
+// Withheld returns the values that the steps of an earlier run of the pipe have set, but
+// that were not stored with its events.
+func (p *Pipe) Withheld(events []builddata.Event) map[string]Withheld {
+	withheld := map[string]Withheld{}
 	for _, e := range events {
 		_, step, err := p.Find(e.Step)
 		if err != nil || e.Status != builddata.Succeeded {
@@ -54,7 +57,7 @@ func (p *Pipe) Withheld(events []builddata.Event) map[string]string {
 		}
 		for _, name := range step.Outputs { // it would not have succeeded without them
 			if _, ok := e.Outputs[name]; !ok {
-				withheld[name] = e.Step
+				withheld[name] = Withheld{Step: e.Step, Run: e.Run}
 			}
 		}
 	}

@@ -73,9 +73,8 @@ type Request struct {
 	Values Values
 	// Secrets are the names of values that are never shown or stored.
 	Secrets []string
-	// Withheld are the steps of an earlier run by the names of the values that they
-	// set and that were not stored.
-	Withheld map[string]string
+	// Withheld are the values of an earlier run that were not stored, by their names.
+	Withheld map[string]Withheld
 	// To is the step to run to, and Only the only step to run.
 	To, Only string
 	// Mock runs the mock of every task, and Fail names steps whose mock fails.

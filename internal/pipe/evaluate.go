@@ -17,9 +17,8 @@ type scope struct {
 	Values
 	language Language
 	environ  []string
-	// withheld are the steps of an earlier run by the names of the values that they
-	// set and that were not stored.
-	withheld map[string]string
+	// withheld are the values of an earlier run that were not stored, by their names.
+	withheld map[string]Withheld
 	// escape is that of the argument.
 	escape func(before, value string) string
 	// mask is applied to a text before an error quotes it.
@@ -70,7 +69,7 @@ func (s scope) value(n Name) (string, error) {
 	if ok || n.Optional {
 		return value, nil
 	}
-	return "", &NotSetError{Name: n.Name, WithheldFrom: s.withheld[n.Name]}
+	return "", &NotSetError{Name: n.Name, Withheld: s.withheld[n.Name]}
 }
 
 // Texts returns the texts in an argument that is a text or a list of them, evaluated by the

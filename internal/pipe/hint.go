@@ -19,6 +19,8 @@ const (
 	HintAllowOlder Hint = "allow_older"
 	// HintChoosePipe says to name the pipe.
 	HintChoosePipe Hint = "choose_pipe"
+	// HintSetValue says to set the value for the run.
+	HintSetValue Hint = "set_value"
 	// HintOmitRunTo says to omit the step to run to.
 	HintOmitRunTo Hint = "omit_run_to"
 )

@@ -90,6 +90,9 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 		s.Status, s.Message, s.Reason, s.Hints = builddata.Failed, err.Error(), reason(err), Hints(err)
 		s.AllowedFailure = step.AllowFailure && r.request.Only == "" && pipeTimeout(ctx) == nil
 	}
+	if s.Status != builddata.Succeeded {
+		s.NotStored = r.notStored(step, resolved.task, values)
+	}
 	r.completeSummary(&s, result, out)
 	r.endStep(index, step, s)
 	return s.Status == builddata.Failed && !s.AllowedFailure || s.Status == builddata.Interrupted
@@ -158,7 +161,7 @@ func (r *run) resolve(section Section, step *Step, values Values) (resolved, err
 // other error.
 func skipMissing(section Section, err error) (resolved, error) {
 	var notSet *NotSetError
-	if section == Last && errors.As(err, &notSet) && notSet.WithheldFrom == "" && !strings.HasPrefix(notSet.Name, environmentPrefix) {
+	if section == Last && errors.As(err, &notSet) && notSet.Withheld.Step == "" && !strings.HasPrefix(notSet.Name, environmentPrefix) {
 		return resolved{skip: ReasonMissingValue, why: notSet.Error() + ", because the step that sets it did not succeed"}, nil
 	}
 	return resolved{}, err
@@ -237,6 +240,33 @@ func (r *run) isSecret(name string) bool {
 // contains one. It is never altered: what reads it later would not notice.
 func (r *run) withheld(name, value string) bool {
 	return r.isSecret(name) || r.engine.Mask.Holds(value)
+}
+
+// notStored returns the names of the values that a step uses and that are not stored with the
+// step that has set them, in this run or the earlier one.
+func (r *run) notStored(step *Step, d Definition, values Values) []string {
+	var used []string
+	for _, v := range append(slices.Collect(maps.Values(step.Args)), step.When) {
+		all, _ := v.expressions(r.engine.Language) // they have been checked
+		for _, p := range all {
+			for _, n := range p.expr.Names() {
+				used = append(used, n.Name)
+			}
+		}
+	}
+	for _, a := range d.Arguments {
+		if _, written := step.Args[a.Name]; !written {
+			used = append(used, a.From...)
+		}
+	}
+	slices.Sort(used)
+	return slices.DeleteFunc(slices.Compact(used), func(name string) bool {
+		value, ok := values[name]
+		if !ok {
+			return r.request.Withheld[name].Step == ""
+		}
+		return value == r.request.Values[name] || !r.withheld(name, value)
+	})
 }
 
 // completeSummary sets the result of a step in its summary, without secrets.

@@ -89,7 +89,10 @@ type StepSummary struct {
 	// Withheld are the names of the outputs that are neither shown nor stored, since they
 	// are secrets or contain one.
 	Withheld []string `json:"withheld,omitempty"`
-	Report   string   `json:"report,omitempty"`
+	// NotStored are the names of the values that a failed step needs and that an earlier step
+	// has set, but that another run of the step does not have, since they are not stored.
+	NotStored []string `json:"-"`
+	Report    string   `json:"report,omitempty"`
 	// Tail is the end of a failed step's output, and Log the file with the complete output.
 	Tail string `json:"output_tail,omitempty"`
 	Log  string `json:"log,omitempty"`

@@ -74,15 +74,22 @@ func (v Value) eachText(f func(string)) {
 // NotSetError says that an expression names a value that nothing has set.
 type NotSetError struct {
 	Name string
-	// WithheldFrom is the step of an earlier run that set the value, which was not
-	// stored; empty if there is none.
-	WithheldFrom string
+	// Withheld says where an earlier run has set the value; empty if none has.
+	Withheld Withheld
 }
 
 func (e *NotSetError) Error() string {
-	if e.WithheldFrom == "" {
+	if e.Withheld.Step == "" {
 		return fmt.Sprintf("the value %s is not set", e.Name)
 	}
-	return fmt.Sprintf("the value %s is not set: the step %q of the earlier run set it, but it was not stored, since it is a secret or holds one; set it for this run",
-		e.Name, e.WithheldFrom)
+	return fmt.Sprintf("the value %s is not set: the step %q set it in the run %s, but it was not stored, since it is a secret or holds one",
+		e.Name, e.Withheld.Step, e.Withheld.Run)
+}
+
+// Hint implements Hinted.
+func (e *NotSetError) Hint() Hint {
+	if e.Withheld.Step == "" {
+		return ""
+	}
+	return HintSetValue
 }

@@ -27,7 +27,7 @@ type prepared struct {
 	// values are the values that the run begins with, and withheld those of an earlier run
 	// that were not stored.
 	values   pipe.Values
-	withheld map[string]string
+	withheld map[string]pipe.Withheld
 	pipe     *pipe.Pipe
 	tasks    pipe.Registry
 	// record is the record of the run, without what the engine sets.

@@ -224,6 +224,7 @@ var hints = map[pipe.Hint]string{
 		"What the steps then make does not count for a promotion.",
 	pipe.HintAllowOlder: "Deploy the latest version or a newer one, or this one with allow_older = true.",
 	pipe.HintChoosePipe: "Or choose a pipe with the argument pipe.",
+	pipe.HintSetValue:   "Give it in values, or in sensitive_values if it is a secret.",
 	pipe.HintOmitRunTo:  "Omit run_to.",
 }
 
