@@ -1,6 +1,9 @@
 package main
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -80,5 +83,50 @@ func TestRunTask_MockOfSecretNames(t *testing.T) {
 	code, _, said := c.delivery(t, "run", "--mock", "--run-task", "use")
 	if code != 0 {
 		t.Errorf("got exit code %d: %s", code, said)
+	}
+}
+
+// What a step says is secret is masked everywhere, and not stored.
+func TestRun_SecretsOfSteps(t *testing.T) {
+	c := newCheckout(t, `
+- {name: version, do: init.version}
+- name: create
+  do: build.command
+  command: |
+    made=gen-er-ated-$((40 + 2))
+    echo "$made" >> "$DELIVERY_SECRETS"
+    echo "made $made"
+    echo "licence=AAAA-BBBB-$((1000 + 234))" >> "$DELIVERY_OUTPUT"
+    echo "url=https://example.com/?key=$made" >> "$DELIVERY_OUTPUT"
+  outputs: [licence, url]
+  secrets: [licence]
+- {name: use, do: build.command, command: "echo with ${{ licence }} at ${{ url }}; exit 1"}
+`)
+	code, out, said := c.delivery(t, "run")
+	if code != exitcode.Failed {
+		t.Fatalf("got exit code %d: %s", code, said)
+	}
+	contains(t, said, "create | made ***", "use | with *** at https://example.com/?key=***",
+		"create: warning: the output url holds a secret, so it is neither shown nor stored")
+	contains(t, out, "--set licence=… --set url=…")
+	_, events, _ := c.delivery(t, "event", "list", "--version", "1", "--output", "json")
+	stored := ""
+	for _, folder := range []string{c.state, c.data} {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() {
+				var content []byte
+				content, err = os.ReadFile(path)
+				stored += string(content)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, secret := range []string{"gen-er-ated-42", "AAAA-BBBB-1234"} {
+		if strings.Contains(out+said+events+stored, secret) {
+			t.Errorf("%s is shown or stored:\n%s%s%s", secret, said, out, events)
+		}
 	}
 }

@@ -122,6 +122,11 @@ func (c *checker) checkStep(step *Step, known map[string]bool) {
 			c.diagnostics.Add(step.At, "step %q: %s cannot be one of its outputs: %s", step.Name, name, why)
 		}
 	}
+	for _, name := range step.Secrets {
+		if !slices.Contains(c.outputs(step), name) {
+			c.diagnostics.Add(step.At, "step %q: the secret %s is not one of its outputs: list it in outputs, too", step.Name, name)
+		}
+	}
 	arguments := map[string]Argument{}
 	for _, a := range d.Arguments {
 		arguments[a.Name] = a

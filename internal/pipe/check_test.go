@@ -32,6 +32,10 @@ func TestCheck(t *testing.T) {
 			pipe.Step{Task: "work", At: at, Outputs: []string{"env.HOME"}},
 			`pipe.yml:3:5: step "work": env.HOME cannot be one of its outputs: names that begin with env. stand for environment variables`,
 		},
+		"Secret": {
+			pipe.Step{Task: "work", At: at, Outputs: []string{"a"}, Secrets: []string{"a", "token"}},
+			`pipe.yml:3:5: step "work": the secret token is not one of its outputs: list it in outputs, too`,
+		},
 		"ItsOutput": {pipe.Step{Task: "strict", Args: map[string]pipe.Value{"needed": {Data: "x"}}, Outputs: []string{"made"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -132,3 +132,47 @@ func TestEngine_WeakSecrets(t *testing.T) {
 		t.Errorf("got %+v", summary.Steps)
 	}
 }
+
+// An output that its step lists in secrets is masked and withheld from then on, and a secret
+// that a step makes from when it says so.
+func TestEngine_SecretsOfSteps(t *testing.T) {
+	s := newHarness()
+	log := &strings.Builder{}
+	s.Log = func(string) (io.WriteCloser, string, error) { return nopCloser{log}, "step.log", nil }
+	p := &pipe.Pipe{Name: "p", Main: steps("give", "use|fail")}
+	p.Main[0].Outputs, p.Main[0].Secrets = []string{"licence", "plain"}, []string{"licence"}
+	s.act["give"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		c.AddSecret("one", "made-at-run-time")
+		c.AddSecret("other", "abc")
+		_, err := fmt.Fprintln(c.Output, "with made-at-run-time")
+		return pipe.Result{
+			Outputs: map[string]string{"licence": "AAAA-BBBB-CCCC", "plain": "seen"}, Message: "made-at-run-time", Report: `["AAAA-BBBB-CCCC"]`,
+		}, err
+	}
+	got := ""
+	s.act["use"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		got = c.Values["licence"]
+		return pipe.Result{Outputs: map[string]string{"copy": "of AAAA-BBBB-CCCC"}}, nil
+	}
+	s.act["fail"] = func(_ context.Context, c *pipe.Call) (pipe.Result, error) {
+		_, err := fmt.Fprintln(c.Output, "has AAAA-BBBB-CCCC and made-at-run-time")
+		return pipe.Result{}, errors.Join(errors.New("not AAAA-BBBB-CCCC"), err)
+	}
+	summary := s.run(t, pipe.Request{Pipe: p})
+	all := fmt.Sprintf("%+v %+v %+v %q %s", summary, s.events, s.runs, s.lines, log)
+	for _, secret := range []string{"AAAA", "made-at"} {
+		if i := strings.Index(all, secret); i >= 0 {
+			t.Errorf("%s is shown: …%s…", secret, all[max(0, i-60):min(len(all), i+40)])
+		}
+	}
+	give := summary.Steps[0]
+	if diff := cmp.Diff(give.Outputs, map[string]string{"plain": "seen"}); diff != "" || got != "AAAA-BBBB-CCCC" {
+		t.Errorf("got %q, and stored (-), want (+):\n%s", got, diff)
+	}
+	if diff := cmp.Diff(give.Warnings, []string{"the secret other is not masked, since it is too short"}); diff != "" {
+		t.Error(diff)
+	}
+	if len(s.lines) != 2 || s.lines[0] != "give: with ***" || s.lines[1] != "fail: has *** and ***" {
+		t.Errorf("got %q", s.lines)
+	}
+}

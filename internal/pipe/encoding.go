@@ -56,7 +56,7 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 
 // format is the number of the format of a pipe in a run's record. When it changes, a sample
 // of the previous format stays in testdata, and Decode still reads it. In format 1, pipes have
-// no timeouts, steps no allow_failure, and branches no max_parallel.
+// no timeouts, steps neither allow_failure nor secrets, and branches no max_parallel.
 const format = 2
 
 // stored is the encoding of a pipe in a run's record.

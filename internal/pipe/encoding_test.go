@@ -59,6 +59,7 @@ func TestDecode_Format2(t *testing.T) {
 	want := sampled()
 	want.Timeout, want.StepTimeout = time.Hour, 30*time.Minute
 	want.Main[0].MaxParallel, want.Main[0].Parallel[0][0].AllowFailure = 2, true
+	want.Main[0].Parallel[0][0].Secrets = []string{"images"}
 	sample := decoded(t, "testdata/pipe-2.json", want)
 	encoded, err := pipe.Encode(want)
 	if err != nil {

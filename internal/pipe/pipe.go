@@ -39,6 +39,8 @@ type Step struct {
 	Args map[string]Value `json:"args,omitempty"`
 	// Outputs are the names of the values that the step adds to the context.
 	Outputs []string `json:"outputs,omitempty"`
+	// Secrets are the names of the outputs that are never shown or stored.
+	Secrets []string `json:"secrets,omitempty"`
 	// When is an expression; the step is skipped if its value is false, see True.
 	When Value `json:"when,omitzero"`
 	// Timeout bounds one attempt; 0 means the pipe's StepTimeout.

@@ -66,6 +66,9 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 	}
 
 	s.Elapsed = r.elapsed(start)
+	if !r.request.Mock {
+		result.Secrets = slices.Concat(result.Secrets, step.Secrets)
+	}
 	for name, value := range result.Outputs {
 		if slices.Contains(result.Secrets, name) || slices.Contains(r.request.Secrets, name) {
 			r.engine.Mask.Add(name, value)
@@ -179,7 +182,7 @@ func (r *run) attempt(ctx context.Context, step *Step, resolved resolved, values
 	defer cancel()
 	call := &Call{
 		Step: step.Name, Task: step.Task, Args: resolved.args, Declared: step.Outputs, Values: values.Clone(), Run: r.snapshot(),
-		Mask: r.engine.Mask.Text, MaskJSON: r.engine.Mask.JSON, Output: out,
+		Mask: r.engine.Mask.Text, MaskJSON: r.engine.Mask.JSON, AddSecret: r.engine.Mask.Add, Output: out,
 		Folder: r.engine.Folder, Scratch: r.engine.Scratch, Environ: r.environ(values), Flush: r.flush,
 	}
 	do := resolved.task.Run

@@ -113,6 +113,8 @@ type Call struct {
 	Mask func(text string) string
 	// MaskJSON is Mask for a document that stays valid if it is JSON.
 	MaskJSON func(document string) string
+	// AddSecret has a secret masked from now on. The name is for a warning if it cannot be.
+	AddSecret func(name, secret string)
 	// Output takes the output of the task. Secrets in it are masked.
 	Output io.Writer
 	// Folder is the folder in which the pipe runs: that of .delivery.yml. Scratch is a

@@ -73,6 +73,9 @@ func outlineSteps(b *strings.Builder, steps []pipe.Step, indent string) {
 		if s.Timeout+s.RetryAfter > 0 || s.Retries > 0 {
 			fmt.Fprintf(b, " timeout=%s retries=%d after %s", s.Timeout, s.Retries, s.RetryAfter)
 		}
+		if len(s.Secrets) > 0 {
+			fmt.Fprintf(b, " secrets=%s", strings.Join(s.Secrets, ","))
+		}
 		if s.AllowFailure {
 			b.WriteString(" allow_failure")
 		}

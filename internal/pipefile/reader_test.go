@@ -130,10 +130,10 @@ main:
   z pipes/p.yml:1:3 a="x"@1:7 b="y"@1:19 c="w"@1:34
   b pipes/p.yml:2:3 c="d e"@3:6 f="g"@5:6
 `},
-		"Limits": {"timeout: 90m\nstep_timeout: 10m\nmain:\n- {do: a, allow_failure: true}\n- {parallel: [b], max_parallel: 2}\n", `
+		"Limits": {"timeout: 90m\nstep_timeout: 10m\nmain:\n- {do: a, allow_failure: true, outputs: [x, y], secrets: [y]}\n- {parallel: [b], max_parallel: 2}\n", `
 p pipes/p.yml:1:1 timeout=1h30m0s step_timeout=10m0s
 main:
-  a pipes/p.yml:4:3 allow_failure
+  a pipes/p.yml:4:3 outputs=x,y secrets=y allow_failure
   parallel pipes/p.yml:5:3 max_parallel=2
     branch:
       b pipes/p.yml:5:15

@@ -21,6 +21,7 @@ const (
 	keyRef          = "ref"
 	keyParallel     = "parallel"
 	keyTasks        = "tasks"
+	keySecrets      = "secrets"
 	keyMaxParallel  = "max_parallel"
 	keyAllowFailure = "allow_failure"
 	keyName         = "name"
@@ -60,7 +61,9 @@ func (r *reader) task(n *node, typeKey string) entry {
 		case keyWhen:
 			step.When = r.when(p.value)
 		case keyOutputs:
-			step.Outputs = r.outputs(p.value)
+			step.Outputs = r.names(p.value)
+		case keySecrets:
+			step.Secrets = r.names(p.value)
 		case keyTimeout:
 			step.Timeout = r.duration(p)
 		case keyRetryAfter:
@@ -114,7 +117,7 @@ func (r *reader) when(n *node) pipe.Value {
 	return v
 }
 
-func (r *reader) outputs(n *node) []string {
+func (r *reader) names(n *node) []string {
 	if n.kind != list {
 		r.diags.Add(n.at, "is %s; expected a list of names, as in [url, cluster]", n.describe())
 		return nil

@@ -113,10 +113,20 @@ func (r *Registry) start(ctx context.Context, c *pipe.Call, cmd command) (result
 	if err != nil {
 		return result, err
 	}
+	secretsFile, err := r.outputs.take(c.Scratch)
+	if err != nil {
+		return result, err
+	}
+	secrets, err := readSecrets(secretsFile, c.AddSecret, c.Output)
+	if err != nil {
+		return result, err
+	}
 	ended, err := process.Run(ctx, process.Command{
-		Args: cmd.args, Dir: cmd.dir, Environ: append(slices.Clone(cmd.environ), outputVariable+"="+file),
-		Stdin: cmd.stdin, Stdout: c.Output, Stderr: c.Output, Grace: cmd.grace,
+		Args: cmd.args, Dir: cmd.dir,
+		Environ: append(slices.Clone(cmd.environ), outputVariable+"="+file, secretsVariable+"="+secretsFile),
+		Stdin:   cmd.stdin, Stdout: secrets, Stderr: secrets, Grace: cmd.grace,
 	})
+	err = errors.Join(secrets.Close(), err)
 	if ended.LeftBehind {
 		result.Warnings = append(result.Warnings, "it left processes running when it ended; they were ended too")
 	}
@@ -127,7 +137,7 @@ func (r *Registry) start(ctx context.Context, c *pipe.Call, cmd command) (result
 		result.Outputs, err = readOutputs(ctx, file, c.Mask)
 	}
 	err = tooLong(c, err, slices.Concat(cmd.args, cmd.environ))
-	return result, errors.Join(err, r.outputs.put(file, c.Scratch, ended))
+	return result, errors.Join(err, r.outputs.put(file, c.Scratch, ended), r.outputs.put(secretsFile, c.Scratch, ended))
 }
 
 // tooLong explains the error of a program that was not started since its arguments and

@@ -91,7 +91,7 @@ func checkDeclared(c *pipe.Call, outputs map[string]string) error {
 	return nil
 }
 
-// outputFiles are the files for the outputs of programs. A used one is emptied
+// outputFiles are the files for the outputs and secrets of programs. A used one is emptied
 // and used again, since making a file takes longer than many programs run.
 type outputFiles struct {
 	mu   sync.Mutex

@@ -82,7 +82,7 @@ func (b *fixture) call(args pipe.Args, declared ...string) *call {
 		Step: "try", Args: args, Declared: declared, Run: b.run, Output: c.out, Folder: b.folder, Environ: b.environ,
 		Values: pipe.Values{"service": b.run.Service, "run": b.run.Run},
 		Flush:  func(context.Context) error { return nil },
-		Mask:   mask.Text, MaskJSON: mask.JSON,
+		Mask:   mask.Text, MaskJSON: mask.JSON, AddSecret: mask.Add,
 	}
 	return c
 }
