@@ -81,8 +81,9 @@ func newRun(c *common) *cobra.Command {
 		Long: `Run the pipe that .delivery.yml names. A run works the same on a laptop and on any CI
 node.
 
-All steps of the section "first" run. The steps of "main" run until one fails. The steps
-of "last" always run. Every step is recorded in the build data repository.
+All steps of the section "first" run. The steps of "main" run until one fails that does not
+have allow_failure, or until the timeout of the pipe. The steps of "last" always run. Every
+step is recorded in the build data repository, and has a timeout, by default of two hours.
 
 Ctrl-C stops the running step and continues with "last". A second Ctrl-C stops "last" as
 well. While "last" is running, the first Ctrl-C has no effect.
