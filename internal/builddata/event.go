@@ -43,6 +43,11 @@ type Event struct {
 	Message string `json:"message,omitempty"`
 	// Report is the full report, a link to it, or the name of its file.
 	Report string `json:"report,omitempty"`
+	// LogAddress is the address of the step's log, or of the part that was sent, in the log
+	// store; empty if there is none.
+	LogAddress string `json:"log_address,omitempty"`
+	// OutputTail is the end of a failed step's output, without secrets.
+	OutputTail string `json:"output_tail,omitempty"`
 	// Outputs are the values that a step added to the context of the run, without secrets.
 	Outputs map[string]string `json:"outputs,omitempty"`
 	// At is a Timestamp. A store sets it if it is zero.

@@ -64,17 +64,21 @@ type Image struct {
 
 // Event is something that happened to a version.
 type Event struct {
-	ID       string            `json:"id"`
-	At       time.Time         `json:"at"`
-	Run      string            `json:"run,omitempty"`
-	Step     string            `json:"step,omitempty"`
-	Type     string            `json:"type"`
-	Location string            `json:"location,omitempty"`
-	Status   builddata.Status  `json:"status"`
-	Reason   string            `json:"reason,omitempty"`
-	Message  string            `json:"message,omitempty"`
-	Report   string            `json:"report,omitempty"`
-	Outputs  map[string]string `json:"outputs,omitempty"`
+	ID       string           `json:"id"`
+	At       time.Time        `json:"at"`
+	Run      string           `json:"run,omitempty"`
+	Step     string           `json:"step,omitempty"`
+	Type     string           `json:"type"`
+	Location string           `json:"location,omitempty"`
+	Status   builddata.Status `json:"status"`
+	Reason   string           `json:"reason,omitempty"`
+	Message  string           `json:"message,omitempty"`
+	Report   string           `json:"report,omitempty"`
+	// LogAddress is the address of the step's log in the log store, and OutputTail the end of
+	// a failed step's output.
+	LogAddress string            `json:"log_address,omitempty"`
+	OutputTail string            `json:"output_tail,omitempty"`
+	Outputs    map[string]string `json:"outputs,omitempty"`
 }
 
 // Events converts events.
@@ -83,7 +87,7 @@ func Events(all []builddata.Event) []Event {
 	for i, e := range all {
 		events[i] = Event{
 			ID: e.ID, At: e.At, Run: e.Run, Step: e.Step, Type: e.Type, Location: e.Location, Status: e.Status,
-			Reason: e.Reason, Message: e.Message, Report: e.Report, Outputs: e.Outputs,
+			Reason: e.Reason, Message: e.Message, Report: e.Report, LogAddress: e.LogAddress, OutputTail: e.OutputTail, Outputs: e.Outputs,
 		}
 	}
 	return events

@@ -66,9 +66,10 @@ type File struct {
 }
 
 // format is the number of the file's format. When it changes, a sample of the previous
-// format stays in testdata, and read still reads it: firstFormat had no repository.
+// format stays in testdata, and read still reads it: firstFormat had no repository, and the
+// events of format 2 neither the address of a log nor the end of an output.
 const (
-	format      = 2
+	format      = 3
 	firstFormat = 1
 )
 

@@ -34,16 +34,24 @@ func TestRead_Formats(t *testing.T) {
 	want := []record{
 		{Version: "0.1.0", Run: &began}, {Version: "0.1.0", Event: &step}, {Version: "0.1.0", Event: &failed}, {Version: "0.1.0", Run: &ended},
 	}
-	for sample, repository := range map[string]string{"testdata/format-1.spool": "", "testdata/format-2.spool": "0123456789abcdef"} {
+	samples := map[string]string{
+		"testdata/format-1.spool": "", "testdata/format-2.spool": "0123456789abcdef", "testdata/format-3.spool": "0123456789abcdef",
+	}
+	for sample, repository := range samples {
 		got, err := read(sample)
 		if err != nil {
 			t.Fatal(err)
+		}
+		failed.LogAddress, failed.OutputTail = "", ""
+		if sample == "testdata/format-3.spool" { // earlier events had neither
+			failed.LogAddress, failed.OutputTail = "s3://logs/web/r-1/build.log", "no such file\n"
 		}
 		if diff := cmp.Diff(got.records, want); diff != "" || got.repository != repository {
 			t.Errorf("%s: got the repository %q, want %q; got (-) differs from want (+):\n%s", sample, got.repository, repository, diff)
 		}
 	}
-	text, err := os.ReadFile("testdata/format-2.spool")
+	failed.LogAddress, failed.OutputTail = "s3://logs/web/r-1/build.log", "no such file\n"
+	text, err := os.ReadFile("testdata/format-3.spool")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,14 +71,14 @@ func TestRead_Formats(t *testing.T) {
 
 func TestRead_RefusesOtherFormats(t *testing.T) {
 	for name, text := range map[string]string{
-		"Newer": `{"format":3}` + "\n", "None": `{"run":{"ID":"r-1"}}` + "\n", "Damaged": "junk\n",
+		"Newer": `{"format":4}` + "\n", "None": `{"run":{"ID":"r-1"}}` + "\n", "Damaged": "junk\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "r-1.spool")
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := read(path); err == nil || !strings.Contains(err.Error(), "reads format 1 to 2") {
+			if _, err := read(path); err == nil || !strings.Contains(err.Error(), "reads format 1 to 3") {
 				t.Errorf("got %v, want an error that names the formats", err)
 			}
 		})

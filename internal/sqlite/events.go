@@ -11,7 +11,8 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/id"
 )
 
-const eventColumns = `id, service, coalesce(number, 0), run, step, type, location, status, reason, message, report, outputs, at`
+const eventColumns = `id, service, coalesce(number, 0), run, step, type, location, status, reason, message, report, log_address,
+	output_tail, outputs, at`
 
 // Append implements builddata.Events.
 func (s *Store) Append(ctx context.Context, events ...builddata.Event) error {
@@ -22,8 +23,8 @@ func (s *Store) Append(ctx context.Context, events ...builddata.Event) error {
 	}
 	return s.write(ctx, "append events", func(tx *sql.Tx) (err error) {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO events
-			(id, service, number, run, step, type, location, status, reason, message, report, outputs, at)
-			VALUES (?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (service, id) DO NOTHING`)
+			(id, service, number, run, step, type, location, status, reason, message, report, log_address, output_tail, outputs, at)
+			VALUES (?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (service, id) DO NOTHING`)
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,7 @@ func (s *Store) Append(ctx context.Context, events ...builddata.Event) error {
 				return err
 			}
 			_, err = insert.ExecContext(ctx, e.ID, e.Service, e.Number, e.Run, e.Step, e.Type, e.Location, string(e.Status), e.Reason,
-				e.Message, e.Report, outputs, toMicros(e.At))
+				e.Message, e.Report, e.LogAddress, e.OutputTail, outputs, toMicros(e.At))
 			if err != nil {
 				return err
 			}
@@ -72,8 +73,8 @@ func eventsQuery(q builddata.EventQuery) (query string, args []any) {
 func scanEvent(r row) (e builddata.Event, err error) {
 	var at int64
 	var outputs string
-	err = r.Scan(&e.ID, &e.Service, &e.Number, &e.Run, &e.Step, &e.Type, &e.Location, &e.Status, &e.Reason, &e.Message, &e.Report, &outputs,
-		&at)
+	err = r.Scan(&e.ID, &e.Service, &e.Number, &e.Run, &e.Step, &e.Type, &e.Location, &e.Status, &e.Reason, &e.Message, &e.Report,
+		&e.LogAddress, &e.OutputTail, &outputs, &at)
 	if err != nil {
 		return builddata.Event{}, err
 	}

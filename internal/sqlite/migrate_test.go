@@ -61,10 +61,15 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 				bake, status = "", builddata.ImageAvailable
 			}
 			var deploy *builddata.Deploy
-			if number := strings.TrimPrefix(filepath.Base(sample), "schema-"); number >= "7" { // nothing kept them before
+			number := strings.TrimPrefix(filepath.Base(sample), "schema-")
+			if number >= "7" { // nothing kept them before
 				deploy = &builddata.Deploy{
 					Service: "web", Environment: "prod", Number: 1, Version: "0.1.0", Run: "r-1", Step: "roll out", At: midnight,
 				}
+			}
+			logAddress, outputTail := "", ""
+			if number >= "8" { // events had neither
+				logAddress, outputTail = "s3://logs/web/r-1/unit%20tests.log", "1 test failed"
 			}
 			want := everything{
 				Deploy:   deploy,
@@ -87,7 +92,7 @@ func TestOpen_ReadsEverySchema(t *testing.T) {
 					{
 						ID: "e-2", Service: "web", Number: 1, Run: "r-1", Step: "unit tests", Type: "test.command", Location: "ci-7",
 						Status: builddata.Succeeded, Reason: "cached", Message: "2 tests passed", Report: `{"passed":2}`,
-						Outputs: map[string]string{"url": "https://example.com"}, At: midnight,
+						LogAddress: logAddress, OutputTail: outputTail, Outputs: map[string]string{"url": "https://example.com"}, At: midnight,
 					},
 				},
 				Images: []builddata.Image{{

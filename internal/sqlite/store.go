@@ -31,7 +31,7 @@ const (
 	// schemaVersion is the number of the latest file in the folder schema, and firstSchema
 	// that of the first. A released file never changes: a new release adds a file. Earlier
 	// schemas than firstSchema were never released, and are refused.
-	schemaVersion = 7
+	schemaVersion = 8
 	firstSchema   = 4
 	// lockTimeout is how long an operation waits for other processes.
 	lockTimeout = 30 * time.Second

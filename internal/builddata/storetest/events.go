@@ -81,6 +81,7 @@ func eventsOfARunAreListed(t *testing.T, fresh Fresh) {
 		{
 			ID: "e-2", Service: "web", Number: v.Number, Run: "r-1", Step: "unit tests", Type: "test.command", Status: builddata.Lost, At: noon,
 			Report: "{}", Outputs: map[string]string{"a": "b"}, Reason: "timeout",
+			LogAddress: "s3://logs/web/r-1/unit%20tests.log", OutputTail: "line 1\nline 2: \u00fc\n",
 		},
 		{ID: "e-3", Service: "web", Number: v.Number, Run: "r-2", Type: "bake", Status: builddata.Succeeded, At: noon},
 	}
