@@ -62,12 +62,15 @@ func (f *projectFlags) printSummary(project *runner.Project, s pipe.Summary, req
 	}
 	if failed.Tail != "" {
 		p("\nThe end of its output:\n\n")
-		for line := range strings.Lines(failed.Tail) {
+		for line := range strings.Lines(failed.ShortTail()) {
 			p("  %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
 	if failed.Log != "" {
 		p("\nComplete output: %s\n", failed.Log)
+	}
+	if failed.LogAddress != "" {
+		p("Also stored at:  %s\n", failed.LogAddress)
 	}
 	if req.Mock || failed.Reason == pipe.ReasonUnmet || failed.Reason == pipe.ReasonOlder {
 		return // the same step would fail again

@@ -30,6 +30,8 @@ type Engine struct {
 	Mask *Mask
 	// Log opens the file for all output of a step, and returns its name; it may be nil.
 	Log func(step string) (io.WriteCloser, string, error)
+	// LogStore is sent the log of each step that has one; it may be nil.
+	LogStore LogStore
 	// NewID returns a unique ID that sorts by time.
 	NewID func() string
 	// Folder is the folder in which the pipe runs, and Environ the environment of the

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// How much of a step's output is kept in memory, and how long a line that is
-// shown may be. The whole is in the step's log.
+// How much of a step's output is kept for its summary and its event, and how long a line
+// that is shown may be. The whole is in the step's log.
 const (
-	tailSize = 16 << 10
+	tailSize = 4 << 10
 	maxLine  = 4 << 10
 )
 
@@ -26,7 +26,9 @@ type output struct {
 	name   string
 	logErr error
 
+	// tail is the end of the output, and cut says that there was more.
 	tail []byte
+	cut  bool
 	line []byte
 	// skipping says that the rest of an overlong line is left out.
 	skipping bool
@@ -34,6 +36,7 @@ type output struct {
 
 func (o *output) Write(p []byte) (int, error) {
 	o.toLog(p)
+	o.cut = o.cut || len(o.tail)+len(p) > tailSize
 	o.tail = append(o.tail, p[max(0, len(p)-tailSize):]...)
 	o.tail = o.tail[max(0, len(o.tail)-tailSize):]
 	if o.observe == nil {
@@ -105,12 +108,11 @@ func (o *output) close(well bool) (warning string) {
 	return ""
 }
 
-// end returns the last lines of the output.
-func (o *output) end(lines int) string {
-	tail := o.tail
-	if len(tail) == tailSize {
-		_, tail, _ = bytes.Cut(tail, []byte("\n")) // the first line is not whole
+// end returns the end of the output, from the beginning of a line unless that line is longer.
+func (o *output) end() string {
+	tail := strings.TrimRight(string(o.tail), "\n")
+	if _, whole, ok := strings.Cut(tail, "\n"); o.cut && ok {
+		tail = whole
 	}
-	all := strings.Split(strings.TrimRight(string(tail), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return strings.ToValidUTF8(tail, "")
 }

@@ -18,9 +18,6 @@ import (
 // Skipped is the status of a step that did not run. Its Reason says why.
 const Skipped builddata.Status = "skipped"
 
-// tailLines is the number of lines of a failed step's output in its summary.
-const tailLines = 20
-
 // runStep runs one step with its retries, and reports whether it failed and is not allowed to.
 func (r *run) runStep(ctx context.Context, section Section, step *Step, values Values) (failed bool) {
 	start := r.engine.Clock.Now()
@@ -97,6 +94,7 @@ func (r *run) runStep(ctx context.Context, section Section, step *Step, values V
 		s.NotStored = r.notStored(step, resolved.task, values)
 	}
 	r.completeSummary(&s, result, out)
+	r.sendLog(ctx, &s)
 	r.endStep(index, step, s)
 	return s.Status == builddata.Failed && !s.AllowedFailure || s.Status == builddata.Interrupted
 }
@@ -296,7 +294,7 @@ func (r *run) completeSummary(s *StepSummary, result Result, out *output) {
 	if out != nil {
 		s.Log = out.name
 		if s.Status != builddata.Succeeded {
-			s.Tail = out.end(tailLines)
+			s.Tail = out.end()
 		}
 	}
 }
@@ -354,6 +352,7 @@ func (r *run) event(step *Step, s StepSummary, status builddata.Status) {
 		ID: r.engine.NewID(), Service: r.request.Run.Service, Number: number, Run: r.request.Run.ID, Step: step.Name,
 		Type: strings.ToLower(step.Task), Location: cmp.Or(s.Environment, r.request.Run.Holder), Status: status, Reason: string(s.Reason),
 		Message: text.Clip(strings.Join(parts, "; "), maxMessage), Report: s.Report, Outputs: s.Outputs,
+		LogAddress: s.LogAddress, OutputTail: s.Tail,
 		At: builddata.Timestamp(r.engine.Clock.Now()),
 	})
 }

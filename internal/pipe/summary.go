@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"strings"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
@@ -93,13 +94,24 @@ type StepSummary struct {
 	// has set, but that another run of the step does not have, since they are not stored.
 	NotStored []string `json:"-"`
 	Report    string   `json:"report,omitempty"`
-	// Tail is the end of a failed step's output, and Log the file with the complete output.
-	Tail string `json:"output_tail,omitempty"`
-	Log  string `json:"log,omitempty"`
+	// Tail is the end of a failed step's output, Log the file with the complete output, and
+	// LogAddress the address of the log in the log store.
+	Tail       string `json:"output_tail,omitempty"`
+	Log        string `json:"log,omitempty"`
+	LogAddress string `json:"log_address,omitempty"`
 	// Attempts is the number of attempts.
 	Attempts  int           `json:"attempts"`
 	StartedAt time.Time     `json:"started_at"`
 	Elapsed   time.Duration `json:"elapsed_ns"`
 	// Hints are those of the error with which the step failed.
 	Hints []Hint `json:"-"`
+}
+
+// shortTail is the number of lines of a failed step's output that messages show.
+const shortTail = 20
+
+// ShortTail returns the last lines of Tail.
+func (s *StepSummary) ShortTail() string {
+	lines := strings.Split(s.Tail, "\n")
+	return strings.Join(lines[max(0, len(lines)-shortTail):], "\n")
 }

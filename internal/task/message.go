@@ -100,7 +100,10 @@ func details(s pipe.Summary) string {
 		}
 	}
 	if step := s.Failed(); step != nil && step.Tail != "" {
-		fmt.Fprintf(&b, "\nThe end of the output of %s:\n\n%s\n", step.Name, step.Tail)
+		fmt.Fprintf(&b, "\nThe end of the output of %s:\n\n%s\n", step.Name, step.ShortTail())
+		if step.LogAddress != "" {
+			fmt.Fprintf(&b, "\nIts complete output: %s\n", step.LogAddress)
+		}
 	}
 	return b.String()
 }

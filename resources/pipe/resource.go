@@ -340,13 +340,16 @@ func (m *model) failure(s pipe.Summary) (title, detail string) {
 		}
 		if failed.Tail != "" {
 			b.WriteString("\nThe end of its output:\n\n")
-			for line := range strings.Lines(failed.Tail) {
+			for line := range strings.Lines(failed.ShortTail()) {
 				b.WriteString("  " + line)
 			}
 			b.WriteString("\n")
 		}
 		if failed.Log != "" {
 			fmt.Fprintf(&b, "\nComplete output: %s\n", failed.Log)
+		}
+		if failed.LogAddress != "" {
+			fmt.Fprintf(&b, "Also stored at:  %s\n", failed.LogAddress)
 		}
 	}
 	if m.Mock.ValueBool() {
