@@ -121,8 +121,8 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 			},
 			"endpoints": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Custom endpoints of AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `s3`, `sts`. " +
-					"`AWS_ENDPOINT_URL` sets the endpoint of all services.",
+				MarkdownDescription: "Custom endpoints of AWS services: `autoscaling`, `cloudwatch`, `ec2`, `elasticloadbalancing`, `logs`, `s3`, " +
+					"`sts`. `AWS_ENDPOINT_URL` sets the endpoint of all services.",
 				Validators: []validator.Map{resources.NoNull{}, mapvalidator.KeysAre(stringvalidator.OneOf(awscloud.EndpointNames...))},
 			},
 			"default_tags": schema.MapAttribute{

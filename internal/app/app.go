@@ -6,11 +6,14 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"os"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/logstore"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
@@ -45,8 +48,17 @@ func (c Config) Runner() *runner.Runner {
 		environ = append(environ, "AWS_REGION="+c.AWS.Region)
 	}
 	return &runner.Runner{
-		Open: c.Open, RepositoryKey: c.Repository.Key(), Environ: environ, Tasks: c.tasks, Holder: c.Holder, Clock: c.Clock,
+		Open: c.Open, RepositoryKey: c.Repository.Key(), Environ: environ, Tasks: c.tasks, Logs: c.logs,
+		Holder: c.Holder, Clock: c.Clock,
 	}
+}
+
+// logs returns the store for the logs of steps that the environment names, and nil if it
+// names none.
+func (c Config) logs() (pipe.LogStore, error) {
+	return logstore.Open(os.Getenv(logstore.Variable), logstore.Config{
+		Authorization: os.Getenv(logstore.AuthorizationVariable), AWS: c.cloud(""),
+	})
 }
 
 // tasks returns what the tasks of a run need from AWS.

@@ -50,12 +50,13 @@ const (
 	endpointAutoScaling = "autoscaling"
 	endpointCloudWatch  = "cloudwatch"
 	endpointELB         = "elasticloadbalancing"
+	endpointLogs        = "logs"
 	endpointS3          = "s3"
 	endpointSTS         = "sts"
 )
 
 // EndpointNames are the services whose address Config.Endpoints may replace.
-var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC2, endpointELB, endpointS3, endpointSTS}
+var EndpointNames = []string{endpointAutoScaling, endpointCloudWatch, endpointEC2, endpointELB, endpointLogs, endpointS3, endpointSTS}
 
 // attempts is the most times that a call is tried when AWS throttles it or
 // answers with a server error. The SDK waits up to 20 s in between, so a call

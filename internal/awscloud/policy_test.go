@@ -23,8 +23,9 @@ func TestReadmePolicy(t *testing.T) {
 	}
 	prefixes := map[string]string{
 		"ec2": "ec2", "client": "ec2", "autoscaling": "autoscaling", "elb": "elasticloadbalancing", "cloudwatch": "cloudwatch", "objects": "s3",
+		"logs": "logs",
 	}
-	call := regexp.MustCompile(`\b(?:c\.)?(ec2|autoscaling|elb|cloudwatch|client|objects)\.` +
+	call := regexp.MustCompile(`\b(?:c\.)?(ec2|autoscaling|elb|cloudwatch|client|objects|logs)\.` +
 		`(?:New)?([A-Z][A-Za-z]+?)(?:Paginator)?\((?:ctx|c\.)`)
 	called := append([]string{}, inTurn...)
 	for _, file := range files {

@@ -212,7 +212,7 @@ func TestLog_Batches(t *testing.T) {
 		"ManyLines": {
 			strings.Join(numbers(0, 25_000), "\n"), [][]string{numbers(0, 10_000), numbers(10_000, 20_000), numbers(20_000, 25_000)},
 		},
-		"ManyBytes":  {strings.Repeat(half+"\n", 6), [][]string{{half, half, half, half, half}, {half}}},
+		"ManyBytes": {strings.Repeat(half+"\n", 6), [][]string{{half, half, half, half, half}, {half}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got [][]string

@@ -30,6 +30,8 @@ type prepared struct {
 	withheld map[string]pipe.Withheld
 	pipe     *pipe.Pipe
 	tasks    pipe.Registry
+	// logs is the store for the logs of steps; nil if there is none.
+	logs pipe.LogStore
 	// record is the record of the run, without what the engine sets.
 	record     builddata.Run
 	connection *connection
@@ -82,6 +84,9 @@ func (p *prepared) load(ctx context.Context) (err error) {
 	}
 	p.connection = &connection{open: p.Open}
 	p.release = append(p.release, p.connection.close)
+	if p.logs, err = p.Logs(); err != nil {
+		return err
+	}
 	dependencies := p.Tasks(TaskContext{Store: p.connection.get, OwnEnvironment: p.ownEnvironment})
 	dependencies.Clock, dependencies.Holder, dependencies.AllowOlder = p.Clock, p.Holder, p.request.AllowOlder
 	dependencies.Store = func(ctx context.Context) (task.Repository, error) { return p.connection.get(ctx) }

@@ -92,7 +92,7 @@ func (p *prepared) run(ctx context.Context) (summary pipe.Summary, err error) {
 	engine := &pipe.Engine{
 		Registry: p.tasks, Language: expression.Language{}, Recorder: file, Clock: p.Clock, Observer: p.request.Observer, Mask: p.mask,
 		Environ: p.environ, Folder: p.project.Root, Scratch: scratch, Log: p.project.State.Logs(p.record.ID, DefaultLogLimits),
-		NewID: func() string { return id.New(p.Clock.Now()) },
+		LogStore: p.logs, NewID: func() string { return id.New(p.Clock.Now()) },
 	}
 	summary = engine.Run(ctx, pipe.Request{
 		Pipe: p.pipe, Run: p.record, Version: p.request.Version, Values: p.values, Secrets: p.secrets, Withheld: p.withheld,

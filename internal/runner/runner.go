@@ -32,6 +32,8 @@ type Runner struct {
 	// Tasks returns the dependencies of a run's tasks, except for Clock and Store, which
 	// the Runner sets.
 	Tasks func(t TaskContext) task.Dependencies
+	// Logs returns the store for the logs of steps, and nil if there is none.
+	Logs func() (pipe.LogStore, error)
 	// Holder identifies this process to people: "ada@ci-7, delivery, process 4711".
 	Holder string
 	Clock  clock.Clock
