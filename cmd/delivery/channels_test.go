@@ -72,6 +72,7 @@ last:
   - {name: mail, do: notify.email, to: ada@example.com, from: ci@example.com, server: "%[2]s", subject: "${{ env.X_TOKEN }}\r\nBcc: eve@example.com"}
   - {name: metrics, do: report.metrics, address: "%[3]s"}
 `, server.URL, mails.address, metrics))
+	store := serveLoki(t)
 	c.write(t, "hidden.txt", "erased correct-\x1b[Khorse-battery, a NUL correct-\x00horse-battery, hidden correct-\u200bhorse-battery\n")
 	t.Setenv("X_TOKEN", "correct-horse-battery")
 	t.Setenv("BRANCH", "<!channel>")
@@ -105,7 +106,8 @@ last:
 		}
 	}
 	add("mail", mails.received(t))
-	channels := []string{"/slack", "/webhook", "/log", "/refused", "metrics", "mail", "stdout", "stderr", "JSON",
+	add("log store", store.sent)
+	channels := []string{"/slack", "/webhook", "/log", "/refused", "metrics", "mail", "stdout", "stderr", "JSON", "log store",
 		"/delivery/logs/" + run + "/leak.log"}
 	for _, channel := range channels {
 		if texts[channel] == "" {

@@ -3,24 +3,50 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
-// printEvents prints events as a table.
+// printEvents prints events as a table, and below it the addresses of the logs and the end of
+// the output of failed steps.
 func printEvents(out io.Writer, all []catalog.Event) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "No events.")
 		return err
 	}
 	rows := [][]string{{"AT", "TYPE", "STEP", "STATUS", "MESSAGE"}}
+	logs := [][]string{{"STEP", "RUN", "LOG"}}
+	var tails strings.Builder
 	for _, e := range all {
 		rows = append(rows, []string{formatTime(e.At), e.Type, e.Step, string(e.Status), e.Message})
+		if e.LogAddress != "" {
+			logs = append(logs, []string{e.Step, e.Run, e.LogAddress})
+		}
+		if e.OutputTail != "" {
+			fmt.Fprintf(&tails, "\nThe end of the output of %s, which %s at %s:\n\n", e.Step, outcome(e.Status), formatTime(e.At))
+			for line := range strings.Lines(e.OutputTail) {
+				fmt.Fprintf(&tails, "  %s\n", text.NoControl(strings.TrimRight(line, "\n")))
+			}
+		}
 	}
-	return printTable(out, rows)
+	if err := printTable(out, rows); err != nil {
+		return err
+	}
+	if len(logs) > 1 {
+		if _, err := fmt.Fprintln(out); err != nil {
+			return err
+		}
+		if err := printTable(out, logs); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(out, tails.String())
+	return err
 }
 
 func newEvent(c *common) *cobra.Command {
@@ -40,7 +66,8 @@ func newEventList(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the events of a version or a run",
-		Long: `List the events of a version or a run in the order in which they were recorded. With
+		Long: `List the events of a version or a run in the order in which they were recorded, then where
+the logs of steps are stored, and the end of the output of each step that failed. With
 --output json, each event includes its report, and the id that --after takes.`,
 		Example: `  delivery event list --version 17
   delivery event list --run 01KB3ZJ8T0QW4E5R6T7Y8U9I0P --output json`,

@@ -79,9 +79,10 @@ func runScope(r catalog.Run) string {
 func newRunShow(c *common) *cobra.Command {
 	var service string
 	cmd := &cobra.Command{
-		Use:     "show RUN",
-		Short:   "Show a run and its events",
-		Long:    "Show a run and its events. With --output json, include the pipe as it ran.",
+		Use:   "show RUN",
+		Short: "Show a run and its events",
+		Long: `Show a run and its events, where the logs of its steps are stored, and the end of the
+output of each step that failed. With --output json, include the pipe as it ran.`,
 		Example: `  delivery run show 01KB3ZJ8T0QW4E5R6T7Y8U9I0P`,
 		Args:    exactArgs("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {

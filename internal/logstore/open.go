@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -42,18 +43,25 @@ func Open(address string, c Config) (pipe.LogStore, error) {
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("invalid address of a log store: it is not a valid URL" + from)
+		return nil, &AddressError{problem: "it is not a valid URL"}
 	}
 	store, err := open(u, c)
 	if err != nil {
-		return nil, fmt.Errorf("invalid address of a log store %q: %w%s", u.Redacted(), err, from)
+		return nil, &AddressError{address: fmt.Sprintf(" %q", u.Redacted()), problem: err.Error()}
 	}
 	return store, nil
 }
 
-// from says where the address is from, and what is valid.
-const from = " (from " + Variable + "); expected s3://BUCKET/PREFIX, cloudwatch://LOG_GROUP, loki+https://HOST, " +
-	"or elasticsearch+https://HOST/INDEX"
+// AddressError says that an address is not valid.
+type AddressError struct{ address, problem string }
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("invalid address of a log store%s (from %s): %s; expected s3://BUCKET/PREFIX, cloudwatch://LOG_GROUP, "+
+		"loki+https://HOST, or elasticsearch+https://HOST/INDEX", e.address, Variable, e.problem)
+}
+
+// ExitCode returns the exit code of the command line for this error.
+func (*AddressError) ExitCode() int { return exitcode.Usage }
 
 func open(u *url.URL, c Config) (pipe.LogStore, error) {
 	switch {

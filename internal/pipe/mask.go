@@ -47,11 +47,15 @@ func NewMask(environ, listed []string, public ...string) *Mask {
 	return m
 }
 
-// AddValue has a value masked from now on if it is secret by its name, and
-// otherwise the credentials in it if it is a URL.
+// AddValue has a value masked from now on if it is secret by its name, with the
+// credentials in it if it is the header Authorization, and otherwise the
+// credentials in it if it is a URL.
 func (m *Mask) AddValue(name, value string) {
 	if SecretName(name) {
 		m.Add(name, value)
+		if header := authorization.FindStringSubmatch(value); header != nil {
+			m.Add(name, header[1])
+		}
 	}
 	for _, credential := range credentials(value) {
 		m.Add(name, credential)

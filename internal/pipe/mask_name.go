@@ -93,6 +93,9 @@ func endsSecret(word string) bool {
 	return slices.ContainsFunc(secretEndings, func(end string) bool { return strings.HasSuffix(word, end) })
 }
 
+// authorization is the header of that name: a scheme and credentials.
+var authorization = regexp.MustCompile(`^(?i:apikey|basic|bearer|token) +(\S+)$`)
+
 // authority is the part of a URL that may have credentials.
 var authority = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#"'<>@:]*)(:[^\s/"'<>]*)?@`)
 
