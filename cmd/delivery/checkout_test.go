@@ -29,6 +29,7 @@ func newCheckout(t *testing.T, pipe string) *checkout {
 	c := &checkout{folder: filepath.Join(root, "checkout"), data: filepath.Join(root, "data"), state: filepath.Join(root, "state")}
 	for name, value := range map[string]string{
 		"DELIVERY_REPOSITORY": c.repository(), "XDG_STATE_HOME": c.state, "XDG_DATA_HOME": filepath.Join(root, "elsewhere"),
+		"DELIVERY_LOGS":     "",
 		"GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_NOSYSTEM": "1",
 		"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.com",
 	} {

@@ -11,8 +11,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/exitcode"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
 
 // loki is an HTTP server that stands for Loki. It keeps what it is sent.
@@ -111,4 +115,52 @@ func TestRun_InvalidLogAddress(t *testing.T) {
 		t.Errorf("got exit code %d and %q, want %d", code, out, exitcode.Usage)
 	}
 	contains(t, stderr, `invalid address of a log store "https://logs.example.com"`, "(from DELIVERY_LOGS)", "expected s3://BUCKET/PREFIX")
+}
+
+// The logs of a run are in S3 or in CloudWatch Logs, as the environment says, with the
+// credentials and the region of the other tasks.
+func TestAccRun_Logs(t *testing.T) {
+	account := rig.NewAccount(t)
+	bucket, group := "logs-"+account.ID, "delivery"
+	objects := s3.NewFromConfig(account.Config("us-east-1"), func(o *s3.Options) { o.UsePathStyle = true })
+	streams := cloudwatchlogs.NewFromConfig(account.Config("us-east-1"))
+	if _, err := objects.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := streams.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group}); err != nil {
+		t.Fatal(err)
+	}
+	c := newCheckout(t, logsPipe)
+	for _, variable := range account.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+
+	t.Setenv("DELIVERY_LOGS", "s3://"+bucket)
+	s := c.run(t, exitcode.Failed, "--region", "us-east-1")
+	key := "strawberry/" + s.Run + "/tests.log"
+	if got := s.Failed().LogAddress; got != "s3://"+bucket+"/"+key {
+		t.Errorf("got the address %q", got)
+	}
+	out, err := objects.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(out.Body); err != nil || !strings.HasSuffix(string(got), "\ncase 1\ncase 2 failed\n") {
+		t.Errorf("got %q and %v", got, err)
+	}
+
+	t.Setenv("DELIVERY_LOGS", "cloudwatch://"+group+"?region=us-east-1")
+	s = c.run(t, exitcode.Failed)
+	stream := "strawberry/" + s.Run + "/tests.log"
+	if got := s.Failed().LogAddress; got != "cloudwatch://delivery?region=us-east-1&stream="+stream {
+		t.Errorf("got the address %q", got)
+	}
+	events, err := streams.GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{LogGroupName: &group, LogStreamName: &stream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(events.Events); n != 3 || *events.Events[2].Message != "case 2 failed" {
+		t.Errorf("got %d lines, want 3", n)
+	}
 }

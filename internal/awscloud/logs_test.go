@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 )
@@ -33,7 +33,7 @@ func logsAccount(t *testing.T) rig.Account {
 func stepLog(content string) pipe.Log {
 	return pipe.Log{
 		Service: "web", Run: "01KB3ZJ8T0", Step: "unit tests", Name: "web/01KB3ZJ8T0/unit-tests-4f3a2b.log",
-		At: time.Now(), Content: strings.NewReader(content), Mask: strings.Clone,
+		At: clock.System{}.Now(), Content: strings.NewReader(content), Mask: strings.Clone,
 	}
 }
 

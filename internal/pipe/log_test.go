@@ -11,12 +11,12 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
 )
 
@@ -114,7 +114,9 @@ func TestEngine_SendsLogs(t *testing.T) {
 		t.Errorf("got (-) differs from want (+):\n%s", diff)
 	}
 	for step, want := range map[string][2]string{
-		"build": {"store://strawberry/run-1/build.log", ""}, "short": {}, "test": {"store://strawberry/run-1/test.log", "with ***\ncase 1 failed"},
+		"build": {"store://strawberry/run-1/build.log", ""},
+		"short": {},
+		"test":  {"store://strawberry/run-1/test.log", "with ***\ncase 1 failed"},
 	} {
 		if e := s.final(t, step); e.LogAddress != want[0] || e.OutputTail != want[1] {
 			t.Errorf("%s: got the address %q and the output %q, want %q", step, e.LogAddress, e.OutputTail, want)
@@ -152,9 +154,10 @@ func TestEngine_LogNotSent(t *testing.T) {
 func TestEngine_LogStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newHarness()
+		s.Clock = clock.System{} // which the test moves
 		store := withLogs(t, s)
 		interrupt, stop := context.WithCancelCause(t.Context())
-		start := time.Now()
+		start := s.Clock.Now()
 		store.fail = func(ctx context.Context, _ pipe.Log) (string, error) {
 			stop(errors.New("the run was interrupted"))
 			<-ctx.Done()
@@ -164,7 +167,7 @@ func TestEngine_LogStoreHangs(t *testing.T) {
 		s.act["tidy"] = printing("3\n4\n", nil)
 		p := &pipe.Pipe{Name: "p", Main: steps("build", "test"), Last: steps("tidy")}
 		summary := s.run(t, pipe.Request{Pipe: p, Interrupt: interrupt})
-		if took := time.Now().Sub(start); took.Seconds() != 20 {
+		if took := s.Clock.Now().Sub(start); took.Seconds() != 20 {
 			t.Errorf("the run took %s, want 10s for each of the two logs", took)
 		}
 		if e := s.final(t, "build"); summary.Status != builddata.Interrupted || !strings.Contains(e.Message, "it took longer than 10s") {

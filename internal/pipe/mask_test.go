@@ -248,7 +248,9 @@ func TestMask_Values(t *testing.T) {
 // The credentials in the header Authorization are masked without their scheme as well.
 func TestMask_Authorization(t *testing.T) {
 	for value, token := range map[string]string{
-		"Basic YWRhOmNvcnJlY3QtaG9yc2U=": "YWRhOmNvcnJlY3QtaG9yc2U=", "Bearer correct-horse": "correct-horse", "ApiKey correct-horse": "correct-horse",
+		"Basic YWRhOmNvcnJlY3QtaG9yc2U=": "YWRhOmNvcnJlY3QtaG9yc2U=",
+		"Bearer correct-horse":           "correct-horse",
+		"ApiKey correct-horse":           "correct-horse",
 	} {
 		mask := pipe.NewMask([]string{"DELIVERY_LOGS_AUTHORIZATION=" + value}, nil)
 		if got := mask.Text(value + ", " + token); got != "***, ***" {

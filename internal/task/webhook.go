@@ -58,7 +58,9 @@ func escapeJSON(before, value string) string {
 // log sends the run to a store of logs.
 func (r *Registry) log() pipe.Definition {
 	return pipe.Definition{
-		Type: "report.log", BestEffort: true, Summary: "Sends the run as one JSON document to a log store, such as Elasticsearch, by HTTP POST.",
+		Type: "report.log", BestEffort: true,
+		Summary: "Sends how the run and its steps ended, without their output, as one JSON document to a log store, such as Elasticsearch, " +
+			"by HTTP POST.",
 		Arguments: []pipe.Argument{
 			{
 				Name: "url", Kind: pipe.Text, Required: true,
