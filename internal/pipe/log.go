@@ -138,16 +138,40 @@ func (r *run) sendLog(ctx context.Context, s *StepSummary) {
 	s.Warnings = append(s.Warnings, r.engine.Mask.Text(fmt.Sprintf("%s: %v", problem, err)))
 }
 
+// sendFile sends a copy of the step's log that is masked once more, since the step may have
+// set a secret after it had printed it.
 func (r *run) sendFile(ctx context.Context, s *StepSummary) (address string, err error) {
-	file, err := os.Open(s.Log)
+	file, err := os.CreateTemp(r.engine.Scratch, "*.log")
 	if err != nil {
 		return "", err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer func() { _ = errors.Join(file.Close(), os.Remove(file.Name())) }() // a copy, in a folder that is removed
+	if err := r.copyMasked(file, s.Log); err != nil {
+		return "", err
+	}
 	l := Log{
 		Service: r.request.Run.Service, Run: r.request.Run.ID, Step: s.Name, Version: r.snapshot().Version,
 		At: r.engine.Clock.Now(), Content: file, Mask: r.engine.Mask.Text,
 	}
 	l.Name = path.Join(l.Service, l.Run, filepath.Base(s.Log))
 	return r.engine.LogStore.Send(ctx, l)
+}
+
+// copyMasked copies the file with a name through the mask, and goes back to the beginning of
+// the copy.
+func (r *run) copyMasked(to *os.File, name string) error {
+	from, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close() //nolint:errcheck // only read
+	masked := r.engine.Mask.Writer(to)
+	if _, err := io.Copy(masked, from); err != nil {
+		return err
+	}
+	if err := masked.Close(); err != nil {
+		return err
+	}
+	_, err = to.Seek(0, io.SeekStart)
+	return err
 }

@@ -127,6 +127,31 @@ func TestEngine_SendsLogs(t *testing.T) {
 	}
 }
 
+// A secret that a step sets after it has printed it is masked in the log that is sent, and in
+// the end of the output.
+func TestEngine_LogOfLateSecret(t *testing.T) {
+	s := newHarness()
+	s.Scratch = t.TempDir()
+	store := withLogs(t, s)
+	late := pipe.Result{Outputs: map[string]string{"db_password": "made-by-the-step"}}
+	for step, err := range map[string]error{"make": nil, "break": errors.New("no")} {
+		s.act[step] = func(ctx context.Context, c *pipe.Call) (pipe.Result, error) {
+			_, _ = printing("made made-by-the-step\nend\n", nil)(ctx, c)
+			return late, err
+		}
+	}
+	s.run(t, pipe.Request{Pipe: &pipe.Pipe{Name: "p", First: steps("break", "make")}})
+	if diff := cmp.Diff(store.sent, map[string]string{"break": "made ***\nend\n", "make": "made ***\nend\n"}); diff != "" {
+		t.Errorf("got (-) differs from want (+):\n%s", diff)
+	}
+	if e := s.final(t, "break"); e.OutputTail != "made ***\nend" {
+		t.Errorf("got %q", e.OutputTail)
+	}
+	if left, err := os.ReadDir(s.Scratch); err != nil || len(left) > 0 {
+		t.Errorf("left %v and %v", left, err)
+	}
+}
+
 // A log that cannot be sent, or only in part, is a warning in the step's final event. It is
 // masked, and the step succeeds.
 func TestEngine_LogNotSent(t *testing.T) {

@@ -294,7 +294,7 @@ func (r *run) completeSummary(s *StepSummary, result Result, out *output) {
 	if out != nil {
 		s.Log = out.name
 		if s.Status != builddata.Succeeded {
-			s.Tail = out.end()
+			s.Tail = r.engine.Mask.Text(out.end())
 		}
 	}
 }
