@@ -198,33 +198,27 @@ func (s Spec) Validate() error {
 	if s.Listener != nil && s.Listener.Rule != nil {
 		errs = append(errs, s.Listener.Rule.Validate())
 	}
-	if s.Target != nil && s.Target.Health.Timeout >= s.Target.Health.Interval {
-		errs = append(errs, fmt.Errorf("health check: the timeout (%s) must be shorter than the interval (%s)",
-			s.Target.Health.Timeout, s.Target.Health.Interval))
+	if s.Target != nil {
+		errs = append(errs, s.Target.Health.Validate())
+	}
+	if len(s.Version) > MaxVersion {
+		errs = append(errs, fmt.Errorf("the version has %d bytes, but a launch template can name one of at most %d", len(s.Version), MaxVersion))
 	}
 	return errors.Join(errs...)
+}
+
+// Warnings describes what the cloud may refuse.
+func (s Spec) Warnings() []string {
+	if s.Listener == nil || s.Listener.Rule == nil {
+		return nil
+	}
+	return s.Listener.Rule.Warnings()
 }
 
 // Validate reports bounds that contradict each other.
 func (s Size) Validate() error {
 	if s.Min < 0 || s.Max < 1 || s.Min > s.Max {
 		return fmt.Errorf("min_size is %d and max_size is %d: 0 ≤ min_size ≤ max_size and max_size ≥ 1 are required", s.Min, s.Max)
-	}
-	return nil
-}
-
-// maxConditionValues is the number of hosts and paths together that AWS allows
-// in one rule, https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html.
-const maxConditionValues = 5
-
-// Validate reports what a load balancer would refuse.
-func (r Rule) Validate() error {
-	switch n := len(r.Hosts) + len(r.Paths); {
-	case n == 0:
-		return errors.New("the listener rule selects no requests: give hosts, paths or both, " +
-			"or leave the rule out to take the listener's default action")
-	case n > maxConditionValues:
-		return fmt.Errorf("the listener rule has %d hosts and paths, but a load balancer allows at most %d in one rule", n, maxConditionValues)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ var spec = cluster.Spec{
 	ID: cluster.ID{Service: "web", Environment: "test"}, Version: "1", ImageID: "ami-1",
 	Servers: cluster.Servers{InstanceType: "t3.micro", SubnetIDs: []string{"a", "b"}, Template: &cluster.Template{ID: "lt", Version: "1"}},
 	Size:    cluster.Size{Min: 3, Max: 5}, Tags: tagging.Set{"a": "b"},
-	Listener: &cluster.Listener{ARN: "arn", Rule: &cluster.Rule{Priority: 1, Hosts: []string{"x"}}},
+	Listener: &cluster.Listener{ARN: "arn", Rule: &cluster.Rule{Priority: 1, Hosts: []string{"x.example.com"}}},
 	Target:   &cluster.Target{Port: 80, Stickiness: time.Minute},
 }
 
@@ -53,14 +53,58 @@ func TestSpec_Validate(t *testing.T) {
 				s.Tags[fmt.Sprint(i)] = "x"
 			}
 		}, "at most 50"},
-		"NoServers": {func(s *cluster.Spec) { s.Size = cluster.Size{} }, "max_size ≥ 1"},
+		"LongVersion":    {func(s *cluster.Spec) { s.Version = strings.Repeat("1", 248) }, "at most 247"},
+		"Timeout":        {func(s *cluster.Spec) { s.Target.Health.Timeout = 2 }, "must be shorter than the interval"},
+		"PathOfCheck":    {func(s *cluster.Spec) { s.Target.Health.Path = "health" }, "must begin with a slash"},
+		"MatcherTooHigh": {func(s *cluster.Spec) { s.Target.Health.Matcher = "500-599" }, `the matcher "500-599" is not valid`},
+		"MatcherIsText":  {func(s *cluster.Spec) { s.Target.Health.Matcher = "ok" }, "is not valid"},
+		"MatcherTurned":  {func(s *cluster.Spec) { s.Target.Health.Matcher = "200,299-201" }, "is not valid"},
+		"NoServers":      {func(s *cluster.Spec) { s.Size = cluster.Size{} }, "max_size ≥ 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := spec
-			s.Target = &cluster.Target{Health: cluster.HealthCheck{Interval: 2, Timeout: 1}}
+			s.Target = &cluster.Target{Health: cluster.HealthCheck{Path: "/", Matcher: "200,302-399", Interval: 2, Timeout: 1}}
+			if err := s.Validate(); err != nil {
+				t.Fatal(err)
+			}
 			tt.change(&s)
 			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want an error that says %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestRule_Validate(t *testing.T) {
+	many := func(n int, value string) (all []string) {
+		for range n {
+			all = append(all, value)
+		}
+		return all
+	}
+	for name, tt := range map[string]struct {
+		rule cluster.Rule
+		says string // empty: it is valid
+		warn string
+	}{
+		"Good":         {cluster.Rule{Hosts: []string{"a-1.example.com", "*.example.com"}, Paths: []string{"/img/*", "/~a?$'@:+&"}}, "", ""},
+		"ThreeValues":  {cluster.Rule{Hosts: many(3, "a.example.com"), Paths: many(2, "/")}, "", ""},
+		"FourValues":   {cluster.Rule{Hosts: many(4, "a.example.com")}, "", "has 4 hosts; by AWS's documentation, a condition has at most 3 values"},
+		"SixValues":    {cluster.Rule{Hosts: many(3, "a.example.com"), Paths: many(3, "/")}, "at most 5 in one rule", ""},
+		"Nothing":      {cluster.Rule{}, "selects no requests", ""},
+		"SixWildcards": {cluster.Rule{Hosts: []string{"*.?.*.example.com"}, Paths: []string{"/*/?/*"}}, "6 wildcards", ""},
+		"NoDot":        {cluster.Rule{Hosts: []string{"localhost"}}, `host "localhost"`, ""},
+		"Address":      {cluster.Rule{Hosts: []string{"10.0.0.1"}}, "only letters after the last one", ""},
+		"Port":         {cluster.Rule{Hosts: []string{"a.example.com:8080"}}, "matches no port", ""},
+		"LongHost":     {cluster.Rule{Hosts: []string{strings.Repeat("a", 125) + ".com"}}, "host", ""},
+		"Space":        {cluster.Rule{Paths: []string{"/a b"}}, `path "/a b"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := tt.rule.Validate(); (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want an error that says %q", err, tt.says)
+			}
+			if warnings := tt.rule.Warnings(); (len(warnings) == 0) != (tt.warn == "") || !strings.Contains(strings.Join(warnings, ""), tt.warn) {
+				t.Errorf("got the warnings %q, want %q", warnings, tt.warn)
 			}
 		})
 	}

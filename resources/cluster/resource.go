@@ -180,6 +180,9 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		r.warnRevoked(ctx, s, &resp.Diagnostics)
 		return
 	}
+	for _, warning := range s.Warnings() {
+		resp.Diagnostics.AddAttributeWarning(path.Root("listener_rule"), "AWS may refuse the listener rule", "Cluster "+s.ID.String()+": "+warning+".")
+	}
 	r.checkVersion(ctx, &planned, s, &resp.Diagnostics)
 	if before == nil {
 		r.warnExists(ctx, s.ID, &resp.Diagnostics)

@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/resources"
 )
 
@@ -97,7 +98,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "The environment that the servers run in: 1 to 64 letters, digits, dots, underscores and hyphens.",
 			},
 			"version": schema.StringAttribute{
-				Required: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 256)},
+				Required: true, Validators: []validator.String{stringvalidator.LengthBetween(1, cluster.MaxVersion)},
 				MarkdownDescription: "The version that the servers run. It must exist and not be revoked.",
 			},
 			"image_id": schema.StringAttribute{
