@@ -29,8 +29,21 @@ const (
 // checkRegion ends errors about ids that do not exist.
 const checkRegion = "; an id exists in one region and account only, so check those as well"
 
+// notVisible are the codes for what does not exist, or is not visible yet,
+// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html.
+var notVisible = []string{codeImageNotFound, codeSubnetNotFound, codeSecurityNotFound, codeListenerNotFound}
+
 // Check implements cluster.Cloud.
 func (c *Cloud) Check(ctx context.Context, s cluster.Spec) (cluster.Spec, error) {
+	var checked cluster.Spec
+	err := c.settle(ctx, notVisible, func(ctx context.Context) (err error) {
+		checked, err = c.check(ctx, s)
+		return err
+	})
+	return checked, err
+}
+
+func (c *Cloud) check(ctx context.Context, s cluster.Spec) (cluster.Spec, error) {
 	image, err := c.image(ctx, s.ImageID)
 	errs := []error{err, checkVolumes(image)}
 	if t := s.Servers.Template; t != nil {
@@ -49,12 +62,21 @@ func (c *Cloud) Check(ctx context.Context, s cluster.Spec) (cluster.Spec, error)
 // errNoImage: the image does not exist, or it cannot be used.
 var errNoImage = errors.New("no server can be started from it")
 
+// missingError is an error about something that does not exist, without AWS's words.
+type missingError struct {
+	error
+	aws error
+}
+
+// Unwrap returns the error and AWS's, which has a code.
+func (e *missingError) Unwrap() []error { return []error{e.error, e.aws} }
+
 // image returns an image that servers can be started from.
 func (c *Cloud) image(ctx context.Context, id string) (ec2types.Image, error) {
 	out, err := c.ec2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{id}})
 	switch {
 	case hasCode(err, codeImageNotFound, codeImageUnavailable, codeImageMalformed) || err == nil && len(out.Images) == 0:
-		return ec2types.Image{}, fmt.Errorf("image_id: image %s does not exist in %s, so %w%s", id, c.region, errNoImage, checkRegion)
+		return ec2types.Image{}, &missingError{fmt.Errorf("image_id: image %s does not exist in %s, so %w%s", id, c.region, errNoImage, checkRegion), err}
 	case err != nil:
 		return ec2types.Image{}, fmt.Errorf("read image %s: %w", id, err)
 	}
@@ -153,7 +175,7 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, vpc string) e
 	out, err := c.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{ListenerArns: []string{s.Listener.ARN}})
 	switch {
 	case hasCode(err, codeListenerNotFound, codeListenerARN) || err == nil && len(out.Listeners) == 0:
-		return fmt.Errorf("listener: %s does not exist", s.Listener.ARN)
+		return &missingError{fmt.Errorf("listener: %s does not exist", s.Listener.ARN), err}
 	case err != nil:
 		return fmt.Errorf("read listener %s: %w", s.Listener.ARN, err)
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/smithy-go"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
@@ -24,6 +26,26 @@ func hasCode(err error, codes ...string) bool {
 func notYet(err error, codes ...string) error {
 	if hasCode(err, codes...) {
 		return &cluster.NotYetError{Saw: err.Error(), Err: err}
+	}
+	return err
+}
+
+// What was made a second ago may not be visible everywhere yet: settle asks again for as long.
+const (
+	settleEvery  = time.Second
+	settleWithin = 5 * time.Second
+)
+
+// settle calls f again while it fails with one of the codes, for settleWithin. Steps of a
+// rollout are repeated by their caller; settle is for questions beside them.
+func (c *Cloud) settle(ctx context.Context, codes []string, f func(ctx context.Context) error) error {
+	var failed error
+	err := clock.Poll(ctx, c.clock, settleEvery, settleWithin, func(ctx context.Context, _ time.Duration) (bool, string, error) {
+		failed = f(ctx)
+		return !hasCode(failed, codes...), "", nil
+	})
+	if failed != nil {
+		return failed
 	}
 	return err
 }

@@ -240,7 +240,7 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 		})
 		switch {
 		case hasCode(err, codeTargetGroupNotFound) && (force || len(protected) == 0):
-			return c.deleteGroup(ctx, g) // without a target group there are no requests
+			return c.deleteGroup(ctx, g, true) // without a target group there are no requests
 		case err != nil && !groupNotFound(err):
 			return notYet(fmt.Errorf("empty Auto Scaling group %s: %w", g.Name, err), codeScalingActivity, codeContention)
 		}
@@ -254,13 +254,15 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 	case len(protected) > 0 && !force:
 		return &cluster.ProtectedError{Generation: g, Servers: protected}
 	}
-	return c.deleteGroup(ctx, g)
+	return c.deleteGroup(ctx, g, len(group.Instances) > 0)
 }
 
-// deleteGroup asks AWS to delete a group with all its servers.
-func (c *Cloud) deleteGroup(ctx context.Context, g cluster.Generation) error {
+// deleteGroup asks AWS to delete a group, with force also its servers. Deletion protection
+// and policies may forbid force, which an empty group does not need,
+// https://docs.aws.amazon.com/autoscaling/ec2/userguide/resource-deletion-protection.html.
+func (c *Cloud) deleteGroup(ctx context.Context, g cluster.Generation, force bool) error {
 	_, err := c.autoscaling.DeleteAutoScalingGroup(ctx, &autoscaling.DeleteAutoScalingGroupInput{
-		AutoScalingGroupName: &g.Name, ForceDelete: aws.Bool(true),
+		AutoScalingGroupName: &g.Name, ForceDelete: &force,
 	})
 	if err != nil && !groupNotFound(err) {
 		return notYet(fmt.Errorf("delete Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeScalingActivity, codeContention)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,19 +36,38 @@ func (c *Cloud) MakeTemplate(ctx context.Context, g cluster.Generation, s cluste
 	if err != nil {
 		return err
 	}
-	_, err = c.ec2.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
+	// The name is unique, so a repeated call creates nothing. A client token of ours would
+	// have it refused if anything in the data had changed.
+	out, err := c.ec2.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
 		LaunchTemplateName: &g.Name,
-		ClientToken:        &g.Name,
 		LaunchTemplateData: data,
 		VersionDescription: aws.String("version " + s.Version),
 		TagSpecifications:  []types.TagSpecification{{ResourceType: types.ResourceTypeLaunchTemplate, Tags: ec2Tags(g.Tags(s.Tags))}},
 	})
-	if err != nil && !hasCode(err, codeTemplateExists) {
+	switch {
+	case err != nil && !hasCode(err, codeTemplateExists):
 		return fmt.Errorf("create launch template %s: %w", g.Name, err)
+	case err == nil:
+		if err := templateWarning(g, out.Warning); err != nil {
+			return err
+		}
 	}
 	// A removal that follows has to find it.
 	_, err = visible(ctx, "launch template", g, c.template)
 	return err
+}
+
+// templateWarning returns what AWS says is invalid in a launch template that it has created
+// nevertheless. No server could be started from it.
+func templateWarning(g cluster.Generation, warning *types.ValidationWarning) error {
+	if warning == nil {
+		return nil
+	}
+	var errs []error
+	for _, e := range warning.Errors {
+		errs = append(errs, fmt.Errorf("launch template %s is invalid: %s (%s)", g.Name, aws.ToString(e.Message), aws.ToString(e.Code)))
+	}
+	return errors.Join(errs...)
 }
 
 // templateData specifies the servers. Volumes and network interfaces get their
@@ -203,6 +223,9 @@ func (c *Cloud) renewTemplate(
 	})
 	if err != nil {
 		return t, fmt.Errorf("renew launch template %s: %w", g.Name, err)
+	}
+	if err := templateWarning(g, out.Warning); err != nil {
+		return t, err
 	}
 	t.Version = strconv.FormatInt(aws.ToInt64(out.LaunchTemplateVersion.VersionNumber), 10)
 	return t, nil

@@ -31,6 +31,7 @@ func TestAccRollout_Faults(t *testing.T) {
 	for name, fault := range map[string]func() func(rig.Call) *rig.Fault{
 		"Throttled":   func() func(rig.Call) *rig.Fault { return once(rig.Fault{Status: 400, Code: "Throttling"}) },
 		"ServerError": func() func(rig.Call) *rig.Fault { return once(rig.Fault{Status: 500, Code: "InternalFailure"}) },
+		"Transient":   transient,
 		"LostReply":   func() func(rig.Call) *rig.Fault { return unique(once(rig.Fault{After: true})) },
 		"Hidden":      func() func(rig.Call) *rig.Fault { return unique(rig.Hidden(3)) },
 	} {
@@ -74,6 +75,54 @@ func once(fault rig.Fault) func(rig.Call) *rig.Fault {
 		seen[c.Action] = true
 		return &fault
 	}
+}
+
+// transientCodes are answers by which AWS says that it is still working, or that it does not
+// show everywhere yet what it has confirmed, by action.
+var transientCodes = map[string]string{
+	"autoscaling UpdateAutoScalingGroup":                 "ScalingActivityInProgress",
+	"autoscaling CreateOrUpdateTags":                     "ResourceInUse",
+	"autoscaling DeleteTags":                             "ResourceInUse",
+	"autoscaling DeleteAutoScalingGroup":                 "ScalingActivityInProgress",
+	"ec2 CreateTags":                                     "InvalidInstanceID.NotFound",
+	"ec2 DeleteTags":                                     "InvalidVolume.NotFound",
+	"ec2 DescribeSecurityGroups":                         "InvalidGroup.NotFound",
+	"ec2 DescribeSubnets":                                "InvalidSubnetID.NotFound",
+	"elasticloadbalancing DescribeListeners":             "ListenerNotFound",
+	"elasticloadbalancing DescribeTargetGroupAttributes": "TargetGroupNotFound",
+	"elasticloadbalancing ModifyTargetGroupAttributes":   "TargetGroupNotFound",
+	"elasticloadbalancing DeleteTargetGroup":             "ResourceInUse",
+}
+
+// transient answers the first call of each action with its transient code.
+func transient() func(rig.Call) *rig.Fault {
+	seen := map[string]bool{}
+	return func(c rig.Call) *rig.Fault {
+		action := c.Service + " " + c.Action
+		code, ok := transientCodes[action]
+		if !ok || seen[action] {
+			return nil
+		}
+		seen[action] = true
+		return &rig.Fault{Status: 400, Code: code}
+	}
+}
+
+// TestAccRollout_DeletesWithoutForce: an empty group is deleted without force, which deletion
+// protection and policies may forbid.
+func TestAccRollout_DeletesWithoutForce(t *testing.T) {
+	enter(t, 1)
+	s := openSite(t, 100, nil)
+	s.proxy.Intercept(func(c rig.Call) *rig.Fault {
+		if c.Action == "DeleteAutoScalingGroup" && c.Form.Get("ForceDelete") == "true" {
+			return &rig.Fault{Status: 400, Code: "ValidationError"}
+		}
+		return nil
+	})
+	s.apply("1", faultSettings)
+	s.apply("2", faultSettings)
+	s.sound("2", 2)
+	s.destroy()
 }
 
 // unique refuses a second Auto Scaling group of the same name, as AWS does. Moto

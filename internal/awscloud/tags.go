@@ -106,7 +106,11 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 		AutoScalingGroupName: &g.Name, LaunchTemplate: templateVersion(&template.ID, template.Version),
 	})
 	if err != nil {
-		return fmt.Errorf("renew the launch template of Auto Scaling group %s: %w", g.Name, err)
+		err = fmt.Errorf("renew the launch template of Auto Scaling group %s: %w", g.Name, err)
+		if mentions(err, "does not exist") { // Auto Scaling may not see the version yet that EC2 has confirmed
+			return notYet(err, codeValidation)
+		}
+		return notYet(err, codeScalingActivity, codeContention)
 	}
 	if err := c.retagRunning(ctx, group, template.ID, should, obsolete); err != nil {
 		return err
@@ -117,7 +121,7 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	// The group's own tags come last: they tell which tags are obsolete, so they
 	// must not change before all others.
 	if _, err := c.autoscaling.CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: groupTags(g, should)}); err != nil {
-		return fmt.Errorf("tag Auto Scaling group %s: %w", g.Name, err)
+		return notYet(fmt.Errorf("tag Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeContention)
 	}
 	if len(obsolete) > 0 {
 		gone := tagging.Set{}
@@ -125,11 +129,16 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 			gone[key] = ""
 		}
 		if _, err := c.autoscaling.DeleteTags(ctx, &autoscaling.DeleteTagsInput{Tags: groupTags(g, gone)}); err != nil {
-			return fmt.Errorf("remove tags from Auto Scaling group %s: %w", g.Name, err)
+			return notYet(fmt.Errorf("remove tags from Auto Scaling group %s: %w", g.Name, err), codeGroupInUse, codeContention)
 		}
 	}
 	return nil
 }
+
+// serverGone are the codes for a server or a volume that is not visible yet, or that scaling
+// has replaced since it was listed,
+// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html.
+var serverGone = []string{"InvalidInstanceID.NotFound", "InvalidVolume.NotFound"}
 
 // retagRunning tags the launch template, and the running instances with their
 // volumes.
@@ -163,7 +172,7 @@ func (c *Cloud) retagRunning(
 	// One call takes at most 1000 resources.
 	for batch := range slices.Chunk(ids, 1000) {
 		if _, err := c.ec2.CreateTags(ctx, &ec2.CreateTagsInput{Resources: batch, Tags: ec2Tags(should)}); err != nil {
-			return fmt.Errorf("tag the servers of %s: %w", aws.ToString(group.AutoScalingGroupName), err)
+			return notYet(fmt.Errorf("tag the servers of %s: %w", aws.ToString(group.AutoScalingGroupName), err), serverGone...)
 		}
 		if len(obsolete) == 0 {
 			continue
@@ -173,7 +182,7 @@ func (c *Cloud) retagRunning(
 			gone = append(gone, ec2types.Tag{Key: aws.String(key)})
 		}
 		if _, err := c.ec2.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: batch, Tags: gone}); err != nil {
-			return fmt.Errorf("remove tags from the servers of %s: %w", aws.ToString(group.AutoScalingGroupName), err)
+			return notYet(fmt.Errorf("remove tags from the servers of %s: %w", aws.ToString(group.AutoScalingGroupName), err), serverGone...)
 		}
 	}
 	return nil

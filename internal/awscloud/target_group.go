@@ -127,7 +127,11 @@ func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*c
 type attributes struct{ delay, stickiness time.Duration }
 
 func (c *Cloud) targetGroupAttributes(ctx context.Context, arn string) (a attributes, err error) {
-	out, err := c.elb.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
+	var out *elb.DescribeTargetGroupAttributesOutput
+	err = c.settle(ctx, []string{codeTargetGroupNotFound}, func(ctx context.Context) (err error) {
+		out, err = c.elb.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
+		return err
+	})
 	if err != nil {
 		return a, fmt.Errorf("read the attributes of target group %s: %w", arn, err)
 	}
