@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,6 +25,7 @@ const (
 	codeSecurityNotFound  = "InvalidGroup.NotFound"
 	codeSecurityMalformed = "InvalidGroupId.Malformed"
 	codeListenerARN       = "ValidationError"
+	codeInstanceType      = "InvalidInstanceType"
 )
 
 // checkRegion ends errors about ids that do not exist.
@@ -46,15 +48,20 @@ func (c *Cloud) Check(ctx context.Context, s cluster.Spec) (cluster.Spec, error)
 func (c *Cloud) check(ctx context.Context, s cluster.Spec) (cluster.Spec, error) {
 	image, err := c.image(ctx, s.ImageID)
 	errs := []error{err, checkVolumes(image)}
+	instanceType := ec2types.InstanceType(s.Servers.InstanceType)
 	if t := s.Servers.Template; t != nil {
 		version, err := c.templateVersion(ctx, *t)
 		errs = append(errs, err, checkTemplateVolumes(version))
+		if version.LaunchTemplateData != nil {
+			instanceType = version.LaunchTemplateData.InstanceType
+		}
 		s.Servers.Template = &cluster.Template{ID: t.ID, Version: t.Version, Number: aws.ToInt64(version.VersionNumber)}
 	}
-	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
+	errs = append(errs, c.checkArchitecture(ctx, instanceType, image))
+	subnets, vpc, err := c.subnets(ctx, s.Servers.SubnetIDs)
 	errs = append(errs, err, c.checkSecurityGroups(ctx, s.Servers.SecurityGroupIDs, vpc))
 	if s.Listener != nil {
-		errs = append(errs, c.checkListener(ctx, s, vpc))
+		errs = append(errs, c.checkListener(ctx, s, subnets, vpc))
 	}
 	return s, errors.Join(errs...)
 }
@@ -122,24 +129,45 @@ func checkTemplateVolumes(t ec2types.LaunchTemplateVersion) error {
 	return nil
 }
 
-// vpcOf returns the VPC of all the subnets.
-func (c *Cloud) vpcOf(ctx context.Context, subnets []string) (string, error) {
-	out, err := c.ec2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{SubnetIds: subnets})
+// checkArchitecture refuses an instance type that cannot start an image. Both may be
+// unknown: an image that does not exist is refused elsewhere, and a launch template may
+// leave the type to requirements.
+func (c *Cloud) checkArchitecture(ctx context.Context, instanceType ec2types.InstanceType, image ec2types.Image) error {
+	if instanceType == "" || image.Architecture == "" {
+		return nil
+	}
+	out, err := c.ec2.DescribeInstanceTypes(ctx, &ec2.DescribeInstanceTypesInput{InstanceTypes: []ec2types.InstanceType{instanceType}})
+	switch {
+	case hasCode(err, codeInstanceType) || err == nil && len(out.InstanceTypes) == 0:
+		return fmt.Errorf("instance_type: there is no instance type %s in %s", instanceType, c.region)
+	case err != nil:
+		return fmt.Errorf("read instance type %s: %w", instanceType, err)
+	}
+	processor := out.InstanceTypes[0].ProcessorInfo
+	if processor == nil || slices.Contains(processor.SupportedArchitectures, ec2types.ArchitectureType(image.Architecture)) {
+		return nil
+	}
+	return fmt.Errorf("instance_type: %s has the architecture %v, but image %s is for %s: choose another type, or the version's image for it",
+		instanceType, processor.SupportedArchitectures, aws.ToString(image.ImageId), image.Architecture)
+}
+
+// subnets returns the subnets of these IDs, and the VPC that all are in.
+func (c *Cloud) subnets(ctx context.Context, ids []string) (subnets []ec2types.Subnet, vpc string, err error) {
+	out, err := c.ec2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{SubnetIds: ids})
 	switch {
 	case hasCode(err, codeSubnetNotFound):
-		return "", fmt.Errorf("subnet_ids: at least one of %s does not exist in %s%s: %w",
-			strings.Join(subnets, ", "), c.region, checkRegion, err)
+		return nil, "", fmt.Errorf("subnet_ids: at least one of %s does not exist in %s%s: %w",
+			strings.Join(ids, ", "), c.region, checkRegion, err)
 	case err != nil:
-		return "", fmt.Errorf("read subnets: %w", err)
+		return nil, "", fmt.Errorf("read subnets: %w", err)
 	}
-	vpc := ""
 	for _, subnet := range out.Subnets {
 		if vpc != "" && vpc != aws.ToString(subnet.VpcId) {
-			return "", fmt.Errorf("subnet_ids: they are in two VPCs, %s and %s", vpc, aws.ToString(subnet.VpcId))
+			return nil, "", fmt.Errorf("subnet_ids: they are in two VPCs, %s and %s", vpc, aws.ToString(subnet.VpcId))
 		}
 		vpc = aws.ToString(subnet.VpcId)
 	}
-	return vpc, nil
+	return out.Subnets, vpc, nil
 }
 
 func (c *Cloud) checkSecurityGroups(ctx context.Context, ids []string, vpc string) error {
@@ -163,7 +191,25 @@ func (c *Cloud) checkSecurityGroups(ctx context.Context, ids []string, vpc strin
 	return nil
 }
 
-func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, vpc string) error {
+// checkZones refuses a subnet in a zone that is not enabled for the load balancer, which
+// would never send requests to its servers,
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html.
+func checkZones(subnets []ec2types.Subnet, balancer elbtypes.LoadBalancer) error {
+	var enabled []string
+	for _, zone := range balancer.AvailabilityZones {
+		enabled = append(enabled, aws.ToString(zone.ZoneName))
+	}
+	for _, subnet := range subnets {
+		if zone := aws.ToString(subnet.AvailabilityZone); len(enabled) > 0 && !slices.Contains(enabled, zone) {
+			return fmt.Errorf("subnet_ids: %s is in the zone %s, but the listener's load balancer is in %s only: "+
+				"its servers would get no requests; leave the subnet out, or enable the zone", aws.ToString(subnet.SubnetId), zone,
+				strings.Join(enabled, ", "))
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2types.Subnet, vpc string) error {
 	parsed, err := arn.Parse(s.Listener.ARN)
 	if err != nil || parsed.Service != "elasticloadbalancing" || !strings.HasPrefix(parsed.Resource, "listener/") {
 		return fmt.Errorf("listener: %q is not a valid ARN of a listener", s.Listener.ARN)
@@ -193,6 +239,9 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, vpc string) e
 	for _, balancer := range balancers.LoadBalancers {
 		if vpc != "" && aws.ToString(balancer.VpcId) != vpc {
 			return fmt.Errorf("listener: its load balancer is in %s, but the subnets are in %s", aws.ToString(balancer.VpcId), vpc)
+		}
+		if err := checkZones(subnets, balancer); err != nil {
+			return err
 		}
 	}
 	routes, err := c.routes(ctx, s.Listener.ARN)

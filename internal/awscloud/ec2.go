@@ -20,6 +20,7 @@ type ec2Calls struct {
 	DeleteLaunchTemplate           call[ec2.DeleteLaunchTemplateInput, ec2.DeleteLaunchTemplateOutput]
 	DeleteTags                     call[ec2.DeleteTagsInput, ec2.DeleteTagsOutput]
 	DescribeImages                 call[ec2.DescribeImagesInput, ec2.DescribeImagesOutput]
+	DescribeInstanceTypes          call[ec2.DescribeInstanceTypesInput, ec2.DescribeInstanceTypesOutput]
 	DescribeLaunchTemplates        call[ec2.DescribeLaunchTemplatesInput, ec2.DescribeLaunchTemplatesOutput]
 	DescribeLaunchTemplateVersions call[ec2.DescribeLaunchTemplateVersionsInput, ec2.DescribeLaunchTemplateVersionsOutput]
 	DescribeSecurityGroups         call[ec2.DescribeSecurityGroupsInput, ec2.DescribeSecurityGroupsOutput]
@@ -35,6 +36,7 @@ func newEC2Calls(client *ec2.Client) ec2Calls {
 		DeleteLaunchTemplate:           client.DeleteLaunchTemplate,
 		DeleteTags:                     client.DeleteTags,
 		DescribeImages:                 client.DescribeImages,
+		DescribeInstanceTypes:          client.DescribeInstanceTypes,
 		DescribeLaunchTemplates:        client.DescribeLaunchTemplates,
 		DescribeLaunchTemplateVersions: client.DescribeLaunchTemplateVersions,
 		DescribeSecurityGroups:         client.DescribeSecurityGroups,

@@ -31,7 +31,7 @@ const (
 
 // MakeTargets implements cluster.Cloud.
 func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
-	vpc, err := c.vpcOf(ctx, s.Servers.SubnetIDs)
+	_, vpc, err := c.subnets(ctx, s.Servers.SubnetIDs)
 	if err != nil {
 		return err
 	}

@@ -707,6 +707,12 @@ func TestAccCluster_BadInput(t *testing.T) {
 	fatal(t, err)
 	abroad, err := rig.Prepare(t.Context(), e.Account, "us-east-1")
 	fatal(t, err)
+	// The load balancer is in two zones of three.
+	more, err := e.EC2().CreateSubnet(t.Context(), &ec2.CreateSubnetInput{
+		VpcId: aws.String(e.VPC), CidrBlock: aws.String("10.0.200.0/24"), AvailabilityZone: aws.String(acctest.Region + "c"),
+	})
+	fatal(t, err)
+	third := aws.ToString(more.Subnet.SubnetId)
 	elsewhere := strings.Replace(e.Listener, acctest.Region, "us-west-2", 1)
 	gone := e.Listener[:len(e.Listener)-16] + "0000000000000000"
 
@@ -740,11 +746,17 @@ func TestAccCluster_BadInput(t *testing.T) {
 			"the timeout (30s) must be shorter than the interval (10s)"},
 		"DurationOutOfRange": {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`},
 			`Got "2h". Use whole seconds from 0s to 1h0m0s`},
-		"StepsFall":            {arguments{"rollout": `{ steps = [50, 10] }`}, "they must rise, from at least 1 to at most 100 percent"},
-		"AlarmsUnwatched":      {arguments{"rollout": `{ alarms = ["5xx"] }`}, "alarms are observed for observe_for, which is 0"},
-		"UnknownOnFailure":     {arguments{"rollout": `{ on_failure = "shrug" }`}, `value must be one of: ["undo" "keep"]`},
-		"ReservedTag":          {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
-		"TagOfAnArgument":      {arguments{"tags": `{ environment = "prod" }`}, `Tag "environment" has the value of the argument environment`},
+		"StepsFall":        {arguments{"rollout": `{ steps = [50, 10] }`}, "they must rise, from at least 1 to at most 100 percent"},
+		"AlarmsUnwatched":  {arguments{"rollout": `{ alarms = ["5xx"] }`}, "alarms are observed for observe_for, which is 0"},
+		"UnknownOnFailure": {arguments{"rollout": `{ on_failure = "shrug" }`}, `value must be one of: ["undo" "keep"]`},
+		"ReservedTag":      {arguments{"tags": `{ "delivery:cluster" = "x" }`}, "is set by this provider"},
+		"TagOfAnArgument":  {arguments{"tags": `{ environment = "prod" }`}, `Tag "environment" has the value of the argument environment`},
+		"TypeUnknown":      {arguments{"instance_type": `"t3.gigantic"`}, "there is no instance type t3.gigantic in eu-north-1"},
+		"TypeForAnotherArchitecture": {arguments{"instance_type": `"t4g.micro"`},
+			"t4g.micro has the architecture [arm64], but image " + rig.BaseImage + " is for x86_64"},
+		"SubnetInAnotherZone":  {arguments{"subnet_ids": fmt.Sprintf("[%q]", third)}, "but the listener's load balancer is in"},
+		"HostWithoutDot":       {arguments{"listener_rule": `{ priority = 8, hosts = ["localhost"] }`}, `host "localhost" of the listener rule`},
+		"MatcherOutOfRange":    {arguments{"target": `{ port = 80, health_check = { matcher = "500-599" } }`}, `the matcher "500-599" is not valid`},
 		"TagWithoutValue":      {arguments{"tags": `{ purpose = null }`}, `Tag "purpose" is null`},
 		"EmptyInstanceProfile": {arguments{"iam_instance_profile": `""`}, "string length must be at least 1"},
 		"TagAWSWouldRefuse":    {arguments{"tags": `{ "aws:x" = "x" }`}, `the prefix "aws:" is reserved`},
