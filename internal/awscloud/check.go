@@ -47,17 +47,19 @@ func (c *Cloud) Check(ctx context.Context, s cluster.Spec) (cluster.Spec, error)
 
 func (c *Cloud) check(ctx context.Context, s cluster.Spec) (cluster.Spec, error) {
 	image, err := c.image(ctx, s.ImageID)
-	errs := []error{err, checkVolumes(image)}
+	errs := []error{err}
+	var mappings []ec2types.LaunchTemplateBlockDeviceMapping
 	instanceType := ec2types.InstanceType(s.Servers.InstanceType)
 	if t := s.Servers.Template; t != nil {
 		version, err := c.templateVersion(ctx, *t)
 		errs = append(errs, err, checkTemplateVolumes(version))
 		if version.LaunchTemplateData != nil {
-			instanceType = version.LaunchTemplateData.InstanceType
+			instanceType, mappings = version.LaunchTemplateData.InstanceType, version.LaunchTemplateData.BlockDeviceMappings
+			errs = append(errs, checkRootDevice(image, t.ID, mappings))
 		}
 		s.Servers.Template = &cluster.Template{ID: t.ID, Version: t.Version, Number: aws.ToInt64(version.VersionNumber)}
 	}
-	errs = append(errs, c.checkArchitecture(ctx, instanceType, image))
+	errs = append(errs, checkVolumes(image, mappings), c.checkArchitecture(ctx, instanceType, image))
 	subnets, vpc, err := c.subnets(ctx, s.Servers.SubnetIDs)
 	errs = append(errs, err, c.checkSecurityGroups(ctx, s.Servers.SecurityGroupIDs, vpc))
 	if s.Listener != nil {
@@ -101,13 +103,34 @@ func volumeError(device, where string) error {
 		"but servers of a cluster are replaced together with their volumes; keep data in a resource of its own", device, where)
 }
 
-// checkVolumes ignores the root volume, because setRootVolume has it deleted
-// with its server.
-func checkVolumes(image ec2types.Image) error {
+// checkVolumes ignores the root volume, because setRootVolume has it deleted with its server,
+// and those that a launch template maps itself, which takes precedence and is checked itself.
+func checkVolumes(image ec2types.Image, mapped []ec2types.LaunchTemplateBlockDeviceMapping) error {
 	for _, m := range image.BlockDeviceMappings {
 		root := aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName)
-		if !root && outlivesServer(m.Ebs) {
+		overridden := slices.ContainsFunc(mapped, func(t ec2types.LaunchTemplateBlockDeviceMapping) bool {
+			decides := t.NoDevice != nil || t.Ebs != nil && t.Ebs.DeleteOnTermination != nil
+			return decides && aws.ToString(t.DeviceName) == aws.ToString(m.DeviceName)
+		})
+		if !root && !overridden && outlivesServer(m.Ebs) {
 			return fmt.Errorf("image_id: %w", volumeError(aws.ToString(m.DeviceName), "image "+aws.ToString(image.ImageId)))
+		}
+	}
+	return nil
+}
+
+// rootDevices are the usual names of root devices.
+var rootDevices = []string{"/dev/sda1", "/dev/xvda"}
+
+// checkRootDevice refuses a launch template that means the root volume by a name which is not
+// that of the image: every server would get a further volume.
+func checkRootDevice(image ec2types.Image, template string, mapped []ec2types.LaunchTemplateBlockDeviceMapping) error {
+	root := aws.ToString(image.RootDeviceName)
+	for _, m := range mapped {
+		device := aws.ToString(m.DeviceName)
+		if root != "" && device != root && slices.Contains(rootDevices, device) && m.Ebs != nil {
+			return fmt.Errorf("launch_template: %s maps %s, but the root volume of image %s is %s, so that every server would get a further volume; "+
+				"map %s instead", template, device, aws.ToString(image.ImageId), root, root)
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
 // Error codes of EC2,
@@ -106,16 +109,36 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 	if s.Servers.OptionalTokens {
 		data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateOptional
 	}
-	setTags(data, g, s)
+	setTags(data, g.Tags(s.Tags), nil)
 	return data, nil
 }
 
-// setTags gives volumes and network interfaces the generation's tags.
-func setTags(data *types.RequestLaunchTemplateData, g cluster.Generation, s cluster.Spec) {
+// taggedKinds get their tags from a launch template. Instances get theirs from the Auto
+// Scaling group, and those of a copied template beside them.
+var taggedKinds = []types.ResourceType{types.ResourceTypeVolume, types.ResourceTypeNetworkInterface}
+
+// setTags gives volumes and network interfaces the tags, beside those that the data has from a
+// copied launch template, and without the obsolete ones.
+func setTags(data *types.RequestLaunchTemplateData, tags tagging.Set, obsolete []string) {
+	kinds := map[types.ResourceType]tagging.Set{}
+	for _, specification := range data.TagSpecifications {
+		copied := tagging.Set{}
+		for _, tag := range specification.Tags {
+			if key := aws.ToString(tag.Key); !slices.Contains(obsolete, key) {
+				copied[key] = aws.ToString(tag.Value)
+			}
+		}
+		kinds[specification.ResourceType] = copied
+	}
+	for _, kind := range taggedKinds {
+		kinds[kind] = tagging.Merge(kinds[kind], tags)
+	}
 	data.TagSpecifications = nil
-	for _, kind := range []types.ResourceType{types.ResourceTypeVolume, types.ResourceTypeNetworkInterface} {
-		data.TagSpecifications = append(data.TagSpecifications,
-			types.LaunchTemplateTagSpecificationRequest{ResourceType: kind, Tags: ec2Tags(g.Tags(s.Tags))})
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if len(kinds[kind]) > 0 {
+			data.TagSpecifications = append(data.TagSpecifications,
+				types.LaunchTemplateTagSpecificationRequest{ResourceType: kind, Tags: ec2Tags(kinds[kind])})
+		}
 	}
 }
 
@@ -207,7 +230,7 @@ func (c *Cloud) template(ctx context.Context, g cluster.Generation) (*types.Laun
 // renewTemplate adds a version to the generation's launch template that differs
 // from t only in its tags, and returns it.
 func (c *Cloud) renewTemplate(
-	ctx context.Context, g cluster.Generation, s cluster.Spec, t cluster.Template,
+	ctx context.Context, g cluster.Generation, s cluster.Spec, t cluster.Template, obsolete []string,
 ) (cluster.Template, error) {
 	used, err := c.templateVersion(ctx, t)
 	if err != nil {
@@ -217,7 +240,7 @@ func (c *Cloud) renewTemplate(
 	if err != nil {
 		return t, err
 	}
-	setTags(data, g, s)
+	setTags(data, g.Tags(s.Tags), obsolete)
 	out, err := c.ec2.CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
 		LaunchTemplateId: &t.ID, LaunchTemplateData: data, VersionDescription: used.VersionDescription,
 	})

@@ -2,10 +2,14 @@ package awscloud
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
 // Copying a launch template rests on the two types having the same fields.
@@ -66,5 +70,75 @@ func TestCopyTemplateData(t *testing.T) {
 	if got.InstanceType != types.InstanceTypeM5Large || len(got.BlockDeviceMappings) != 1 ||
 		aws.ToInt32(got.BlockDeviceMappings[0].Ebs.VolumeSize) != 5 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A copied launch template keeps its own tags, beside those of the cluster.
+func TestSetTags(t *testing.T) {
+	tag := func(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
+	data := &types.RequestLaunchTemplateData{TagSpecifications: []types.LaunchTemplateTagSpecificationRequest{
+		{ResourceType: types.ResourceTypeInstance, Tags: []types.Tag{tag("backup", "daily")}},
+		{ResourceType: types.ResourceTypeVolume, Tags: []types.Tag{tag("snap", "yes"), tag("version", "0"), tag("was", "ours")}},
+	}}
+	setTags(data, tagging.Set{"version": "2"}, []string{"was"})
+	got := map[types.ResourceType]tagging.Set{}
+	for _, specification := range data.TagSpecifications {
+		set := tagging.Set{}
+		for _, tag := range specification.Tags {
+			set[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		}
+		got[specification.ResourceType] = set
+	}
+	want := map[types.ResourceType]tagging.Set{
+		types.ResourceTypeInstance: {"backup": "daily"}, types.ResourceTypeVolume: {"snap": "yes", "version": "2"},
+		types.ResourceTypeNetworkInterface: {"version": "2"},
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestObserveRootVolume(t *testing.T) {
+	volume := func(device string, size int32) types.LaunchTemplateBlockDeviceMapping {
+		return types.LaunchTemplateBlockDeviceMapping{DeviceName: &device, Ebs: &types.LaunchTemplateEbsBlockDevice{VolumeSize: &size}}
+	}
+	image := types.Image{RootDeviceName: aws.String("/dev/xvda")}
+	root, data := volume("/dev/xvda", 20), volume("/dev/sdb", 100)
+	for name, tt := range map[string]struct {
+		mappings []types.LaunchTemplateBlockDeviceMapping
+		image    types.Image
+		want     int32
+	}{
+		"RootFirst":    {[]types.LaunchTemplateBlockDeviceMapping{root, data}, image, 20},
+		"RootLast":     {[]types.LaunchTemplateBlockDeviceMapping{data, root}, image, 20},
+		"NoRoot":       {[]types.LaunchTemplateBlockDeviceMapping{data}, image, 0},
+		"ImageIsGone":  {[]types.LaunchTemplateBlockDeviceMapping{root}, types.Image{}, 20},
+		"GoneWithTwo":  {[]types.LaunchTemplateBlockDeviceMapping{root, data}, types.Image{}, 0},
+		"NoneWasFound": {nil, image, 0},
+	} {
+		if got := observeRootVolume(tt.mappings, tt.image); got != tt.want {
+			t.Errorf("%s: got %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+func TestCheckVolumes(t *testing.T) {
+	image := types.Image{ImageId: aws.String("ami-1"), RootDeviceName: aws.String("/dev/xvda"), BlockDeviceMappings: []types.BlockDeviceMapping{
+		{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(false)}},
+		{DeviceName: aws.String("/dev/sdf"), Ebs: &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(false)}},
+	}}
+	ends := types.LaunchTemplateBlockDeviceMapping{
+		DeviceName: aws.String("/dev/sdf"), Ebs: &types.LaunchTemplateEbsBlockDevice{DeleteOnTermination: aws.Bool(true)},
+	}
+	if err := checkVolumes(image, nil); err == nil || !strings.Contains(err.Error(), "/dev/sdf") {
+		t.Errorf("got %v, want that the volume at /dev/sdf would outlive its server", err)
+	}
+	if err := checkVolumes(image, []types.LaunchTemplateBlockDeviceMapping{ends}); err != nil {
+		t.Errorf("got %v, although the launch template has it deleted", err)
+	}
+	root := types.LaunchTemplateBlockDeviceMapping{DeviceName: aws.String("/dev/sda1"), Ebs: &types.LaunchTemplateEbsBlockDevice{}}
+	if err := checkRootDevice(image, "lt-1", []types.LaunchTemplateBlockDeviceMapping{ends, root}); err == nil ||
+		!strings.Contains(err.Error(), "lt-1 maps /dev/sda1, but the root volume of image ami-1 is /dev/xvda") {
+		t.Errorf("got %v", err)
 	}
 }

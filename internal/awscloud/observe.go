@@ -64,6 +64,7 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 		if err != nil && !errors.Is(err, errNoImage) {
 			return o, err
 		}
+		o.Servers.RootVolumeSize = observeRootVolume(v.LaunchTemplateData.BlockDeviceMappings, image)
 		o.OwnRootVolumeSize = err == nil && o.Servers.RootVolumeSize != rootVolumeSize(image)
 	}
 
@@ -118,14 +119,22 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 		return fmt.Errorf("user data of image %s: %w", s.ImageID, err)
 	}
 	s.Servers.UserData = string(text)
-	for _, m := range data.BlockDeviceMappings {
-		if m.Ebs != nil && m.Ebs.VolumeSize != nil {
-			s.Servers.RootVolumeSize = *m.Ebs.VolumeSize
-		}
-	}
 	s.Servers.OptionalTokens = data.MetadataOptions == nil ||
 		data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired
 	return nil
+}
+
+// observeRootVolume returns the size of the root volume in GiB; 0 if it is unknown. The image
+// names the root device. Without it, only a single volume can be the root.
+func observeRootVolume(mappings []ec2types.LaunchTemplateBlockDeviceMapping, image ec2types.Image) int32 {
+	var size int32
+	for _, m := range mappings {
+		root := image.RootDeviceName == nil && len(mappings) == 1 || aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName)
+		if root && m.Ebs != nil {
+			size = aws.ToInt32(m.Ebs.VolumeSize)
+		}
+	}
+	return size
 }
 
 // findListener searches for a listener that forwards to the target group, at the

@@ -98,7 +98,7 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	}
 	template, err := c.renewTemplate(ctx, g, s, cluster.Template{
 		ID: aws.ToString(group.LaunchTemplate.LaunchTemplateId), Version: aws.ToString(group.LaunchTemplate.Version),
-	})
+	}, obsolete)
 	if err != nil {
 		return err
 	}
