@@ -55,7 +55,7 @@ func (c *Cloud) check(ctx context.Context, s cluster.Spec) (cluster.Spec, error)
 		errs = append(errs, err, checkTemplateVolumes(version))
 		if version.LaunchTemplateData != nil {
 			instanceType, mappings = version.LaunchTemplateData.InstanceType, version.LaunchTemplateData.BlockDeviceMappings
-			errs = append(errs, checkRootDevice(image, t.ID, mappings))
+			errs = append(errs, checkRootDevice(image, t.ID, mappings), checkSupported(t.ID, *version.LaunchTemplateData))
 		}
 		s.Servers.Template = &cluster.Template{ID: t.ID, Version: t.Version, Number: aws.ToInt64(version.VersionNumber)}
 	}
@@ -117,6 +117,20 @@ func checkVolumes(image ec2types.Image, mapped []ec2types.LaunchTemplateBlockDev
 		}
 	}
 	return nil
+}
+
+// checkSupported refuses what a launch template can say and a cluster cannot do.
+func checkSupported(template string, data ec2types.ResponseLaunchTemplateData) error {
+	var errs []error
+	if data.InstanceRequirements != nil {
+		errs = append(errs, fmt.Errorf("launch_template: %s selects instances by attributes, which needs a mixed instances policy; name an instance type",
+			template))
+	}
+	if r := data.CapacityReservationSpecification; r != nil && r.CapacityReservationTarget != nil {
+		errs = append(errs, fmt.Errorf("launch_template: %s targets a capacity reservation, in which the old and the new servers of a rollout "+
+			"would compete for the same places; leave the target out, so that open reservations are used", template))
+	}
+	return errors.Join(errs...)
 }
 
 // rootDevices are the usual names of root devices.

@@ -142,3 +142,20 @@ func TestCheckVolumes(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestCheckSupported(t *testing.T) {
+	if err := checkSupported("lt-1", types.ResponseLaunchTemplateData{InstanceType: types.InstanceTypeT3Micro}); err != nil {
+		t.Error(err)
+	}
+	err := checkSupported("lt-1", types.ResponseLaunchTemplateData{
+		InstanceRequirements: &types.InstanceRequirements{},
+		CapacityReservationSpecification: &types.LaunchTemplateCapacityReservationSpecificationResponse{
+			CapacityReservationTarget: &types.CapacityReservationTargetResponse{CapacityReservationId: aws.String("cr-1")},
+		},
+	})
+	for _, want := range []string{"selects instances by attributes", "targets a capacity reservation"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
+		}
+	}
+}
