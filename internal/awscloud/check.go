@@ -85,7 +85,8 @@ func (c *Cloud) image(ctx context.Context, id string) (ec2types.Image, error) {
 	out, err := c.ec2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: []string{id}})
 	switch {
 	case hasCode(err, codeImageNotFound, codeImageUnavailable, codeImageMalformed) || err == nil && len(out.Images) == 0:
-		return ec2types.Image{}, &missingError{fmt.Errorf("image_id: image %s does not exist in %s, so %w%s", id, c.region, errNoImage, checkRegion), err}
+		missing := fmt.Errorf("image_id: image %s does not exist in %s, so %w%s", id, c.region, errNoImage, checkRegion)
+		return ec2types.Image{}, &missingError{missing, err}
 	case err != nil:
 		return ec2types.Image{}, fmt.Errorf("read image %s: %w", id, err)
 	}
@@ -123,8 +124,8 @@ func checkVolumes(image ec2types.Image, mapped []ec2types.LaunchTemplateBlockDev
 func checkSupported(template string, data ec2types.ResponseLaunchTemplateData) error {
 	var errs []error
 	if data.InstanceRequirements != nil {
-		errs = append(errs, fmt.Errorf("launch_template: %s selects instances by attributes, which needs a mixed instances policy; name an instance type",
-			template))
+		errs = append(errs, fmt.Errorf("launch_template: %s selects instances by attributes, which needs a mixed instances policy; "+
+			"name an instance type", template))
 	}
 	if r := data.CapacityReservationSpecification; r != nil && r.CapacityReservationTarget != nil {
 		errs = append(errs, fmt.Errorf("launch_template: %s targets a capacity reservation, in which the old and the new servers of a rollout "+
@@ -143,8 +144,8 @@ func checkRootDevice(image ec2types.Image, template string, mapped []ec2types.La
 	for _, m := range mapped {
 		device := aws.ToString(m.DeviceName)
 		if root != "" && device != root && slices.Contains(rootDevices, device) && m.Ebs != nil {
-			return fmt.Errorf("launch_template: %s maps %s, but the root volume of image %s is %s, so that every server would get a further volume; "+
-				"map %s instead", template, device, aws.ToString(image.ImageId), root, root)
+			return fmt.Errorf("launch_template: %s maps %s, but the root volume of image %s is %s, "+
+				"so that every server would get a further volume; map %s instead", template, device, aws.ToString(image.ImageId), root, root)
 		}
 	}
 	return nil

@@ -51,7 +51,8 @@ func (r Rule) Validate() error {
 		wildcards += strings.Count(value, "*") + strings.Count(value, "?")
 	}
 	if wildcards > maxWildcards {
-		errs = append(errs, fmt.Errorf("the listener rule has %d wildcards, but a load balancer allows at most %d in one rule", wildcards, maxWildcards))
+		errs = append(errs, fmt.Errorf("the listener rule has %d wildcards, but a load balancer allows at most %d in one rule",
+			wildcards, maxWildcards))
 	}
 	for _, host := range r.Hosts {
 		if !hostPattern.MatchString(host) || !afterLastDot.MatchString(host) {
@@ -61,7 +62,8 @@ func (r Rule) Validate() error {
 	}
 	for _, path := range r.Paths {
 		if !pathPattern.MatchString(path) {
-			errs = append(errs, fmt.Errorf(`path %q of the listener rule: a load balancer allows letters, digits, _ - . $ / ~ " ' @ : + & * and ?`, path))
+			errs = append(errs, fmt.Errorf(
+				`path %q of the listener rule: a load balancer allows letters, digits, _ - . $ / ~ " ' @ : + & * and ?`, path))
 		}
 	}
 	return errors.Join(errs...)
@@ -98,8 +100,8 @@ func (h HealthCheck) Validate() error {
 	for part := range strings.SplitSeq(h.Matcher, ",") {
 		m := matcher.FindStringSubmatch(part)
 		if m == nil || !statusCode(m[1]) || m[2] != "" && (!statusCode(m[2]) || m[2] < m[1]) {
-			errs = append(errs, fmt.Errorf("health check: the matcher %q is not valid: use status codes from %d to %d, such as 200, 200-299 or 200,302",
-				h.Matcher, minStatus, maxStatus))
+			errs = append(errs, fmt.Errorf("health check: the matcher %q is not valid: use status codes from %d to %d, "+
+				"such as 200, 200-299 or 200,302", h.Matcher, minStatus, maxStatus))
 			break
 		}
 	}

@@ -28,7 +28,8 @@ const argEnvironment = "environment"
 // environmentArgument is that of the tasks that apply a configuration.
 var environmentArgument = pipe.Argument{
 	Name: argEnvironment, Kind: pipe.Text,
-	Summary: "The environment that the configuration makes or changes, which the step's events name; by default the workspace, or else the folder.",
+	Summary: "The environment that the configuration makes or changes, which the step's events name; " +
+		"by default the workspace, or else the folder.",
 }
 
 // environment returns the environment on which a step acts.
@@ -51,8 +52,8 @@ func checkEnvironment(args pipe.Args) error {
 // deploy returns the task deploy.apply.
 func (r *Registry) deploy() pipe.Definition {
 	d := r.provision(deployApply)
-	d.Summary = "Applies a Terraform configuration to an environment: one deploy of a service at a time, and no older version over a newer one. " +
-		"Its outputs become values of the run."
+	d.Summary = "Applies a Terraform configuration to an environment: one deploy of a service at a time, " +
+		"and no older version over a newer one. Its outputs become values of the run."
 	d.AnyRevision = true
 	d.Run = r.runDeploy
 	return d

@@ -144,7 +144,8 @@ type busyError struct {
 
 // wait returns when to ask again; 0 if the server does not say.
 func (e *busyError) wait(now time.Time) time.Duration {
-	if seconds, err := strconv.ParseFloat(strings.TrimSpace(e.retryAfter), 64); err == nil && seconds >= 0 && seconds < maxRetryAfter.Seconds() {
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(e.retryAfter), 64)
+	if err == nil && seconds >= 0 && seconds < maxRetryAfter.Seconds() {
 		return max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
 	}
 	at, err := http.ParseTime(e.retryAfter)

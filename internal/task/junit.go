@@ -93,7 +93,8 @@ func (r testReport) JSON() string {
 }
 
 var allowEmpty = pipe.Argument{
-	Name: "allow_empty", Kind: pipe.Switch, Summary: "Whether it is fine if reports are expected, but no tests were run; by default the step fails.",
+	Name: "allow_empty", Kind: pipe.Switch,
+	Summary: "Whether it is fine if reports are expected, but no tests were run; by default the step fails.",
 }
 
 var followLinks = pipe.Argument{

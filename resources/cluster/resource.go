@@ -181,7 +181,8 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	for _, warning := range s.Warnings() {
-		resp.Diagnostics.AddAttributeWarning(path.Root("listener_rule"), "AWS may refuse the listener rule", "Cluster "+s.ID.String()+": "+warning+".")
+		resp.Diagnostics.AddAttributeWarning(path.Root("listener_rule"), "AWS may refuse the listener rule",
+			fmt.Sprintf("Cluster %s: %s.", s.ID, warning))
 	}
 	r.checkVersion(ctx, &planned, s, &resp.Diagnostics)
 	if before == nil {
