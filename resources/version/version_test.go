@@ -200,7 +200,7 @@ func TestAccVersion_BadInput(t *testing.T) {
 		"BadDefaultTags":    {"provider \"delivery\" { default_tags = { \"aws:x\" = \"y\" } }\n" + web, "reserved by AWS"},
 		"UnknownEndpoint":   {"provider \"delivery\" { endpoints = { route53 = \"y\" } }\n" + web, "value must be one of"},
 		"SessionTooLong": {
-			"provider \"delivery\" {\n  assume_role {\n    role_arn = \"x\"\n    duration = \"13h\"\n  }\n}\n" + web, "It is 13h0m0s; AWS accepts durations from 15m to 12h",
+			"provider \"delivery\" {\n  assume_role {\n    role_arn = \"x\"\n    duration = \"13h\"\n  }\n}\n" + web, "Use whole seconds from 15m0s to 12h0m0s",
 		},
 		"DataUnknownVersion": {e.Provider() + data("service = \"web\"\nversion = \"99\""), "not found in the build data repository"},
 		"DataNoSelector":     {e.Provider() + data(`service = "web"`), "Exactly one of these attributes must be configured"},
