@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -45,6 +47,7 @@ type model struct {
 	Endpoints    types.Map    `tfsdk:"endpoints"`
 	DefaultTags  types.Map    `tfsdk:"default_tags"`
 	RequiredTags types.Set    `tfsdk:"required_tags"`
+	IgnoreTags   types.Object `tfsdk:"ignore_tags"`
 }
 
 // requireKnown returns an error for the first of the arguments whose value is not known
@@ -53,6 +56,7 @@ type model struct {
 func (m model) requireKnown(arguments ...string) error {
 	values := map[string]attr.Value{
 		"repository": m.Repository, "region": m.Region, "profile": m.Profile, "assume_role": m.AssumeRole, "endpoints": m.Endpoints,
+		"ignore_tags": m.IgnoreTags,
 	}
 	for _, argument := range arguments {
 		if !isKnown(values[argument]) {
@@ -73,6 +77,24 @@ type assumeRoleModel struct {
 	SessionName types.String `tfsdk:"session_name"`
 	ExternalID  types.String `tfsdk:"external_id"`
 	Duration    types.String `tfsdk:"duration"`
+}
+
+type ignoreTagsModel struct {
+	Keys        types.Set `tfsdk:"keys"`
+	KeyPrefixes types.Set `tfsdk:"key_prefixes"`
+}
+
+// ignoredTags decodes ignore_tags. Without the block, or as long as it is not known, no tag
+// is ignored.
+func (m model) ignoredTags(ctx context.Context) (ignored tagging.Ignored, diags diag.Diagnostics) {
+	if m.IgnoreTags.IsNull() || !isKnown(m.IgnoreTags) {
+		return ignored, nil
+	}
+	var block ignoreTagsModel
+	diags.Append(m.IgnoreTags.As(ctx, &block, basetypes.ObjectAsOptions{})...)
+	diags.Append(block.Keys.ElementsAs(ctx, &ignored.Keys, false)...)
+	diags.Append(block.KeyPrefixes.ElementsAs(ctx, &ignored.KeyPrefixes, false)...)
+	return ignored, diags
 }
 
 type deliveryProvider struct {
@@ -137,6 +159,20 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 			},
 		},
 		Blocks: map[string]schema.Block{
+			"ignore_tags": schema.SingleNestedBlock{
+				MarkdownDescription: "Tags that others put on what a cluster consists of. They are not shown, not compared and not removed. " +
+					"A tag that the configuration sets cannot be ignored. " +
+					"A rollout creates new groups and servers, and does not copy the ignored tags to them.",
+				Attributes: map[string]schema.Attribute{
+					"keys": schema.SetAttribute{
+						Optional: true, ElementType: types.StringType, Validators: tagKeys, MarkdownDescription: "Keys of ignored tags.",
+					},
+					"key_prefixes": schema.SetAttribute{
+						Optional: true, ElementType: types.StringType, Validators: tagKeys,
+						MarkdownDescription: "Prefixes of the keys of ignored tags, such as `backup:`.",
+					},
+				},
+			},
 			"assume_role": schema.SingleNestedBlock{
 				Validators:          []validator.Object{resources.Required{"role_arn"}},
 				MarkdownDescription: "IAM role to assume.",
@@ -157,6 +193,9 @@ func (p *deliveryProvider) Schema(_ context.Context, _ provider.SchemaRequest, r
 	}
 }
 
+// tagKeys are keys of tags, or what they begin with.
+var tagKeys = []validator.Set{resources.NoNull{}, setvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))}
+
 // ValidateConfig validates the address of the repository and the tags.
 func (p *deliveryProvider) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
 	var m model
@@ -173,6 +212,11 @@ func (p *deliveryProvider) ValidateConfig(ctx context.Context, req provider.Vali
 	resp.Diagnostics.Append(diags...)
 	if err := tags.ValidateOwn(); err != nil {
 		resp.Diagnostics.AddAttributeError(path.Root("default_tags"), "AWS would refuse these tags", err.Error())
+	}
+	ignored, diags := m.ignoredTags(ctx)
+	resp.Diagnostics.Append(diags...)
+	if err := ignored.Validate(tags); err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("ignore_tags"), "A tag is both set and ignored", err.Error())
 	}
 }
 
@@ -206,6 +250,8 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 	}
 	defaultTags, diags := resources.Tags(ctx, m.DefaultTags)
 	resp.Diagnostics.Append(diags...)
+	ignored, diags := m.ignoredTags(ctx)
+	resp.Diagnostics.Append(diags...)
 	required := tagging.Required
 	if !m.RequiredTags.IsNull() && isKnown(m.RequiredTags) {
 		required = nil
@@ -235,7 +281,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 			return config.Open(ctx)
 		}),
 		Cloud: once(func(ctx context.Context) (cluster.Cloud, error) {
-			if err := m.requireKnown("region", "profile", "assume_role", "endpoints"); err != nil {
+			if err := m.requireKnown("region", "profile", "assume_role", "endpoints", "ignore_tags"); err != nil {
 				return nil, err
 			}
 			cloud, err := awscloud.Open(ctx, cloudConfig)
@@ -263,6 +309,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 		DefaultTags:        defaultTags,
 		DefaultTagsUnknown: !isKnown(m.DefaultTags),
 		RequiredTags:       required,
+		IgnoredTags:        ignored,
 		Clock:              p.clock,
 		Entropy:            rand.Reader,
 		Holder:             config.Holder,

@@ -36,6 +36,8 @@ type Dependencies struct {
 	// DefaultTagsUnknown says that some of the default tags are not known yet.
 	DefaultTagsUnknown bool
 	RequiredTags       []string
+	// IgnoredTags are tags that others put on clusters.
+	IgnoredTags tagging.Ignored
 
 	Clock   clock.Clock
 	Entropy io.Reader

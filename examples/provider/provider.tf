@@ -14,4 +14,10 @@ provider "delivery" {
     owner_team = "fruit"
     solution   = "shop"
   }
+
+  # Tags of a backup service and a patch service stay as they are.
+  ignore_tags {
+    keys         = ["patch-group"]
+    key_prefixes = ["backup:"]
+  }
 }

@@ -126,7 +126,7 @@ func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spe
 	}
 	if r.ruleARN != "" {
 		// The rule may have the version of the generation before in its tags.
-		if err := c.retagELB(ctx, r.ruleARN, ruleTags(g, s)); err != nil {
+		if err := c.retagELB(ctx, r.ruleARN, ruleTags(g, s), s.IgnoredTags); err != nil {
 			return err
 		}
 	}

@@ -72,11 +72,11 @@ func fromGroupTags(tags []asgtypes.TagDescription) tagging.Set {
 	return withoutSystemTags(s)
 }
 
-// surplus returns the keys that should not be there.
-func surplus(there, should tagging.Set) []string {
+// surplus returns the keys that should not be there and are not ignored.
+func surplus(there, should tagging.Set, ignored tagging.Ignored) []string {
 	return slices.DeleteFunc(there.Keys(), func(key string) bool {
 		_, keep := should[key]
-		return keep
+		return keep || ignored.Matches(key)
 	})
 }
 
@@ -91,7 +91,7 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 		return fmt.Errorf("auto scaling group %s is gone", g.Name)
 	}
 	should := g.Tags(s.Tags)
-	obsolete := surplus(fromGroupTags(group.Tags), should)
+	obsolete := surplus(fromGroupTags(group.Tags), should, s.IgnoredTags)
 
 	if group.LaunchTemplate == nil {
 		return fmt.Errorf("auto scaling group %s has no launch template any more", g.Name)
@@ -200,7 +200,7 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 	if group == nil {
 		return fmt.Errorf("target group %s is gone", g.Name)
 	}
-	if err := c.retagELB(ctx, aws.ToString(group.TargetGroupArn), g.Tags(s.Tags)); err != nil {
+	if err := c.retagELB(ctx, aws.ToString(group.TargetGroupArn), g.Tags(s.Tags), s.IgnoredTags); err != nil {
 		return err
 	}
 	routes, err := c.routes(ctx, s.Listener.ARN)
@@ -214,25 +214,25 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 	if ours, err := c.owns(ctx, s.ID, *r); !ours || err != nil {
 		return err
 	}
-	return c.retagELB(ctx, r.ruleARN, ruleTags(g, s))
+	return c.retagELB(ctx, r.ruleARN, ruleTags(g, s), s.IgnoredTags)
 }
 
-// retagELB gives a target group or rule exactly the tags.
-func (c *Cloud) retagELB(ctx context.Context, arn string, should tagging.Set) error {
+// retagELB gives a target group or rule exactly the tags, aside from ignored ones.
+func (c *Cloud) retagELB(ctx context.Context, arn string, should tagging.Set, ignored tagging.Ignored) error {
 	out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
 	if err != nil {
 		return fmt.Errorf("read the tags of %s: %w", arn, err)
 	}
 	is := tagging.Set{}
 	for _, described := range out.TagDescriptions {
-		is = fromELBTags(described.Tags)
+		is = fromELBTags(described.Tags).WithoutIgnored(ignored)
 	}
 	if !maps.Equal(is, should) {
 		if _, err := c.elb.AddTags(ctx, &elb.AddTagsInput{ResourceArns: []string{arn}, Tags: elbTags(should)}); err != nil {
 			return fmt.Errorf("tag %s: %w", arn, err)
 		}
 	}
-	if gone := surplus(is, should); len(gone) > 0 {
+	if gone := surplus(is, should, ignored); len(gone) > 0 {
 		if _, err := c.elb.RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: []string{arn}, TagKeys: gone}); err != nil {
 			return fmt.Errorf("remove tags from %s: %w", arn, err)
 		}

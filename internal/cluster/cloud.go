@@ -54,7 +54,7 @@ type Parts interface {
 	RemoveTemplate(ctx context.Context, g Generation) error
 
 	// Retag gives everything in the generation, including running servers and
-	// their volumes, exactly the tags of s. Network interfaces of running
+	// their volumes, exactly the tags of s, aside from ignored ones. Network interfaces of running
 	// servers keep the tags that they were started with.
 	Retag(ctx context.Context, g Generation, s Spec) error
 }

@@ -68,6 +68,9 @@ type Spec struct {
 	Target   *Target   `json:"target,omitempty"`
 	// Tags are all the tags that everything in the cluster carries.
 	Tags tagging.Set `json:"tags,omitempty"`
+	// IgnoredTags are tags that others put on the cluster. They are neither compared
+	// nor removed, and not given to new generations.
+	IgnoredTags tagging.Ignored `json:"ignored_tags,omitzero"`
 }
 
 // ListenerARN is empty for a worker cluster.
@@ -191,7 +194,8 @@ type HealthCheck struct {
 
 // Validate reports everything that is wrong whatever exists in the cloud.
 func (s Spec) Validate() error {
-	errs := []error{s.ID.Validate(), Generation{Cluster: s.ID}.Tags(s.Tags).Validate(), s.Size.Validate()}
+	tags := Generation{Cluster: s.ID}.Tags(s.Tags)
+	errs := []error{s.ID.Validate(), tags.Validate(), s.IgnoredTags.Validate(tags), s.Size.Validate()}
 	if (s.Listener == nil) != (s.Target == nil) {
 		errs = append(errs, errors.New("listener and target belong together: set both, or neither for a worker cluster"))
 	}

@@ -53,13 +53,15 @@ func TestSpec_Validate(t *testing.T) {
 				s.Tags[fmt.Sprint(i)] = "x"
 			}
 		}, "at most 50"},
-		"LongVersion":    {func(s *cluster.Spec) { s.Version = strings.Repeat("1", 248) }, "at most 247"},
-		"Timeout":        {func(s *cluster.Spec) { s.Target.Health.Timeout = 2 }, "must be shorter than the interval"},
-		"PathOfCheck":    {func(s *cluster.Spec) { s.Target.Health.Path = "health" }, "must begin with a slash"},
-		"MatcherTooHigh": {func(s *cluster.Spec) { s.Target.Health.Matcher = "500-599" }, `the matcher "500-599" is not valid`},
-		"MatcherIsText":  {func(s *cluster.Spec) { s.Target.Health.Matcher = "ok" }, "is not valid"},
-		"MatcherTurned":  {func(s *cluster.Spec) { s.Target.Health.Matcher = "200,299-201" }, "is not valid"},
-		"NoServers":      {func(s *cluster.Spec) { s.Size = cluster.Size{} }, "max_size ≥ 1"},
+		"TagIsIgnored":    {func(s *cluster.Spec) { s.IgnoredTags.Keys = []string{"a"} }, `tag "a" is set and cannot be ignored`},
+		"OwnTagIsIgnored": {func(s *cluster.Spec) { s.IgnoredTags.KeyPrefixes = []string{"delivery:"} }, `tag "delivery:cluster" is set`},
+		"LongVersion":     {func(s *cluster.Spec) { s.Version = strings.Repeat("1", 248) }, "at most 247"},
+		"Timeout":         {func(s *cluster.Spec) { s.Target.Health.Timeout = 2 }, "must be shorter than the interval"},
+		"PathOfCheck":     {func(s *cluster.Spec) { s.Target.Health.Path = "health" }, "must begin with a slash"},
+		"MatcherTooHigh":  {func(s *cluster.Spec) { s.Target.Health.Matcher = "500-599" }, `the matcher "500-599" is not valid`},
+		"MatcherIsText":   {func(s *cluster.Spec) { s.Target.Health.Matcher = "ok" }, "is not valid"},
+		"MatcherTurned":   {func(s *cluster.Spec) { s.Target.Health.Matcher = "200,299-201" }, "is not valid"},
+		"NoServers":       {func(s *cluster.Spec) { s.Size = cluster.Size{} }, "max_size ≥ 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := spec
@@ -118,6 +120,7 @@ func TestSpec_SameServers(t *testing.T) {
 		"Nothing":        {func(*cluster.Spec) {}, true},
 		"Size":           {func(s *cluster.Spec) { s.Size.Max = 9 }, true},
 		"Tags":           {func(s *cluster.Spec) { s.Tags = nil }, true},
+		"IgnoredTags":    {func(s *cluster.Spec) { s.IgnoredTags.Keys = []string{"x"} }, true},
 		"Rule":           {func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: "arn", Rule: &cluster.Rule{Priority: 2}} }, true},
 		"OrderOfSubnets": {func(s *cluster.Spec) { s.Servers.SubnetIDs = []string{"b", "a"} }, true},
 		"EqualTemplate":  {func(s *cluster.Spec) { s.Servers.Template = &cluster.Template{ID: "lt", Version: "1"} }, true},

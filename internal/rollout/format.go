@@ -15,9 +15,10 @@ import (
 //
 // Durations are in nanoseconds, and the names of their keys end in _ns.
 //
-// Format 2 added the number of a launch template's version. Format 1 is read.
+// Format 2 added the number of a launch template's version, and format 3 the tags that are
+// ignored. Formats from 1 on are read.
 const (
-	format   = 2
+	format   = 3
 	earliest = 1
 )
 

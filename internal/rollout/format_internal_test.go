@@ -24,7 +24,7 @@ func sampleSpec(version string, format int) cluster.Spec {
 	if format > 1 {
 		template.Number = 7
 	}
-	return cluster.Spec{
+	s := cluster.Spec{
 		ID: cluster.ID{Service: "strawberry", Environment: "prod"}, Version: version, ImageID: "ami-" + version,
 		Servers: cluster.Servers{
 			Template:     &template,
@@ -45,6 +45,10 @@ func sampleSpec(version string, format int) cluster.Spec {
 		},
 		Tags: tagging.Set{"owner_team": "fruit", "version": version},
 	}
+	if format > 2 {
+		s.IgnoredTags = tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:"}}
+	}
+	return s
 }
 
 func samplePlan(format int) Plan {
@@ -146,8 +150,8 @@ func TestFormat_Result(t *testing.T) {
 
 func TestFormat_Refusals(t *testing.T) {
 	for name, tt := range map[string]struct{ stored, says string }{
-		"Later": {`{"format":3,"serving":{"generation":"x"}}`,
-			"cannot be read: it has format 3, and this program knows formats up to 2; use the version of the delivery provider"},
+		"Later": {`{"format":4,"serving":{"generation":"x"}}`,
+			"cannot be read: it has format 4, and this program knows formats up to 3; use the version of the delivery provider"},
 		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows formats from 1 on; start a new build data repository"},
 		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
 		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},

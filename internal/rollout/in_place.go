@@ -39,7 +39,7 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 			return fmt.Errorf("cluster %s keeps its %s servers: %w", s.ID, is.Size, err)
 		}
 	}
-	if !maps.Equal(is.Tags, g.Tags(s.Tags)) {
+	if !maps.Equal(is.Tags.WithoutIgnored(s.IgnoredTags), g.Tags(s.Tags)) {
 		m.Progress(ctx, "%s: change its tags", g.Name)
 		if err := once(func(ctx context.Context) error { return m.Cloud.Retag(ctx, g, s) }); err != nil {
 			return fmt.Errorf("some parts of cluster %s may have their former tags; apply again to continue: %w", s.ID, err)

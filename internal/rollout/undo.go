@@ -134,9 +134,9 @@ func (m *Manager) rollOutPrevious(ctx context.Context, lease *heldLease, id clus
 	if err != nil {
 		return i, fmt.Errorf("cluster %s was not changed: %w", id, err)
 	}
-	// Listener and size belong to the cluster, not to the version.
+	// Listener, size and ignored tags belong to the cluster, not to the version.
 	now := asObserved(*i.Serving, is)
-	s.Listener, s.Size = now.Spec.Listener, now.Spec.Size
+	s.Listener, s.Size, s.IgnoredTags = now.Spec.Listener, now.Spec.Size, now.Spec.IgnoredTags
 	if s.Listener == nil || s.Target == nil {
 		s.Target = now.Spec.Target // both or neither
 	}

@@ -73,6 +73,35 @@ func (s Set) Without(keys ...string) Set {
 	return rest
 }
 
+// Ignored selects tags by their keys: those that others put on what this project creates.
+type Ignored struct {
+	Keys        []string `json:"keys,omitempty"`
+	KeyPrefixes []string `json:"key_prefixes,omitempty"`
+}
+
+// Matches reports whether a tag with the key is ignored.
+func (i Ignored) Matches(key string) bool {
+	return slices.Contains(i.Keys, key) ||
+		slices.ContainsFunc(i.KeyPrefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+}
+
+// Validate refuses to ignore a tag that is set.
+func (i Ignored) Validate(set Set) error {
+	for _, key := range set.Keys() {
+		if i.Matches(key) {
+			return fmt.Errorf("tag %q is set and cannot be ignored: leave it out of ignore_tags, or do not set it", key)
+		}
+	}
+	return nil
+}
+
+// WithoutIgnored returns a copy without the ignored tags.
+func (s Set) WithoutIgnored(i Ignored) Set {
+	rest := maps.Clone(s)
+	maps.DeleteFunc(rest, func(key, _ string) bool { return i.Matches(key) })
+	return rest
+}
+
 // Missing returns the sorted required keys that have no value.
 func (s Set) Missing(required []string) []string {
 	var missing []string

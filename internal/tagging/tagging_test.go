@@ -24,6 +24,23 @@ func TestSet_Missing(t *testing.T) {
 	}
 }
 
+func TestIgnored(t *testing.T) {
+	ignored := tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:", "cost-"}}
+	set := tagging.Set{"patch-group": "a", "patch-groups": "b", "backup:plan": "c", "backup": "d", "Cost-x": "e", "cost-": "f"}
+	if diff := cmp.Diff(set.WithoutIgnored(ignored), tagging.Set{"patch-groups": "b", "backup": "d", "Cost-x": "e"}); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(set.WithoutIgnored(tagging.Ignored{}), set); diff != "" {
+		t.Error(diff)
+	}
+	if err := ignored.Validate(tagging.Set{"backup": "d"}); err != nil {
+		t.Error(err)
+	}
+	if err := ignored.Validate(set); err == nil || !strings.Contains(err.Error(), `tag "backup:plan" is set and cannot be ignored`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSet_Validate(t *testing.T) {
 	many := tagging.Set{}
 	for i := range 51 {

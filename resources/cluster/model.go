@@ -95,8 +95,8 @@ func (m *model) identity() cluster.ID {
 
 // known is the generation in the state, as it was when it was last read. So its
 // tags are those that exist, not those that are configured.
-func (m *model) known(ctx context.Context) (*rollout.GenerationRecord, diag.Diagnostics) {
-	s, diags := m.spec(ctx, nil)
+func (m *model) known(ctx context.Context, ignored tagging.Ignored) (*rollout.GenerationRecord, diag.Diagnostics) {
+	s, diags := m.spec(ctx, nil, ignored)
 	all, more := resources.Tags(ctx, m.TagsAll)
 	diags.Append(more...)
 	s.Tags = all
@@ -115,7 +115,7 @@ func (m *model) tags(ctx context.Context, defaults tagging.Set) (tagging.Set, di
 }
 
 // spec decodes the model. Everything in it must be known.
-func (m *model) spec(ctx context.Context, defaults tagging.Set) (cluster.Spec, diag.Diagnostics) {
+func (m *model) spec(ctx context.Context, defaults tagging.Set, ignored tagging.Ignored) (cluster.Spec, diag.Diagnostics) {
 	d := decoder{ctx: ctx}
 	s := cluster.Spec{
 		ID:      m.identity(),
@@ -130,7 +130,8 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set) (cluster.Spec, d
 			RootVolumeSize:   m.RootVolumeSize.ValueInt32(),
 			OptionalTokens:   m.MetadataTokens.ValueString() == tokensOptional,
 		},
-		Size: cluster.Size{Min: m.MinSize.ValueInt32(), Max: m.MaxSize.ValueInt32()},
+		Size:        cluster.Size{Min: m.MinSize.ValueInt32(), Max: m.MaxSize.ValueInt32()},
+		IgnoredTags: ignored,
 	}
 	if m.LaunchTemplate != nil {
 		s.Servers.Template = &cluster.Template{ID: m.LaunchTemplate.ID.ValueString(), Version: m.LaunchTemplate.Version.ValueString()}

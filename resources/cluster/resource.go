@@ -163,7 +163,7 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	set("tags_all", resources.StringMap(s.Tags))
 	newServers := true
 	if before != nil {
-		was, diags := before.known(ctx)
+		was, diags := before.known(ctx, r.IgnoredTags)
 		resp.Diagnostics.Append(diags...)
 		if resp.Diagnostics.HasError() {
 			return
@@ -203,7 +203,7 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 // wanted decodes a model whose values are all known, and validates it without
 // AWS.
 func (r *clusterResource) wanted(ctx context.Context, m *model, diags *diag.Diagnostics) (cluster.Spec, rollout.Settings) {
-	s, more := m.spec(ctx, r.DefaultTags)
+	s, more := m.spec(ctx, r.DefaultTags, r.IgnoredTags)
 	diags.Append(more...)
 	settings, more := m.settings(ctx, s)
 	diags.Append(more...)
@@ -347,6 +347,7 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 		state.RemoveResource(ctx)
 		return diags
 	}
+	o.Tags = o.Tags.WithoutIgnored(r.IgnoredTags)
 	diags.Append(m.encode(ctx, o, r.DefaultTags)...)
 	diags.Append(state.Set(ctx, m)...)
 	return diags
@@ -371,7 +372,7 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	known, diags := before.known(ctx)
+	known, diags := before.known(ctx, r.IgnoredTags)
 	resp.Diagnostics.Append(diags...)
 	r.completeImage(ctx, &m, &before, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
@@ -418,7 +419,7 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 func (r *clusterResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	known, diags := m.known(ctx)
+	known, diags := m.known(ctx, r.IgnoredTags)
 	resp.Diagnostics.Append(diags...)
 	within, diags := m.Timeouts.Delete(ctx, defaultDelete)
 	resp.Diagnostics.Append(diags...)
