@@ -2,7 +2,6 @@ package awscloud
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,8 +93,8 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 		data.InstanceType = types.InstanceType(s.Servers.InstanceType)
 		data.SecurityGroupIds = s.Servers.SecurityGroupIDs
 		data.IamInstanceProfile = profileSpecification(s.Servers.InstanceProfile)
-		if s.Servers.UserData != "" {
-			data.UserData = aws.String(base64.StdEncoding.EncodeToString([]byte(s.Servers.UserData)))
+		if encoded := s.Servers.EncodedUserData(); encoded != "" {
+			data.UserData = &encoded
 		}
 	}
 	data.ImageId = &s.ImageID

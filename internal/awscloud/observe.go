@@ -114,11 +114,11 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 			s.Servers.InstanceProfile = aws.ToString(profile.Arn)
 		}
 	}
-	text, err := base64.StdEncoding.DecodeString(aws.ToString(data.UserData))
+	userData, err := base64.StdEncoding.DecodeString(aws.ToString(data.UserData))
 	if err != nil {
 		return fmt.Errorf("user data of image %s: %w", s.ImageID, err)
 	}
-	s.Servers.UserData = string(text)
+	s.Servers.SetUserData(userData)
 	s.Servers.OptionalTokens = data.MetadataOptions == nil ||
 		data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired
 	return nil

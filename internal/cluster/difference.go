@@ -59,7 +59,11 @@ func (c *comparison) servers(tested, now Servers) {
 		if !c.same(tested.InstanceProfile, now.InstanceProfile) {
 			c.values("iam_instance_profile", tested.InstanceProfile, now.InstanceProfile)
 		}
-		c.userData(tested.UserData, now.UserData)
+		if tested.UserDataBase64 != now.UserDataBase64 {
+			c.add("user_data_base64", "differs")
+		} else {
+			c.userData(tested.UserData, now.UserData)
+		}
 		c.values("root_volume_size", gibibytes(tested.RootVolumeSize), gibibytes(now.RootVolumeSize))
 	}
 	c.values("metadata_http_tokens", tokens(tested.OptionalTokens), tokens(now.OptionalTokens))

@@ -90,6 +90,10 @@ func TestSpec_Differences(t *testing.T) {
 		},
 		{"NoUserData", nil, func(s *cluster.Spec) { s.Servers.UserData = "" }, []string{"user_data: set when tested, none now"}},
 		{"UserDataAdded", func(s *cluster.Spec) { s.Servers.UserData = "" }, nil, []string{"user_data: none when tested, set now"}},
+		{
+			"BinaryUserData", nil, func(s *cluster.Spec) { s.Servers.SetUserData([]byte("\x1f\x8b" + secret)) },
+			[]string{"user_data_base64: differs"},
+		},
 		{"NoTarget", nil, func(s *cluster.Spec) { s.Listener, s.Target = nil, nil }, []string{"target: set when tested, none now"}},
 		{"TargetAdded", func(s *cluster.Spec) { s.Listener, s.Target = nil, nil }, nil, []string{"target: none when tested, set now"}},
 		{"Worker", func(s *cluster.Spec) { s.Target = nil }, func(s *cluster.Spec) { s.Target = nil }, nil},

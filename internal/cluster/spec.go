@@ -115,8 +115,10 @@ type Servers struct {
 	SecurityGroupIDs []string `json:"security_group_ids,omitempty"`
 	// InstanceProfile is the name or the ARN of an IAM instance profile.
 	InstanceProfile string `json:"instance_profile,omitempty"`
-	// UserData is plain text, not base64.
-	UserData string `json:"user_data,omitempty"`
+	// UserData is plain text. Data that is not text is in UserDataBase64 instead. See
+	// SetUserData.
+	UserData       string `json:"user_data,omitempty"`
+	UserDataBase64 string `json:"user_data_base64,omitempty"`
 	// RootVolumeSize is in GiB; 0 keeps the image's size.
 	RootVolumeSize int32 `json:"root_volume_size,omitempty"`
 	// OptionalTokens also allows version 1 of the instance metadata service.

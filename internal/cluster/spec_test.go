@@ -129,6 +129,7 @@ func TestSpec_SameServers(t *testing.T) {
 		"Image":          {func(s *cluster.Spec) { s.ImageID = "ami-2" }, false},
 		"Subnets":        {func(s *cluster.Spec) { s.Servers.SubnetIDs = []string{"a"} }, false},
 		"UserData":       {func(s *cluster.Spec) { s.Servers.UserData = "x" }, false},
+		"BinaryUserData": {func(s *cluster.Spec) { s.Servers.SetUserData([]byte{0x1f, 0x8b}) }, false},
 		"Template":       {func(s *cluster.Spec) { s.Servers.Template = nil }, false},
 		"Target":         {func(s *cluster.Spec) { s.Target = &cluster.Target{Port: 80} }, false},
 		"OtherListener":  {func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: "other", Rule: s.Listener.Rule} }, false},

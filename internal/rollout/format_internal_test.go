@@ -46,6 +46,7 @@ func sampleSpec(version string, format int) cluster.Spec {
 		Tags: tagging.Set{"owner_team": "fruit", "version": version},
 	}
 	if format > 2 {
+		s.Servers.UserDataBase64 = "H4sIAAAAAAAA/w=="
 		s.IgnoredTags = tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:"}}
 	}
 	return s

@@ -3,11 +3,13 @@ package cluster
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
@@ -31,6 +33,7 @@ type model struct {
 	SecurityGroupIDs   types.Set      `tfsdk:"security_group_ids"`
 	IAMInstanceProfile types.String   `tfsdk:"iam_instance_profile"`
 	UserData           types.String   `tfsdk:"user_data"`
+	UserDataBase64     types.String   `tfsdk:"user_data_base64"`
 	RootVolumeSize     types.Int32    `tfsdk:"root_volume_size"`
 	MetadataTokens     types.String   `tfsdk:"metadata_http_tokens"`
 	LaunchTemplate     *templateModel `tfsdk:"launch_template"`
@@ -126,13 +129,13 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set, ignored tagging.
 			SubnetIDs:        d.strings(m.SubnetIDs),
 			SecurityGroupIDs: d.strings(m.SecurityGroupIDs),
 			InstanceProfile:  m.IAMInstanceProfile.ValueString(),
-			UserData:         m.UserData.ValueString(),
 			RootVolumeSize:   m.RootVolumeSize.ValueInt32(),
 			OptionalTokens:   m.MetadataTokens.ValueString() == tokensOptional,
 		},
 		Size:        cluster.Size{Min: m.MinSize.ValueInt32(), Max: m.MaxSize.ValueInt32()},
 		IgnoredTags: ignored,
 	}
+	d.userData(m, &s.Servers)
 	if m.LaunchTemplate != nil {
 		s.Servers.Template = &cluster.Template{ID: m.LaunchTemplate.ID.ValueString(), Version: m.LaunchTemplate.Version.ValueString()}
 	}
@@ -163,6 +166,18 @@ func (d *decoder) strings(set types.Set) (all []string) {
 	}
 	d.diags.Append(set.ElementsAs(d.ctx, &all, false)...)
 	return all
+}
+
+// userData decodes the user data, however it is written.
+func (d *decoder) userData(m *model, s *cluster.Servers) {
+	data := []byte(m.UserData.ValueString())
+	if !m.UserDataBase64.IsNull() {
+		var err error
+		if data, err = cluster.DecodeUserData(m.UserDataBase64.ValueString()); err != nil { // the schema's validators have accepted it
+			d.diags.AddAttributeError(path.Root("user_data_base64"), "Invalid user data", err.Error())
+		}
+	}
+	s.SetUserData(data)
 }
 
 func (d *decoder) target(t targetModel) *cluster.Target {
@@ -230,7 +245,7 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 			m.InstanceType = resources.OptionalString(o.Servers.InstanceType)
 			m.SecurityGroupIDs = e.set(o.Servers.SecurityGroupIDs)
 			m.IAMInstanceProfile = resources.OptionalString(o.Servers.InstanceProfile)
-			m.UserData = resources.OptionalString(o.Servers.UserData)
+			m.encodeUserData(o.Servers)
 			if !m.RootVolumeSize.IsNull() || o.OwnRootVolumeSize {
 				m.RootVolumeSize = types.Int32Value(o.Servers.RootVolumeSize)
 			}
@@ -255,6 +270,20 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 	e.diags.Append(diags...)
 	m.Missing = missing
 	return e.diags
+}
+
+// encodeUserData keeps the argument by which the user data is set, and its spelling if the
+// data is the same. Data that is not text needs base64.
+func (m *model) encodeUserData(s cluster.Servers) {
+	if m.UserDataBase64.IsNull() && s.UserDataBase64 == "" {
+		m.UserData = resources.OptionalString(s.UserData)
+		return
+	}
+	m.UserData = types.StringNull()
+	was, err := cluster.DecodeUserData(m.UserDataBase64.ValueString())
+	if err != nil || base64.StdEncoding.EncodeToString(was) != s.EncodedUserData() {
+		m.UserDataBase64 = resources.OptionalString(s.EncodedUserData())
+	}
 }
 
 // encodeTags splits the existing tags into those that the resource sets and those

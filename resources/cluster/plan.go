@@ -12,7 +12,7 @@ import (
 // serverAttributes are the attributes whose change may need new servers.
 var serverAttributes = []string{
 	"version", "image_id", "instance_type", "subnet_ids", "security_group_ids", "iam_instance_profile", "user_data",
-	"root_volume_size", "metadata_http_tokens", "launch_template", "listener", "listener_rule", "target",
+	"user_data_base64", "root_volume_size", "metadata_http_tokens", "launch_template", "listener", "listener_rule", "target",
 }
 
 // unknownAfterRollout are the attributes that a rollout changes.

@@ -55,8 +55,9 @@ func (r *clusterResource) ConfigValidators(context.Context) []resource.ConfigVal
 	validators := []resource.ConfigValidator{
 		resourcevalidator.RequiredTogether(root("listener"), root("target")),
 		resourcevalidator.ExactlyOneOf(root("launch_template"), root("instance_type")),
+		resourcevalidator.Conflicting(root("user_data"), root("user_data_base64")),
 	}
-	for _, plain := range []string{"security_group_ids", "iam_instance_profile", "user_data", "root_volume_size"} {
+	for _, plain := range []string{"security_group_ids", "iam_instance_profile", "user_data", "user_data_base64", "root_volume_size"} {
 		validators = append(validators, resourcevalidator.Conflicting(root("launch_template"), root(plain)))
 	}
 	return validators

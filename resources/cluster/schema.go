@@ -136,9 +136,16 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "Name or ARN of the servers' IAM instance profile.",
 			},
 			"user_data": schema.StringAttribute{
-				Optional: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 16*1024)},
+				Optional: true, Validators: []validator.String{stringvalidator.LengthBetween(1, cluster.MaxUserData), plainUserData{}},
 				MarkdownDescription: "User data as plain text, at most 16 KiB. Do not put secrets here: " +
 					"user data can be read in the account, in Terraform's state and in the build data repository.",
+			},
+			"user_data_base64": schema.StringAttribute{
+				Optional: true, Validators: []validator.String{encodedUserData{}},
+				MarkdownDescription: "User data in base64, instead of `user_data`: for data that is not text, such as the gzip that " +
+					"`cloudinit_config` renders by default. At most 16 KiB once it is decoded. " +
+					"The same data needs no new servers when it moves from one argument to the other. " +
+					"An import sets `user_data` if the data is text.",
 			},
 			"root_volume_size": schema.Int32Attribute{
 				Optional: true, Validators: []validator.Int32{int32validator.Between(1, 64*1024)},
@@ -213,7 +220,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"launch_template": schema.SingleNestedBlock{
 				Validators: []validator.Object{resources.Required{"id", "version"}},
 				MarkdownDescription: "An existing launch template to copy, instead of `instance_type`, `security_group_ids`, " +
-					"`iam_instance_profile`, `user_data` and `root_volume_size`. " +
+					"`iam_instance_profile`, `user_data`, `user_data_base64` and `root_volume_size`. " +
 					"Later changes of the template have no effect on the cluster. " +
 					"An import cannot tell which template was copied.",
 				Attributes: map[string]schema.Attribute{

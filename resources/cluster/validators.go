@@ -27,3 +27,40 @@ func (nameValidator) ValidateString(_ context.Context, req validator.StringReque
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid name", err.Error())
 	}
 }
+
+// plainUserData refuses user data that is encoded already.
+type plainUserData struct{}
+
+func (plainUserData) Description(context.Context) string { return "plain text, not base64" }
+
+func (v plainUserData) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (plainUserData) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if cluster.IsEncodedUserData([]byte(req.ConfigValue.ValueString())) {
+		resp.Diagnostics.AddAttributeError(req.Path, "User data is encoded twice",
+			"The value is base64 already, and would be encoded once more: servers would ignore it. Use user_data_base64 instead of user_data.")
+	}
+}
+
+// encodedUserData accepts user data in base64.
+type encodedUserData struct{}
+
+func (encodedUserData) Description(context.Context) string {
+	return "base64, at most 16 KiB once decoded"
+}
+
+func (v encodedUserData) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (encodedUserData) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	data, err := cluster.DecodeUserData(req.ConfigValue.ValueString())
+	switch {
+	case err != nil:
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid user data", err.Error())
+	case cluster.IsEncodedUserData(data):
+		resp.Diagnostics.AddAttributeError(req.Path, "User data is encoded twice",
+			"The value is base64 of base64: servers would ignore it. Encode it once.")
+	}
+}
