@@ -290,6 +290,11 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2
 		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return fmt.Errorf("listener: %w", err)
 		}
+		if !r.selects(s.Listener.Rule) {
+			if _, err := r.conditionsFor(*s.Listener.Rule); err != nil {
+				return fmt.Errorf("listener_rule: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 		}
 	}
 	if r == nil {
-		return c.createRule(ctx, g, s, own)
+		return c.createRule(ctx, g, s, own, nil)
 	}
 	if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 		return err
@@ -93,7 +93,9 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 		return err
 	}
 	if r := findRoute(routes, *s.Listener); r == nil {
-		err = c.createRule(ctx, g, s, own)
+		if r, err = c.presentRoute(ctx, s.ID, routes); err == nil {
+			err = c.createRule(ctx, g, s, own, r)
+		}
 	} else {
 		err = c.serveAt(ctx, g, s, own, *r)
 	}
@@ -135,10 +137,13 @@ func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spe
 		weights[arn] = 0
 	}
 	weights[own] = allRequests
-	if r.share(own) == allRequests && r.selects(s.Listener.Rule) {
+	if !r.selects(s.Listener.Rule) {
+		return c.setWeights(ctx, r, weights, s.Listener.Rule)
+	}
+	if r.share(own) == allRequests {
 		return nil
 	}
-	return c.setWeights(ctx, r, weights, s.Listener.Rule)
+	return c.setWeights(ctx, r, weights, nil)
 }
 
 // connection finds the generation's target group and the listener's routes.
@@ -271,31 +276,39 @@ func (c *Cloud) disconnectFrom(ctx context.Context, r route, own string) error {
 	return c.deleteRule(ctx, r)
 }
 
-// observeListener describes the route by which the target group gets requests,
-// and which percentage of them; nil if there is no such rule of the cluster and
-// no such default action.
-func (c *Cloud) observeListener(
-	ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string,
-) (*cluster.Listener, int32, error) {
+// observedRoute is the route by which a generation gets requests.
+type observedRoute struct {
+	listener *cluster.Listener
+	// share is the percentage of the requests that the generation gets.
+	share int32
+	// foreign describes the conditions that a cluster.Rule cannot express.
+	foreign []string
+}
+
+// observeListener describes the route by which the target group gets requests;
+// nil if there is no such rule of the cluster and no such default action.
+func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string) (*observedRoute, error) {
 	routes, err := c.routes(ctx, listenerARN)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for _, r := range routes {
 		if _, there := r.weights()[targetGroupARN]; !there {
 			continue
 		}
 		if r.ruleARN == "" {
-			return &cluster.Listener{ARN: listenerARN}, r.share(targetGroupARN), nil
+			return &observedRoute{listener: &cluster.Listener{ARN: listenerARN}, share: r.share(targetGroupARN)}, nil
 		}
 		ours, err := c.belongsTo(ctx, g.Cluster, r.ruleARN)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if ours {
-			rule, err := r.rule()
-			return &cluster.Listener{ARN: listenerARN, Rule: rule}, r.share(targetGroupARN), err
+			rule, foreign, err := r.rule()
+			return &observedRoute{
+				listener: &cluster.Listener{ARN: listenerARN, Rule: rule}, share: r.share(targetGroupARN), foreign: describeConditions(foreign),
+			}, err
 		}
 	}
-	return nil, 0, nil
+	return nil, nil
 }

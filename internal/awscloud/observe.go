@@ -81,13 +81,17 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 		if group != nil {
 			o.Target.Health.GracePeriod = time.Duration(aws.ToInt32(group.HealthCheckGracePeriod)) * time.Second
 		}
+		var r *observedRoute
 		if listenerARN == "" {
-			o.Listener, o.Share, err = c.findListener(ctx, g, targets)
+			r, err = c.findListener(ctx, g, targets)
 		} else {
-			o.Listener, o.Share, err = c.observeListener(ctx, g, listenerARN, o.TargetGroupARN)
+			r, err = c.observeListener(ctx, g, listenerARN, o.TargetGroupARN)
 		}
 		if err != nil {
 			return o, err
+		}
+		if r != nil {
+			o.Listener, o.Share, o.ForeignConditions = r.listener, r.share, r.foreign
 		}
 	case listenerARN != "":
 		missing("target group " + g.Name)
@@ -139,7 +143,7 @@ func observeRootVolume(mappings []ec2types.LaunchTemplateBlockDeviceMapping, ima
 
 // findListener searches for a listener that forwards to the target group, at the
 // load balancers that AWS knows to use it, or at all if AWS knows none.
-func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *elbtypes.TargetGroup) (*cluster.Listener, int32, error) {
+func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *elbtypes.TargetGroup) (*observedRoute, error) {
 	in := &elb.DescribeLoadBalancersInput{}
 	if len(group.LoadBalancerArns) > 0 {
 		in.LoadBalancerArns = group.LoadBalancerArns
@@ -148,33 +152,33 @@ func (c *Cloud) findListener(ctx context.Context, g cluster.Generation, group *e
 	for balancers.HasMorePages() {
 		page, err := balancers.NextPage(ctx)
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the load balancers of target group %s: %w", aws.ToString(group.TargetGroupName), err)
+			return nil, fmt.Errorf("read the load balancers of target group %s: %w", aws.ToString(group.TargetGroupName), err)
 		}
 		for _, balancer := range page.LoadBalancers {
-			l, share, err := c.findListenerOf(ctx, g, balancer, aws.ToString(group.TargetGroupArn))
-			if l != nil || err != nil {
-				return l, share, err
+			r, err := c.findListenerOf(ctx, g, balancer, aws.ToString(group.TargetGroupArn))
+			if r != nil || err != nil {
+				return r, err
 			}
 		}
 	}
-	return nil, 0, nil
+	return nil, nil
 }
 
 func (c *Cloud) findListenerOf(
 	ctx context.Context, g cluster.Generation, balancer elbtypes.LoadBalancer, targetGroupARN string,
-) (*cluster.Listener, int32, error) {
+) (*observedRoute, error) {
 	listeners := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: balancer.LoadBalancerArn})
 	for listeners.HasMorePages() {
 		page, err := listeners.NextPage(ctx)
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the listeners of %s: %w", aws.ToString(balancer.LoadBalancerArn), err)
+			return nil, fmt.Errorf("read the listeners of %s: %w", aws.ToString(balancer.LoadBalancerArn), err)
 		}
 		for _, listener := range page.Listeners {
-			l, share, err := c.observeListener(ctx, g, aws.ToString(listener.ListenerArn), targetGroupARN)
-			if l != nil || err != nil {
-				return l, share, err
+			r, err := c.observeListener(ctx, g, aws.ToString(listener.ListenerArn), targetGroupARN)
+			if r != nil || err != nil {
+				return r, err
 			}
 		}
 	}
-	return nil, 0, nil
+	return nil, nil
 }

@@ -80,18 +80,15 @@ func (r route) share(arn string) int32 {
 	return weights[arn] * 100 / total
 }
 
-// selects reports whether the route selects the same requests as a rule. A
-// default action, and a nil rule, are taken to.
+// selects reports whether the route selects the same requests as a rule, apart from the
+// conditions that a cluster.Rule cannot express. A default action, and a nil rule, are
+// taken to.
 func (r route) selects(rule *cluster.Rule) bool {
 	if rule == nil || r.ruleARN == "" {
 		return true
 	}
-	is, err := r.rule()
-	return err == nil && sameStrings(is.Hosts, rule.Hosts) && sameStrings(is.Paths, rule.Paths)
-}
-
-func sameStrings(a, b []string) bool {
-	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+	is, _, err := r.rule()
+	return err == nil && is.SelectsSame(*rule)
 }
 
 // forward returns the route's actions with a new forward action. Actions before
@@ -234,12 +231,20 @@ func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (b
 }
 
 // createRule creates the cluster's rule, which sends all its requests to the
-// target group.
-func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.Spec, own string) error {
-	_, err := c.elb.CreateRule(ctx, &elb.CreateRuleInput{
+// target group. If it replaces a route, it keeps the conditions that a
+// cluster.Rule cannot express.
+func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, replaces *route) error {
+	if replaces == nil {
+		replaces = &route{}
+	}
+	conditions, err := replaces.conditionsFor(*s.Listener.Rule)
+	if err != nil {
+		return err
+	}
+	_, err = c.elb.CreateRule(ctx, &elb.CreateRuleInput{
 		ListenerArn: &s.Listener.ARN,
 		Priority:    &s.Listener.Rule.Priority,
-		Conditions:  conditions(*s.Listener.Rule),
+		Conditions:  conditions,
 		Actions:     route{}.forward(map[string]int32{own: allRequests}, 0),
 		Tags:        elbTags(ruleTags(g, s)),
 	})
@@ -255,6 +260,7 @@ func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.
 		}
 	}
 	if err != nil {
+		err = hideValues(err, *s.Listener.Rule)
 		return fmt.Errorf("create a rule with priority %d at listener %s: %w", s.Listener.Rule.Priority, s.Listener.ARN, err)
 	}
 	return nil
@@ -294,9 +300,15 @@ func (c *Cloud) setActions(ctx context.Context, r route, actions []types.Action,
 	}
 	in := &elb.ModifyRuleInput{RuleArn: &r.ruleARN, Actions: actions}
 	if rule != nil {
-		in.Conditions = conditions(*rule)
+		var err error
+		if in.Conditions, err = r.conditionsFor(*rule); err != nil {
+			return err
+		}
 	}
 	if _, err := c.elb.ModifyRule(ctx, in); err != nil {
+		if rule != nil {
+			err = hideValues(err, *rule)
+		}
 		return fmt.Errorf("change %s: %w", r, err)
 	}
 	return nil
@@ -308,45 +320,4 @@ func (c *Cloud) deleteRule(ctx context.Context, r route) error {
 		return fmt.Errorf("delete %s: %w", r, err)
 	}
 	return nil
-}
-
-func conditions(r cluster.Rule) []types.RuleCondition {
-	var all []types.RuleCondition
-	if len(r.Hosts) > 0 {
-		all = append(all, types.RuleCondition{
-			Field: aws.String("host-header"), HostHeaderConfig: &types.HostHeaderConditionConfig{Values: r.Hosts},
-		})
-	}
-	if len(r.Paths) > 0 {
-		all = append(all, types.RuleCondition{
-			Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: r.Paths},
-		})
-	}
-	return all
-}
-
-// rule describes a route that is a rule.
-func (r route) rule() (*cluster.Rule, error) {
-	priority, err := strconv.ParseInt(r.priority, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r, err)
-	}
-	rule := &cluster.Rule{Priority: int32(priority)}
-	for _, condition := range r.conditions {
-		// AWS fills the older Values as well, and other emulators fill only that.
-		values := condition.Values
-		switch aws.ToString(condition.Field) {
-		case "host-header":
-			if condition.HostHeaderConfig != nil {
-				values = condition.HostHeaderConfig.Values
-			}
-			rule.Hosts = values
-		case "path-pattern":
-			if condition.PathPatternConfig != nil {
-				values = condition.PathPatternConfig.Values
-			}
-			rule.Paths = values
-		}
-	}
-	return rule, nil
 }

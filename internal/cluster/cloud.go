@@ -76,7 +76,7 @@ type Traffic interface {
 	Shift(ctx context.Context, g Generation, s Spec, from Generation, percent int32) error
 	// Serve sends all of the cluster's requests to the generation, at the
 	// listener rule or default action of s, and has the rule select the requests
-	// that s names.
+	// that s names. Conditions that a Rule cannot express are kept.
 	Serve(ctx context.Context, g Generation, s Spec) error
 	// Disconnect removes the generation from the listener. A rule that is left
 	// without a generation is deleted; a default action then answers 503. If
@@ -144,6 +144,9 @@ type Observed struct {
 	// Share is the percentage of the requests that the generation gets at its
 	// listener rule or default action; 0 without a listener.
 	Share int32
+	// ForeignConditions describes the conditions of the listener rule that a Rule cannot
+	// express. They are kept. Values, which may be secret, are not shown.
+	ForeignConditions []string
 	// Missing names the parts that should exist and do not.
 	Missing []string
 }

@@ -166,7 +166,8 @@ func TestSpec_Differences(t *testing.T) {
 func TestSpec_DifferencesCompareEveryField(t *testing.T) {
 	leftOut := []string{
 		".ID.Service", ".Version", ".Servers.SubnetIDs", ".Servers.SecurityGroupIDs", ".Size.Min", ".Size.Max",
-		".Listener.ARN", ".Listener.Rule.Priority", ".Listener.Rule.Hosts", ".Listener.Rule.Paths", ".Tags", ".IgnoredTags.Keys",
+		".Listener.ARN", ".Listener.Rule.Priority", ".Listener.Rule.Hosts", ".Listener.Rule.Paths", ".Listener.Rule.Headers",
+		".Listener.Rule.Methods", ".Listener.Rule.QueryStrings", ".Listener.Rule.SourceIPs", ".Tags", ".IgnoredTags.Keys",
 		".IgnoredTags.KeyPrefixes",
 	}
 	var fields func(path string, of reflect.Type, index []int)

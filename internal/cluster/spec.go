@@ -162,14 +162,6 @@ type Listener struct {
 	Rule *Rule `json:"rule,omitempty"`
 }
 
-// Rule selects requests by host and path; those given must all match.
-type Rule struct {
-	// Priority is 1 to 50000 and unique in the listener.
-	Priority int32    `json:"priority"`
-	Hosts    []string `json:"hosts,omitempty"`
-	Paths    []string `json:"paths,omitempty"`
-}
-
 // Target specifies the target group, by which requests reach a server.
 type Target struct {
 	Port     int32       `json:"port"`

@@ -89,19 +89,52 @@ func TestRule_Validate(t *testing.T) {
 		says string // empty: it is valid
 		warn string
 	}{
-		"Good":         {cluster.Rule{Hosts: []string{"a-1.example.com", "*.example.com"}, Paths: []string{"/img/*", "/~a?$'@:+&"}}, "", ""},
-		"ThreeValues":  {cluster.Rule{Hosts: many(3, "a.example.com"), Paths: many(2, "/")}, "", ""},
-		"FourValues":   {cluster.Rule{Hosts: many(4, "a.example.com")}, "", "has 4 hosts; by AWS's documentation, a condition has at most 3 values"},
-		"SixValues":    {cluster.Rule{Hosts: many(3, "a.example.com"), Paths: many(3, "/")}, "at most 5 in one rule", ""},
-		"Nothing":      {cluster.Rule{}, "selects no requests", ""},
-		"SixWildcards": {cluster.Rule{Hosts: []string{"*.?.*.example.com"}, Paths: []string{"/*/?/*"}}, "6 wildcards", ""},
-		"NoDot":        {cluster.Rule{Hosts: []string{"localhost"}}, `host "localhost"`, ""},
-		"Address":      {cluster.Rule{Hosts: []string{"10.0.0.1"}}, "only letters after the last one", ""},
-		"Port":         {cluster.Rule{Hosts: []string{"a.example.com:8080"}}, "matches no port", ""},
-		"LongHost":     {cluster.Rule{Hosts: []string{strings.Repeat("a", 125) + ".com"}}, "host", ""},
-		"Space":        {cluster.Rule{Paths: []string{"/a b"}}, `path "/a b"`, ""},
+		"Good":        {cluster.Rule{Hosts: []string{"a-1.example.com", "*.example.com"}, Paths: []string{"/img/*", "/~a?$'@:+&"}}, "", ""},
+		"ThreeValues": {cluster.Rule{Hosts: many(3, "a.example.com"), Paths: many(2, "/")}, "", ""},
+		"FourValues":  {cluster.Rule{Hosts: many(4, "a.example.com")}, "", "has 4 hosts; by AWS's documentation, a condition has at most 3 values"},
+		"EveryKind": {cluster.Rule{
+			Hosts: many(1, "a.example.com"), Headers: []cluster.Header{{Name: "X-Origin-Verify", Values: []string{"a b*"}}},
+			Methods: []string{"M-SEARCH"}, QueryStrings: []cluster.QueryString{{Key: "v", Values: []string{`\*\?\\ *`}}}, SourceIPs: []string{"::/0"},
+		}, "", ""},
+		"OnlyAddresses": {cluster.Rule{SourceIPs: []string{"10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "0.0.0.0/0"}}, "", ""},
+		"SixOfAllKinds": {cluster.Rule{
+			Paths: many(1, "/"), Headers: []cluster.Header{{Name: "A", Values: many(2, secret)}}, Methods: many(1, "GET"),
+			QueryStrings: []cluster.QueryString{{Values: many(1, secret)}}, SourceIPs: many(1, "::/0"),
+		}, "has 6 values in its conditions, but a load balancer allows at most 5", ""},
+		"WildcardsOfAllKinds": {cluster.Rule{
+			Hosts: many(1, "*.example.com"), Headers: []cluster.Header{{Name: "A", Values: many(1, "?*"+secret)}},
+			QueryStrings: []cluster.QueryString{{Key: "?*", Values: many(1, `*\*`)}},
+		}, "6 wildcards", ""},
+		"FourHeaderValues": {cluster.Rule{Headers: []cluster.Header{{Name: "A", Values: many(4, secret)}}}, "", `4 values of the header "A"`},
+		"FourMethods":      {cluster.Rule{Methods: many(4, "GET")}, "", "has 4 methods"},
+		"FourQueryValues": {cluster.Rule{QueryStrings: []cluster.QueryString{{Key: "k", Values: many(4, secret)}}}, "",
+			`4 values of the query string "k"`},
+		"HostHeader":      {cluster.Rule{Headers: []cluster.Header{{Name: "host", Values: many(1, "a")}}}, `header "host" of the listener rule: a load`, ""},
+		"HeaderWildcard":  {cluster.Rule{Headers: []cluster.Header{{Name: "X-*", Values: many(1, secret)}}}, `header "X-*"`, ""},
+		"LongHeaderName":  {cluster.Rule{Headers: []cluster.Header{{Name: strings.Repeat("x", 41), Values: many(1, "a")}}}, "1 to 40", ""},
+		"NoHeaderValue":   {cluster.Rule{Hosts: many(1, "a.b"), Headers: []cluster.Header{{Name: "A"}}}, `header "A" of the listener rule: it needs`, ""},
+		"LongHeaderValue": {cluster.Rule{Headers: []cluster.Header{{Name: "A", Values: many(1, strings.Repeat(secret, 19))}}}, "1 to 128", ""},
+		"HeaderControl":   {cluster.Rule{Headers: []cluster.Header{{Name: "A", Values: many(1, secret+"\n")}}}, "visible ASCII", ""},
+		"LowerMethod":     {cluster.Rule{Methods: []string{"get"}}, `method "get"`, ""},
+		"LongMethod":      {cluster.Rule{Methods: []string{strings.Repeat("X", 41)}}, "1 to 40 capital letters", ""},
+		"EmptyQueryValue": {cluster.Rule{QueryStrings: []cluster.QueryString{{Key: "k", Values: []string{""}}}}, `query string "k"`, ""},
+		"LongQueryKey":    {cluster.Rule{QueryStrings: []cluster.QueryString{{Key: strings.Repeat("k", 129), Values: many(1, secret)}}}, "query string", ""},
+		"NoCIDR":          {cluster.Rule{SourceIPs: []string{"10.0.0.1"}}, `source address "10.0.0.1"`, ""},
+		"HostBits":        {cluster.Rule{SourceIPs: []string{"10.0.0.1/8"}}, "write it as 10.0.0.0/8", ""},
+		"LongAddress":     {cluster.Rule{SourceIPs: []string{"2001:0DB8::/32"}}, "write it as 2001:db8::/32", ""},
+		"SixValues":       {cluster.Rule{Hosts: many(3, "a.example.com"), Paths: many(3, "/")}, "at most 5 in one rule", ""},
+		"Nothing":         {cluster.Rule{}, "selects no requests", ""},
+		"SixWildcards":    {cluster.Rule{Hosts: []string{"*.?.*.example.com"}, Paths: []string{"/*/?/*"}}, "6 wildcards", ""},
+		"NoDot":           {cluster.Rule{Hosts: []string{"localhost"}}, `host "localhost"`, ""},
+		"Address":         {cluster.Rule{Hosts: []string{"10.0.0.1"}}, "only letters after the last one", ""},
+		"Port":            {cluster.Rule{Hosts: []string{"a.example.com:8080"}}, "matches no port", ""},
+		"LongHost":        {cluster.Rule{Hosts: []string{strings.Repeat("a", 125) + ".com"}}, "host", ""},
+		"Space":           {cluster.Rule{Paths: []string{"/a b"}}, `path "/a b"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if shown := fmt.Sprintf("%v %+v %v", tt.rule, tt.rule, tt.rule.Validate()); strings.Contains(shown, secret) {
+				t.Errorf("a secret is shown: %s", shown)
+			}
 			if err := tt.rule.Validate(); (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want an error that says %q", err, tt.says)
 			}

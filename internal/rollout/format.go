@@ -16,7 +16,7 @@ import (
 // Durations are in nanoseconds, and the names of their keys end in _ns.
 //
 // Format 2 added the number of a launch template's version, and format 3 the tags that are
-// ignored and user data that is not text. Formats from 1 on are read.
+// ignored, user data that is not text, and further conditions of a rule. Formats from 1 on are read.
 const (
 	format   = 3
 	earliest = 1

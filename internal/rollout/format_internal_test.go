@@ -46,6 +46,10 @@ func sampleSpec(version string, format int) cluster.Spec {
 		Tags: tagging.Set{"owner_team": "fruit", "version": version},
 	}
 	if format > 2 {
+		rule := s.Listener.Rule
+		rule.Headers = []cluster.Header{{Name: "X-Origin-Verify", Values: []string{"hunter2"}}}
+		rule.Methods, rule.SourceIPs = []string{"GET", "HEAD"}, []string{"10.0.0.0/8"}
+		rule.QueryStrings = []cluster.QueryString{{Key: "preview", Values: []string{"1"}}}
 		s.Servers.UserDataBase64 = "H4sIAAAAAAAA/w=="
 		s.IgnoredTags = tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:"}}
 	}

@@ -53,6 +53,7 @@ type model struct {
 	Generation           types.String `tfsdk:"generation"`
 	AutoScalingGroupName types.String `tfsdk:"autoscaling_group_name"`
 	TargetGroupARN       types.String `tfsdk:"target_group_arn"`
+	ForeignConditions    types.List   `tfsdk:"foreign_conditions"`
 	LaunchTemplateID     types.String `tfsdk:"launch_template_id"`
 	Missing              types.List   `tfsdk:"missing"`
 	Traffic              types.Int32  `tfsdk:"traffic"`
@@ -65,12 +66,6 @@ type model struct {
 type templateModel struct {
 	ID      types.String `tfsdk:"id"`
 	Version types.String `tfsdk:"version"`
-}
-
-type ruleModel struct {
-	Priority types.Int32 `tfsdk:"priority"`
-	Hosts    types.Set   `tfsdk:"hosts"`
-	Paths    types.Set   `tfsdk:"paths"`
 }
 
 type targetModel struct {
@@ -142,7 +137,7 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set, ignored tagging.
 	if !m.Listener.IsNull() {
 		s.Listener = &cluster.Listener{ARN: m.Listener.ValueString()}
 		if r := m.ListenerRule; r != nil {
-			s.Listener.Rule = &cluster.Rule{Priority: r.Priority.ValueInt32(), Hosts: d.strings(r.Hosts), Paths: d.strings(r.Paths)}
+			s.Listener.Rule = d.rule(*r)
 		}
 	}
 	if m.Target != nil {
@@ -259,16 +254,14 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		m.Listener = types.StringValue(o.Listener.ARN)
 		m.ListenerRule = nil
 		if r := o.Listener.Rule; r != nil {
-			m.ListenerRule = &ruleModel{Priority: types.Int32Value(r.Priority), Hosts: e.set(r.Hosts), Paths: e.set(r.Paths)}
+			m.ListenerRule = e.rule(*r)
 		}
 	}
 	m.Traffic = types.Int32Null()
 	if !m.Listener.IsNull() {
 		m.Traffic = types.Int32Value(o.Share)
 	}
-	missing, diags := types.ListValueFrom(ctx, types.StringType, append([]string{}, o.Missing...))
-	e.diags.Append(diags...)
-	m.Missing = missing
+	m.Missing, m.ForeignConditions = e.list(o.Missing), e.list(o.ForeignConditions)
 	return e.diags
 }
 
@@ -325,6 +318,13 @@ func (e *encoder) set(all []string) types.Set {
 	set, diags := types.SetValueFrom(e.ctx, types.StringType, all)
 	e.diags.Append(diags...)
 	return set
+}
+
+// list is empty, not null, for no strings.
+func (e *encoder) list(all []string) types.List {
+	list, diags := types.ListValueFrom(e.ctx, types.StringType, append([]string{}, all...))
+	e.diags.Append(diags...)
+	return list
 }
 
 func (e *encoder) target(t cluster.Target, was *targetModel) *targetModel {

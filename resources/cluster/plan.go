@@ -22,6 +22,7 @@ var unknownAfterRollout = map[string]attr.Value{
 	"target_group_arn":       types.StringUnknown(),
 	"launch_template_id":     types.StringUnknown(),
 	"missing":                types.ListUnknown(types.StringType),
+	"foreign_conditions":     types.ListUnknown(types.StringType),
 	"traffic":                types.Int32Unknown(),
 	"previous_version":       types.StringUnknown(),
 	"last_rollout":           types.ObjectUnknown(lastRolloutTypes),
@@ -39,6 +40,11 @@ func mayNeedNewServers(state, plan tftypes.Value) bool {
 		}
 	}
 	return false
+}
+
+// sameListener reports whether both models serve at the same listener, and by a rule.
+func (m *model) sameListener(other *model) bool {
+	return m.Listener.Equal(other.Listener) && m.ListenerRule != nil && other.ListenerRule != nil
 }
 
 // incomplete reports whether parts of the cluster are missing.

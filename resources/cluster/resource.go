@@ -177,6 +177,12 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if before != nil && len(before.ForeignConditions.Elements()) > 0 && !before.sameListener(&planned) {
+		resp.Diagnostics.AddAttributeError(path.Root("listener_rule"), "Conditions of the listener rule would be lost",
+			fmt.Sprintf("The present rule of cluster %s has conditions that this provider cannot express, and cannot move to another listener or "+
+				"to a default action: %s. Remove them from the rule first.", s.ID, before.ForeignConditions))
+		return
+	}
 	if !newServers {
 		r.warnRevoked(ctx, s, &resp.Diagnostics)
 		return
@@ -299,7 +305,7 @@ func (m *model) begin(generation string, s cluster.Spec) {
 	m.Generation = types.StringValue(generation)
 	m.TagsAll = resources.StringMap(s.Tags)
 	m.AutoScalingGroupName, m.TargetGroupARN, m.LaunchTemplateID = types.StringNull(), types.StringNull(), types.StringNull()
-	m.Missing = types.ListNull(types.StringType)
+	m.Missing, m.ForeignConditions = types.ListNull(types.StringType), types.ListNull(types.StringType)
 	// Values that were planned stay as they were planned.
 	if m.Traffic.IsUnknown() {
 		m.Traffic = types.Int32Null()
@@ -349,6 +355,11 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 		return diags
 	}
 	o.Tags = o.Tags.WithoutIgnored(r.IgnoredTags)
+	if len(o.ForeignConditions) > 0 {
+		diags.AddAttributeWarning(path.Root("listener_rule"), "The listener rule has conditions that this provider cannot express",
+			fmt.Sprintf("The rule of cluster %s also has these conditions, which are kept as they are: %s.",
+				o.ID, strings.Join(o.ForeignConditions, ", ")))
+	}
 	diags.Append(m.encode(ctx, o, r.DefaultTags)...)
 	diags.Append(state.Set(ctx, m)...)
 	return diags

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -192,6 +191,11 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "Parts of the cluster that should exist and do not, because they were removed by other means. " +
 					"The next apply rolls out a complete generation.",
 			},
+			"foreign_conditions": schema.ListAttribute{
+				Computed: true, ElementType: types.StringType, PlanModifiers: []planmodifier.List{listplanmodifier.UseStateForUnknown()},
+				MarkdownDescription: "Conditions of the listener rule, without their values, that `listener_rule` cannot express, " +
+					"such as regular expressions: they were set by other means. They are kept, and each refresh warns of them.",
+			},
 			"traffic": schema.Int32Attribute{
 				Computed: true, PlanModifiers: []planmodifier.Int32{int32planmodifier.UseStateForUnknown()},
 				MarkdownDescription: "Percentage of the cluster's requests that its generation gets; null without a listener. " +
@@ -230,29 +234,9 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 					},
 				},
 			},
-			"listener_rule": schema.SingleNestedBlock{
-				Validators: []validator.Object{resources.Required{"priority"}},
-				MarkdownDescription: "Selects the listener's requests for this cluster, by host and path, with at most five patterns in all. " +
-					"Without a rule, the cluster takes the listener's default action. " +
-					"That must be a fixed response before, and becomes the fixed response 503 when the cluster is destroyed. " +
-					"A rule or default action that does not belong to the cluster is never taken over.",
-				Attributes: map[string]schema.Attribute{
-					"priority": schema.Int32Attribute{
-						Optional: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
-						MarkdownDescription: "Priority, 1 to 50000, unique in the listener. Required in the block.",
-					},
-					"hosts": schema.SetAttribute{
-						Optional: true, ElementType: types.StringType, Validators: conditionValues,
-						MarkdownDescription: "Host names, with `*` and `?` as wildcards.",
-					},
-					"paths": schema.SetAttribute{
-						Optional: true, ElementType: types.StringType, Validators: conditionValues,
-						MarkdownDescription: "Paths, with `*` and `?` as wildcards.",
-					},
-				},
-			},
-			"target":  targetBlock(),
-			"rollout": rolloutBlock(),
+			"listener_rule": ruleBlock(),
+			"target":        targetBlock(),
+			"rollout":       rolloutBlock(),
 			"timeouts": timeouts.Block(ctx, timeouts.Opts{
 				Create: true, Update: true, Delete: true,
 				CreateDescription: "How long the creation may take as a whole, such as `30m`. After that time, it is rolled back. " +
@@ -278,9 +262,6 @@ var notEmpty = []validator.String{stringvalidator.LengthAtLeast(1)}
 // someStrings is a set with at least one string. A null element would come
 // from a variable that is not set.
 var someStrings = []validator.Set{setvalidator.SizeAtLeast(1), resources.NoNull{}}
-
-// conditionValues: AWS accepts patterns of 1 to 128 characters.
-var conditionValues = append(slices.Clone(someStrings), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 128)))
 
 // durationAttribute is an optional duration of whole seconds.
 func durationAttribute(least, most time.Duration, description string) schema.StringAttribute {

@@ -24,6 +24,12 @@ variable "listener_arn" {
   type        = string
 }
 
+variable "origin_secret" {
+  description = "Value of the header by which requests prove where they come from."
+  type        = string
+  sensitive   = true
+}
+
 resource "delivery_cluster" "strawberry" {
   service     = "strawberry"
   environment = "prod"
@@ -39,6 +45,12 @@ resource "delivery_cluster" "strawberry" {
   listener_rule {
     priority = 100
     hosts    = ["strawberry.example.com"]
+
+    # Only the content delivery network in front of the load balancer knows it.
+    http_header {
+      name   = "X-Origin-Verify"
+      values = [var.origin_secret]
+    }
   }
 
   target {
