@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
 // intervening is a clock that calls do in the first sleep.
@@ -242,6 +244,35 @@ func TestApply_ResumesFailedGenerationThatWasKept(t *testing.T) {
 	}
 	if err := s.converged("2"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Ignored tags alone change nothing, and a rollout back to an earlier version ignores those
+// that are ignored now.
+func TestApply_IgnoresTags(t *testing.T) {
+	s := begun(t, quick(), spec("1"))
+	for _, g := range s.world.generations {
+		g.tags["backup:plan"] = "daily"
+	}
+	ignored := tagging.Ignored{KeyPrefixes: []string{"backup:"}}
+	ignore := func(s *cluster.Spec) { s.IgnoredTags = ignored }
+	m, _ := s.process(nil)
+	if err := s.apply(m, spec("1", ignore, func(s *cluster.Spec) { s.Size.Max++ }), quick()); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range s.world.generations {
+		if g.tags["backup:plan"] != "daily" {
+			t.Errorf("got the tags %v, want the ignored one left alone", g.tags)
+		}
+	}
+	if err := s.apply(m, spec("2", ignore), quick()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Undo(t.Context(), web); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.status().Serving.Spec; got.Version != "1" || !reflect.DeepEqual(got.IgnoredTags, ignored) {
+		t.Errorf("version %s serves and ignores %v", got.Version, got.IgnoredTags)
 	}
 }
 
