@@ -179,11 +179,14 @@ func (p *Plan) keepsFrom() bool { return p.Settings.KeepPrevious && p.From != ni
 // the new generation may have got requests.
 func (p *Plan) rollbackSteps(shifted bool) []Step {
 	var steps []Step
-	if shifted {
+	switch {
+	case shifted:
 		steps = p.restoreSteps()
 		if len(steps) > 0 && p.Settings.Drain > 0 {
 			steps = append(steps, Step{Kind: WaitDrain, Generation: p.To.Name})
 		}
+	case p.Reused && p.moves():
+		steps = append(steps, Step{Kind: Disconnect, Generation: p.To.Name})
 	}
 	if p.Reused {
 		steps = append(steps, Step{Kind: UnpinCapacity, Generation: p.To.Name}, Step{Kind: Retag, Generation: p.To.Name})

@@ -163,6 +163,14 @@ func stories() []story {
 		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)),
 			settings: quick(alarms("errors")), prepare: fires, bad: true},
 		{name: "OtherListener", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")), settings: quick()},
+		{name: "OtherListenerBackToKept", before: []cluster.Spec{two, spec("1", listener("arn:listener/2"))}, spec: two,
+			settings: quick(keepPrevious)},
+		{name: "OtherListenerBackToKeptNeverHealthy", before: []cluster.Spec{two, spec("1", listener("arn:listener/2"))}, spec: two,
+			settings: quick(keepPrevious, func(s *rollout.Settings) { s.HealthyWithin = 10 * time.Second }), bad: true,
+			prepare: func(s *harness) {
+				live(4)(s)
+				never("2")(s)
+			}},
 		{name: "InPlace", before: []cluster.Spec{one}, settings: quick(),
 			spec: spec("1", priority(7), func(s *cluster.Spec) {
 				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, tagging.Set{"version": "1", "x": "y"}
