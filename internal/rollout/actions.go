@@ -92,7 +92,7 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 	case Retag:
 		return cloud.Retag(ctx, g, spec)
 	case Disconnect:
-		return cloud.Disconnect(ctx, g, *spec.Listener)
+		return r.confirmRemoval(cloud.Disconnect(ctx, g, *spec.Listener), Connect, of, waited)
 	case RemoveServers:
 		return r.confirmRemoval(r.removeServers(ctx, of), MakeServers, of, waited)
 	case RemoveTargets:

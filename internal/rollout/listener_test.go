@@ -148,7 +148,7 @@ func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) 
 func (w *world) Disconnect(_ context.Context, of cluster.Generation, l cluster.Listener) error {
 	before := w.idle()
 	g := w.generations[of.Name]
-	if g.gone() || !g.targets {
+	if g.gone() || !g.targets || w.now.Before(w.routesShow) {
 		return nil
 	}
 	for _, key := range w.keys() {

@@ -551,3 +551,22 @@ func TestApply_RecordsTheVersionOfALaunchTemplate(t *testing.T) {
 		})
 	}
 }
+
+// TestRollback_RuleShowsLate loses the reply to the call that creates the rule,
+// which the cloud does not show at once.
+func TestRollback_RuleShowsLate(t *testing.T) {
+	s := newHarness(1)
+	m, _ := s.process(func(_ int, name string) fault {
+		if name != "Connect" {
+			return none
+		}
+		s.world.routesShow = s.clock.Now().Add(3 * time.Second)
+		return failsAfter
+	})
+	if err := s.apply(m, spec("1"), quick()); outcome(err) != rollout.RolledBack {
+		t.Fatalf("got %v, want it rolled back", err)
+	}
+	if err := s.converged(""); err != nil {
+		t.Error(err)
+	}
+}

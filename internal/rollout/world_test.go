@@ -31,6 +31,8 @@ type world struct {
 	latestTemplate int64
 	// lag is how often a part that was made is not found yet.
 	lag int
+	// routesShow is when the routes show that were made before.
+	routesShow time.Time
 	// scaling, when set, scales what serves up and down every scaleEvery.
 	scaling    *rand.Rand
 	scaleEvery time.Duration
