@@ -23,29 +23,29 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 		return err
 	}
 	r := findRoute(routes, *s.Listener)
-	if r == nil {
-		// The cluster may serve by another rule of the listener. A new rule would
-		// take its requests away before there are servers, so the generation shares
-		// the present rule until Serve.
-		if r, err = c.presentRoute(ctx, s.ID, routes); err != nil {
+	if r != nil {
+		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return err
 		}
 	}
-	if r == nil {
-		return c.createRule(ctx, g, s, own, nil)
-	}
-	if err := c.checkRoute(ctx, s.ID, *r); err != nil {
-		return err
+	if r == nil || r.weights() == nil {
+		// To forward the requests of this route would take them from what answers
+		// them now, before there are servers. So until Serve, the generation shares
+		// another route of the cluster or gets a closed rule.
+		shared, err := c.presentRoute(ctx, s.ID, routes)
+		if err != nil {
+			return err
+		}
+		if shared == nil {
+			return c.createRule(ctx, g, s, own, closedRule(routes, *s.Listener), nil)
+		}
+		r = shared
 	}
 	weights := r.weights()
 	if _, there := weights[own]; there {
 		return nil
 	}
-	if len(weights) == 0 {
-		weights = map[string]int32{own: allRequests}
-	} else {
-		weights[own] = 0
-	}
+	weights[own] = 0
 	return c.setWeights(ctx, *r, weights, nil)
 }
 
@@ -93,8 +93,9 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 		return err
 	}
 	if r := findRoute(routes, *s.Listener); r == nil {
-		if r, err = c.presentRoute(ctx, s.ID, routes); err == nil {
-			err = c.createRule(ctx, g, s, own, r)
+		var present *route
+		if present, err = c.presentRoute(ctx, s.ID, routes); err == nil {
+			err = c.createRule(ctx, g, s, own, *s.Listener.Rule, present)
 		}
 	} else {
 		err = c.serveAt(ctx, g, s, own, *r)
@@ -102,7 +103,7 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err != nil {
 		return err
 	}
-	// The generation no longer shares the rule that Connect may have added it to.
+	// The generation no longer needs the route that Connect may have added it to.
 	for _, other := range routes {
 		if _, there := other.weights()[own]; !there || other.matches(*s.Listener) {
 			continue
@@ -286,14 +287,15 @@ type observedRoute struct {
 }
 
 // observeListener describes the route by which the target group gets requests;
-// nil if there is no such rule of the cluster and no such default action.
+// nil if there is no such rule of the cluster that is open, and no such default
+// action.
 func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, listenerARN, targetGroupARN string) (*observedRoute, error) {
 	routes, err := c.routes(ctx, listenerARN)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range routes {
-		if _, there := r.weights()[targetGroupARN]; !there {
+		if _, there := r.weights()[targetGroupARN]; !there || r.closed() {
 			continue
 		}
 		if r.ruleARN == "" {

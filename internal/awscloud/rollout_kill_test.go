@@ -51,6 +51,17 @@ var rolloutEnds = map[string]func(v *victim, m *rollout.Manager) (string, error)
 	"Undo": func(v *victim, m *rollout.Manager) (string, error) { return v.undo(m, v.serving) },
 }
 
+func create(ctx context.Context, v *victim, m *rollout.Manager) error {
+	_, err := m.Apply(ctx, v.spec(v.next()), killedSettings, nil)
+	return err
+}
+
+// creationEnds are the ways to continue a creation.
+var creationEnds = map[string]func(v *victim, m *rollout.Manager) (string, error){
+	"Apply": func(v *victim, m *rollout.Manager) (string, error) { return v.next(), create(v.Context(), v, m) },
+	"Undo":  func(v *victim, m *rollout.Manager) (string, error) { return v.undo(m, "") },
+}
+
 var stories = []story{
 	{
 		name: "Rollout", prepare: (*victim).replace, live: liveSize,
@@ -80,19 +91,14 @@ var stories = []story{
 		},
 		ends: rolloutEnds,
 	},
+	{name: "Creation", prepare: (*victim).clear, do: create, ends: creationEnds},
 	{
-		name: "Creation", prepare: (*victim).clear,
-		do: func(ctx context.Context, v *victim, m *rollout.Manager) error {
-			_, err := m.Apply(ctx, v.spec(v.next()), killedSettings, nil)
-			return err
+		name: "CreationDefaultAction",
+		prepare: func(v *victim) error {
+			v.defaultAction = true
+			return v.clear()
 		},
-		ends: map[string]func(v *victim, m *rollout.Manager) (string, error){
-			"Apply": func(v *victim, m *rollout.Manager) (string, error) {
-				_, err := m.Apply(v.Context(), v.spec(v.next()), killedSettings, nil)
-				return v.next(), err
-			},
-			"Undo": func(v *victim, m *rollout.Manager) (string, error) { return v.undo(m, "") },
-		},
+		do: create, ends: creationEnds,
 	},
 	{
 		name: "Destruction", prepare: (*victim).create,

@@ -62,8 +62,10 @@ type site struct {
 	path      string        // of the repository
 	sticky    time.Duration // how long a client stays with its server
 	unhealthy int32         // how many checks a server fails until it is unhealthy
-	cloud     *awscloud.Cloud
-	manager   *rollout.Manager
+	// defaultAction says that the cluster takes the listener's default action.
+	defaultAction bool
+	cloud         *awscloud.Cloud
+	manager       *rollout.Manager
 	// The test's own calls do not pass the proxy.
 	scaling   *autoscaling.Client
 	balancing *elb.Client
@@ -134,19 +136,26 @@ func openSite(t testing.TB, speed float64, o *rig.Options) *site {
 		t.Fatal(err)
 	}
 	s.speed = speed
-	if o == nil {
-		return s
+	if o != nil {
+		s.openPlane(*o)
 	}
-	o.Speed = speed
-	if s.plane, err = rig.NewDataPlane(t.Context(), s.account, s.landscape, s.proxy, *o); err != nil {
-		t.Fatal(err)
+	return s
+}
+
+// openPlane adds a data plane.
+func (s *site) openPlane(o rig.Options) {
+	s.Helper()
+	o.Speed = s.speed
+	plane, err := rig.NewDataPlane(s.Context(), s.account, s.landscape, s.proxy, o)
+	if err != nil {
+		s.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.plane.Close(); err != nil {
-			t.Error(err)
+	s.plane = plane
+	s.Cleanup(func() {
+		if err := plane.Close(); err != nil {
+			s.Error(err)
 		}
 	})
-	return s
 }
 
 // open opens the repository as a process does.
@@ -175,7 +184,7 @@ func (s *site) log() string {
 
 // spec is the cluster with a version.
 func (s *site) spec(version string) cluster.Spec {
-	return cluster.Spec{
+	spec := cluster.Spec{
 		ID: strawberry, Version: version, ImageID: rig.BaseImage,
 		Servers: cluster.Servers{
 			InstanceType: "t3.micro", SubnetIDs: s.landscape.Subnets, SecurityGroupIDs: []string{s.landscape.SecurityGroup},
@@ -193,6 +202,10 @@ func (s *site) spec(version string) cluster.Spec {
 			tagging.Service: strawberry.Service, tagging.Environment: strawberry.Environment, tagging.Version: version,
 		},
 	}
+	if s.defaultAction {
+		spec.Listener.Rule = nil
+	}
+	return spec
 }
 
 // apply brings the cluster to a version and returns the name of the generation
@@ -337,10 +350,14 @@ func (s *site) checkIdle(ctx context.Context, serving string, live int32) error 
 			fault("%s: %d servers are in service and %d desired, want %d", name, inService(*group), aws.ToInt32(group.DesiredCapacity), live)
 		}
 	}
+	rules := 1
+	if s.defaultAction {
+		rules = 0
+	}
 	// Moto gives a server more volumes than one.
 	for kind, want := range map[string]int{
 		"Auto Scaling group": len(there), "launch template": len(there), "target group": len(there),
-		"instance": servers, "listener rule": 1,
+		"instance": servers, "listener rule": rules,
 	} {
 		if found[kind] != want {
 			fault("%d times %s, want %d", found[kind], kind, want)

@@ -230,40 +230,61 @@ func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (b
 	return len(out.TagDescriptions) == len(arns), nil
 }
 
-// createRule creates the cluster's rule, which sends all its requests to the
-// target group. If it replaces a route, it keeps the conditions that a
-// cluster.Rule cannot express.
-func (c *Cloud) createRule(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, replaces *route) error {
+// createRule creates a rule of the cluster, which forwards to the target group. If it
+// replaces a route, it keeps the conditions that a cluster.Rule cannot express. If its
+// priority is in use, the caller finds out what for when it tries again: AWS may have
+// repeated a call whose reply was lost, or another process has taken the priority.
+func (c *Cloud) createRule(
+	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, replaces *route,
+) error {
 	if replaces == nil {
 		replaces = &route{}
 	}
-	conditions, err := replaces.conditionsFor(*s.Listener.Rule)
+	conditions, err := replaces.conditionsFor(rule)
 	if err != nil {
 		return err
 	}
 	_, err = c.elb.CreateRule(ctx, &elb.CreateRuleInput{
 		ListenerArn: &s.Listener.ARN,
-		Priority:    &s.Listener.Rule.Priority,
+		Priority:    &rule.Priority,
 		Conditions:  conditions,
 		Actions:     route{}.forward(map[string]int32{own: allRequests}, 0),
 		Tags:        elbTags(ruleTags(g, s)),
 	})
-	if hasCode(err, codePriorityInUse) {
-		// Another rule was created in the meantime. Or the reply to our own call was
-		// lost and it was sent again: then the rule forwards to our target group.
-		routes, readErr := c.routes(ctx, s.Listener.ARN)
-		if readErr != nil {
-			return readErr
-		}
-		if r := findRoute(routes, *s.Listener); r != nil && r.weights()[own] > 0 {
-			return nil
-		}
-	}
 	if err != nil {
-		err = hideValues(err, *s.Listener.Rule)
-		return fmt.Errorf("create a rule with priority %d at listener %s: %w", s.Listener.Rule.Priority, s.Listener.ARN, err)
+		err = hideValues(err, rule)
+		return notYet(fmt.Errorf("create a rule with priority %d at listener %s: %w", rule.Priority, s.Listener.ARN, err), codePriorityInUse)
 	}
 	return nil
+}
+
+// closedHost is the host of a closed rule. Nobody asks for it: names under
+// .invalid do not exist, https://www.rfc-editor.org/rfc/rfc6761#section-6.4.
+const closedHost = "not-open-yet.invalid"
+
+// closedPriority is the highest priority of a closed rule that has none of its
+// own. Other tools choose the next one after the highest that exists, and AWS
+// allows up to 50000.
+const closedPriority = 49000
+
+// closedRule is a rule that selects no requests. A load balancer checks the
+// health of the targets nevertheless. It has the priority that l names, so that
+// Serve only has to open it, or else a free one.
+func closedRule(routes []route, l cluster.Listener) cluster.Rule {
+	closed := cluster.Rule{Priority: closedPriority, Hosts: []string{closedHost}}
+	if l.Rule != nil && findRoute(routes, l) == nil {
+		closed.Priority = l.Rule.Priority
+		return closed
+	}
+	for findRoute(routes, cluster.Listener{Rule: &closed}) != nil {
+		closed.Priority--
+	}
+	return closed
+}
+
+// closed reports whether the route is a closed rule.
+func (r route) closed() bool {
+	return r.ruleARN != "" && r.selects(&cluster.Rule{Hosts: []string{closedHost}})
 }
 
 // setWeights changes the weights of a route and, given a rule, the requests that

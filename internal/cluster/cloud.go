@@ -62,21 +62,24 @@ type Parts interface {
 // Traffic distributes the requests of a listener among generations. All shares
 // are percentages.
 type Traffic interface {
-	// Connect adds the generation to the cluster's listener rule or default
-	// action, because the load balancer checks its health only there. The
-	// generation gets 0 % of the requests while another generation of the
-	// cluster serves, and all of them otherwise. A rule or default action that
-	// does not belong to the cluster is refused.
+	// Connect has a listener use the generation's target group, because the load
+	// balancer checks its health only then, and gives it no requests. It adds the
+	// generation with weight 0 to the listener rule or default action by which
+	// the cluster serves, or else creates a closed rule, which no request
+	// matches. A rule or default action that does not belong to the cluster is
+	// refused.
 	Connect(ctx context.Context, g Generation, s Spec) error
 	// Shift sends percent of the requests, 1 to 99, to g and the rest to from,
-	// where Connect added g. If from is not connected there, g gets all of them.
+	// where Connect added g. If from is not connected there, g gets all of them;
+	// a closed rule has none.
 	//
 	// For 100 % there is Serve, which does more than move the last requests: it
 	// completes a move to another rule, and changes what the rule selects.
 	Shift(ctx context.Context, g Generation, s Spec, from Generation, percent int32) error
 	// Serve sends all of the cluster's requests to the generation, at the
 	// listener rule or default action of s, and has the rule select the requests
-	// that s names. Conditions that a Rule cannot express are kept.
+	// that s names, which opens a closed one. A closed rule that is not needed any
+	// more is deleted. Conditions that a Rule cannot express are kept.
 	Serve(ctx context.Context, g Generation, s Spec) error
 	// Disconnect removes the generation from the listener. A rule that is left
 	// without a generation is deleted; a default action then answers 503. If

@@ -165,7 +165,7 @@ func (o outside) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec
 
 func (o outside) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	return o.change(ctx, "Serve", func() error {
-		o.w.returning = o.harness.store.returning()
+		o.w.returning, o.w.repairing = o.harness.store.returning(), len(o.harness.store.open()) == 0
 		return o.w.Serve(ctx, g, s)
 	})
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// route is a listener rule or a default action.
+// route is a listener rule or a default action. A closed rule selects no requests.
 type route struct {
 	listener cluster.Listener
+	closed   bool
 	weights  map[string]int32
 }
 
@@ -23,6 +24,9 @@ func routeKey(l cluster.Listener) string {
 }
 
 func (p *route) share(name string) int32 {
+	if p.closed {
+		return 0
+	}
 	total := int32(0)
 	for _, weight := range p.weights {
 		total += weight
@@ -57,7 +61,7 @@ func (w *world) keys() []string { return slices.Sorted(maps.Keys(w.routes)) }
 func (w *world) listener(name, arn string) (*cluster.Listener, int32) {
 	for _, key := range w.keys() {
 		p := w.routes[key]
-		if _, there := p.weights[name]; there && (arn == "" || p.listener.ARN == arn) {
+		if _, there := p.weights[name]; there && !p.closed && (arn == "" || p.listener.ARN == arn) {
 			l := p.listener
 			return &l, p.share(name)
 		}
@@ -73,21 +77,21 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	p := w.routes[routeKey(*s.Listener)]
 	if p == nil {
 		for _, key := range w.keys() {
-			if there := w.routes[key]; p == nil && there.listener.ARN == s.Listener.ARN && len(there.weights) > 0 {
+			if there := w.routes[key]; p == nil && there.listener.ARN == s.Listener.ARN {
 				p = there // it serves by another rule of the listener
 			}
 		}
 	}
 	if p == nil {
-		w.routes[routeKey(*s.Listener)] = &route{listener: *s.Listener, weights: map[string]int32{g.name: 100}}
-		return nil
+		l := *s.Listener
+		if l.Rule == nil { // the default action continues to answer
+			l.Rule = &cluster.Rule{Priority: 49000}
+		}
+		p = &route{listener: l, closed: true, weights: map[string]int32{g.name: 100}}
+		w.routes[routeKey(l)] = p
 	}
-	if _, there := p.weights[g.name]; there {
-		return nil
-	}
-	p.weights[g.name] = 0
-	if len(p.weights) == 1 {
-		p.weights[g.name] = 100
+	if _, there := p.weights[g.name]; !there {
+		p.weights[g.name] = 0
 	}
 	return nil
 }
@@ -127,14 +131,14 @@ func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) 
 		w.routes[routeKey(*s.Listener)] = p
 	}
 	w.gives(g.name, p.share(g.name) < 100)
-	p.listener = *s.Listener
+	p.listener, p.closed = *s.Listener, false
 	wanted := map[string]int32{}
 	for name := range p.weights {
 		wanted[name] = 0
 	}
 	wanted[g.name] = 100
 	p.weights = wanted
-	// The generation no longer shares the route that Connect may have added it to.
+	// The generation no longer needs the route that Connect may have added it to.
 	for _, key := range w.keys() {
 		if other := w.routes[key]; other != p && other.listener.ARN == s.Listener.ARN {
 			before = append(before, key) // its requests go elsewhere now
@@ -181,9 +185,10 @@ func (w *world) disconnectFrom(key, name string) {
 	}
 }
 
-// gives checks a change that gives a generation more requests. It must have as
-// many healthy servers as the requests needed at the last Health call, unless no
-// other generation has a healthy server, or it has all its desired servers.
+// gives checks a change that gives a generation more requests. In a rollout, it
+// must have a healthy server, unless it was scaled to zero. It must have as many as
+// the requests needed at the last Health call, unless no other generation has one,
+// or it has all its desired servers.
 func (w *world) gives(name string, more bool) {
 	if !more {
 		return
@@ -192,7 +197,10 @@ func (w *world) gives(name string, more bool) {
 	if w.returning || w.behaviour[g.spec.Version].dies > 0 {
 		return // it served before, and may have lost servers since
 	}
-	if healthy := w.countHealthy(g); healthy < w.needed && healthy < g.group.want() && w.othersHealthy(name) {
+	switch healthy := w.countHealthy(g); {
+	case healthy == 0 && g.group.want() > 0 && !w.repairing:
+		w.breaks("%s got requests and has no healthy server of %d", name, g.group.want())
+	case healthy < w.needed && healthy < g.group.want() && w.othersHealthy(name):
 		w.breaks("%s got more requests with %d healthy servers, and %d are needed", name, healthy, w.needed)
 	}
 }
@@ -220,6 +228,9 @@ func (w *world) idle() []string {
 	var idle []string
 	for _, key := range w.keys() {
 		answered, possible := false, false
+		if w.routes[key].closed {
+			continue
+		}
 		for name, weight := range w.routes[key].weights {
 			healthy := w.countHealthy(w.generations[name]) > 0
 			possible = possible || healthy

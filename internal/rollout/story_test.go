@@ -127,6 +127,7 @@ func stories() []story {
 		{name: "CreationNeverHealthy", spec: one, settings: sudden, prepare: never("1"), bad: true},
 		{name: "CreationWorker", spec: spec("1", worker), settings: quick()},
 		{name: "CreationDefaultAction", spec: spec("1", defaultAction), settings: quick()},
+		{name: "CreationDefaultActionNeverHealthy", spec: spec("1", defaultAction), settings: sudden, prepare: never("1"), bad: true},
 		{name: "Plain", before: []cluster.Spec{one}, spec: two, settings: quick()},
 		{name: "Steps", before: []cluster.Spec{one}, prepare: live(4), spec: two, settings: quick(steps(10, 50, 100))},
 		{name: "Worker", before: []cluster.Spec{spec("1", worker)}, spec: spec("2", worker), settings: quick()},
@@ -162,7 +163,9 @@ func stories() []story {
 		{name: "OtherPriorityKeepPrevious", before: []cluster.Spec{one}, spec: spec("2", priority(5)), settings: quick(keepPrevious)},
 		{name: "OtherPriorityAlarm", before: []cluster.Spec{one}, spec: spec("2", priority(5)),
 			settings: quick(alarms("errors")), prepare: fires, bad: true},
-		{name: "OtherListener", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")), settings: quick()},
+		{name: "OtherListener", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")), settings: quick(steps(50))},
+		{name: "OtherListenerNeverHealthy", before: []cluster.Spec{one}, spec: spec("2", listener("arn:listener/2")),
+			settings: sudden, prepare: never("2"), bad: true},
 		{name: "OtherListenerBackToKept", before: []cluster.Spec{two, spec("1", listener("arn:listener/2"))}, spec: two,
 			settings: quick(keepPrevious)},
 		{name: "OtherListenerBackToKeptNeverHealthy", before: []cluster.Spec{two, spec("1", listener("arn:listener/2"))}, spec: two,
@@ -171,6 +174,12 @@ func stories() []story {
 				live(4)(s)
 				never("2")(s)
 			}},
+		{name: "ToDefaultAction", before: []cluster.Spec{one}, spec: spec("2", defaultAction), settings: quick(steps(50))},
+		{name: "ToDefaultActionNeverHealthy", before: []cluster.Spec{one}, spec: spec("2", defaultAction),
+			settings: sudden, prepare: never("2"), bad: true},
+		{name: "FromDefaultAction", before: []cluster.Spec{spec("1", defaultAction)}, spec: two, settings: quick(steps(50))},
+		{name: "OtherDefaultAction", before: []cluster.Spec{spec("1", defaultAction)},
+			spec: spec("2", listener("arn:listener/2"), defaultAction), settings: quick(steps(50))},
 		{name: "InPlace", before: []cluster.Spec{one}, settings: quick(),
 			spec: spec("1", priority(7), func(s *cluster.Spec) {
 				s.Size, s.Tags = cluster.Size{Min: 3, Max: 8}, tagging.Set{"version": "1", "x": "y"}

@@ -46,6 +46,8 @@ type world struct {
 	needed int32
 	// returning says that requests are being sent back to the old generation.
 	returning bool
+	// repairing says that no rollout is open, so that requests return to what served.
+	repairing bool
 	// fault is the first promise that a call broke.
 	fault error
 }

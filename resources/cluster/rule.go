@@ -68,6 +68,7 @@ func ruleBlock() schema.Block {
 			"Without a rule, the cluster takes the listener's default action. " +
 			"That must be a fixed response before, and becomes the fixed response 503 when the cluster is destroyed. " +
 			"A rule or default action that does not belong to the cluster is never taken over. " +
+			"A new cluster gets requests once all of its servers are healthy; until then, they go where they went before. " +
 			"The values are in Terraform's state and in the build data repository, also if they are secret, such as the header by which " +
 			"a content delivery network proves its origin. Those of headers and query strings are never in messages and events.",
 		Attributes: map[string]schema.Attribute{
