@@ -3,6 +3,7 @@ package awscloud_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -228,6 +229,78 @@ func TestAccRollout_PriorityTaken(t *testing.T) {
 	}
 }
 
+// TestAccRollout_OpenAlready continues and undoes a creation that an earlier
+// build began, which connected the target group where requests reach it.
+func TestAccRollout_OpenAlready(t *testing.T) {
+	enter(t, 3)
+	for name, defaultAction := range map[string]bool{"Rule": false, "DefaultAction": true} {
+		for _, undone := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/Undone=%t", name, undone), func(t *testing.T) {
+				s := openSite(t, 1000, nil)
+				s.defaultAction = defaultAction
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s.proxy.Intercept(func(call rig.Call) *rig.Fault {
+					if call.Action != "CreateAutoScalingGroup" {
+						return nil
+					}
+					cancel()
+					return &rig.Fault{}
+				})
+				if _, err := s.manager.Apply(ctx, s.spec("1"), atOnce, nil); !errors.Is(err, context.Canceled) {
+					t.Fatalf("got %v, want it interrupted", err)
+				}
+				s.proxy.Intercept(nil)
+				s.openRule()
+				if undone {
+					if _, err := s.manager.Undo(t.Context(), strawberry); err != nil {
+						t.Fatalf("%v%s", err, s.log())
+					}
+					if err := rig.NothingLeft(t.Context(), s.account, s.landscape); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if _, err := s.manager.Resume(t.Context(), strawberry); err != nil {
+					t.Fatalf("%v%s", err, s.log())
+				}
+				s.sound("1", 2)
+				s.destroy()
+			})
+		}
+	}
+}
+
+// openRule has the only rule, or the default action, forward the cluster's
+// requests already.
+func (s *site) openRule() {
+	s.Helper()
+	out, err := s.balancing.DescribeRules(s.Context(), &elb.DescribeRulesInput{ListenerArn: &s.landscape.Listener})
+	if err != nil {
+		s.Fatal(err)
+	}
+	rules := slices.DeleteFunc(out.Rules, func(r elbtypes.Rule) bool { return aws.ToBool(r.IsDefault) })
+	if len(rules) != 1 {
+		s.Fatalf("got %d rules, want 1", len(rules))
+	}
+	if !s.defaultAction {
+		_, err = s.balancing.ModifyRule(s.Context(), &elb.ModifyRuleInput{RuleArn: rules[0].RuleArn, Conditions: hostCondition(rolloutHost)})
+	} else if _, err = s.balancing.DeleteRule(s.Context(), &elb.DeleteRuleInput{RuleArn: rules[0].RuleArn}); err == nil {
+		_, err = s.balancing.ModifyListener(s.Context(), &elb.ModifyListenerInput{
+			ListenerArn: &s.landscape.Listener, DefaultActions: rules[0].Actions,
+		})
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func hostCondition(host string) []elbtypes.RuleCondition {
+	return []elbtypes.RuleCondition{{
+		Field: aws.String("host-header"), HostHeaderConfig: &elbtypes.HostHeaderConditionConfig{Values: []string{host}},
+	}}
+}
+
 // legacy starts an existing service, which other tools made. It serves by a rule
 // after that of the cluster.
 func (s *site) legacy(host string) {
@@ -251,10 +324,8 @@ func (s *site) legacy(host string) {
 	arn := made.TargetGroups[0].TargetGroupArn
 	_, err = s.balancing.CreateRule(s.Context(), &elb.CreateRuleInput{
 		ListenerArn: &s.landscape.Listener, Priority: aws.Int32(200),
-		Conditions: []elbtypes.RuleCondition{{
-			Field: aws.String("host-header"), HostHeaderConfig: &elbtypes.HostHeaderConditionConfig{Values: []string{host}},
-		}},
-		Actions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: arn}},
+		Conditions: hostCondition(host),
+		Actions:    []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: arn}},
 	})
 	check(err)
 	_, err = s.scaling.CreateAutoScalingGroup(s.Context(), &autoscaling.CreateAutoScalingGroupInput{

@@ -258,7 +258,7 @@ func (c *Cloud) createRule(
 	return nil
 }
 
-// closedHost is the host of a closed rule. Nobody asks for it: names under
+// closedHost is the host of a closed rule. No client asks for it: names under
 // .invalid do not exist, https://www.rfc-editor.org/rfc/rfc6761#section-6.4.
 const closedHost = "not-open-yet.invalid"
 
@@ -267,9 +267,11 @@ const closedHost = "not-open-yet.invalid"
 // allows up to 50000.
 const closedPriority = 49000
 
-// closedRule is a rule that selects no requests. A load balancer checks the
-// health of the targets nevertheless. It has the priority that l names, so that
-// Serve only has to open it, or else a free one.
+// closedRule is a rule that selects no requests. The load balancer checks the
+// health of its targets nevertheless,
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html.
+// It has the priority that l names, so that Serve only has to open it, or else a
+// free one.
 func closedRule(routes []route, l cluster.Listener) cluster.Rule {
 	closed := cluster.Rule{Priority: closedPriority, Hosts: []string{closedHost}}
 	if l.Rule != nil && findRoute(routes, l) == nil {
