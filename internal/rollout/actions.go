@@ -17,6 +17,9 @@ const (
 	propagationTimeout = 2 * time.Minute
 	// visibilityDelay is how long something that was created may take to show.
 	visibilityDelay = 5 * time.Second
+	// openDelay bounds how long a creation waits for the load balancer to route by
+	// a rule everywhere. AWS gives no time; it takes seconds.
+	openDelay = 10 * time.Second
 	// removalTimeout bounds the time that a group needs to terminate its servers,
 	// beyond the time that their requests may take.
 	removalTimeout = 15 * time.Minute
@@ -33,7 +36,7 @@ func (r *runner) timeout(s Step, of GenerationRecord) time.Duration {
 		return settings.HealthyWithin
 	case Observe:
 		return settings.ObserveFor + settings.HealthyWithin
-	case WaitDrain, WaitStickyExpiry:
+	case WaitOpen, WaitDrain, WaitStickyExpiry:
 		return settings.Drain + settings.HealthyWithin
 	case RemoveServers:
 		bound := removalTimeout
@@ -76,6 +79,11 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 			return err
 		}
 		return cloud.Serve(ctx, g, spec)
+	case WaitOpen:
+		if long := min(plan.Settings.Drain, openDelay); waited < long {
+			return &cluster.NotYetError{Saw: fmt.Sprintf("the load balancer has had %s of %s to open it", waited.Round(time.Second), long)}
+		}
+		return nil
 	case Observe:
 		return r.observe(ctx, plan.Settings.ObserveFor, waited)
 	case WaitDrain:

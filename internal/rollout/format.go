@@ -15,8 +15,9 @@ import (
 //
 // Durations are in nanoseconds, and the names of their keys end in _ns.
 //
-// Format 2 added the number of a launch template's version, and format 3 the tags that are
-// ignored, user data that is not text, and further conditions of a rule. Formats from 1 on are read.
+// Format 2 added the number of a launch template's version. Format 3 added the tags that are
+// ignored, user data that is not text, further conditions of a rule, and the step WaitOpen.
+// Formats from 1 on are read.
 const (
 	format   = 3
 	earliest = 1

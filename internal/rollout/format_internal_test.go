@@ -186,6 +186,7 @@ func TestStep_Code(t *testing.T) {
 		"wait_healthy:g":                 {Kind: WaitHealthy, Generation: "g"},
 		"shift:g:25":                     {Kind: Shift, Generation: "g", Percent: 25},
 		"serve:g":                        {Kind: Serve, Generation: "g"},
+		"wait_open:g":                    {Kind: WaitOpen, Generation: "g"},
 		"observe:g":                      {Kind: Observe, Generation: "g"},
 		"observe:g:25":                   {Kind: Observe, Generation: "g", Percent: 25},
 		"wait_drain:g":                   {Kind: WaitDrain, Generation: "g"},

@@ -108,6 +108,9 @@ func (p *Plan) forwardSteps() []Step {
 				}
 			}
 			add(Serve, to, 0)
+			if from == nil && p.Settings.Drain > 0 {
+				add(WaitOpen, to, 0)
+			}
 		}
 		if from != nil { // a creation has nothing to roll back to
 			add(Observe, to, 0)

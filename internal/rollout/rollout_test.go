@@ -570,3 +570,24 @@ func TestRollback_RuleShowsLate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestApply_CreationWaitsUntilOpen: a test that runs after the creation is to
+// find the cluster.
+func TestApply_CreationWaitsUntilOpen(t *testing.T) {
+	for drain, want := range map[time.Duration]time.Duration{0: 0, time.Second: time.Second, time.Minute: 10 * time.Second} {
+		s := newHarness(1)
+		var opened time.Time
+		m, _ := s.process(func(_ int, name string) fault {
+			if name == "Serve" {
+				opened = s.clock.Now()
+			}
+			return none
+		})
+		if err := s.apply(m, spec("1"), quick(func(s *rollout.Settings) { s.Drain = drain })); err != nil {
+			t.Fatal(err)
+		}
+		if took := s.clock.Now().Sub(opened); took < want || took > want+time.Second {
+			t.Errorf("drain %s: the creation ended %s after it was opened, want %s", drain, took, want)
+		}
+	}
+}

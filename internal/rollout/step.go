@@ -30,6 +30,7 @@ const (
 	WaitHealthy      Kind = "wait_healthy"
 	Shift            Kind = "shift"
 	Serve            Kind = "serve"
+	WaitOpen         Kind = "wait_open"
 	Observe          Kind = "observe"
 	WaitDrain        Kind = "wait_drain"
 	UnpinCapacity    Kind = "unpin_capacity"
@@ -59,6 +60,7 @@ var titles = map[Kind]string{
 	WaitHealthy:      "wait for healthy servers",
 	Shift:            "shift requests",
 	Serve:            "send all requests",
+	WaitOpen:         "wait until it is open to requests",
 	Observe:          "observe",
 	WaitDrain:        "wait for requests to finish",
 	UnpinCapacity:    "unpin the capacity",
