@@ -49,6 +49,7 @@ func TestAccExamples(t *testing.T) {
 				fmt.Sprintf("TF_VAR_subnet_ids=[%q,%q]", e.Subnets[0], e.Subnets[1]),
 				fmt.Sprintf("TF_VAR_security_group_ids=[%q]", e.SecurityGroup),
 				"TF_VAR_listener_arn="+e.Listener,
+				"TF_VAR_origin_secret=hunter2",
 			)
 			for _, command := range []string{"apply -auto-approve", "plan -detailed-exitcode", "destroy -auto-approve"} {
 				if _, err := w.Run(t.Context(), append(strings.Fields(command), "-no-color", "-input=false")...); err != nil {
