@@ -232,8 +232,9 @@ func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (b
 
 // createRule creates a rule of the cluster, which forwards to the target group. If it
 // replaces a route, it keeps the conditions that a cluster.Rule cannot express. If its
-// priority is in use, the caller finds out what for when it tries again: AWS may have
-// repeated a call whose reply was lost, or another process has taken the priority.
+// priority is in use, the reply to an earlier call may have been lost: then the rule
+// forwards to the target group. Otherwise another process has taken the priority, and the
+// caller finds out what for when it tries again.
 func (c *Cloud) createRule(
 	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, replaces *route,
 ) error {
@@ -251,6 +252,15 @@ func (c *Cloud) createRule(
 		Actions:     route{}.forward(map[string]int32{own: allRequests}, 0),
 		Tags:        elbTags(ruleTags(g, s)),
 	})
+	if hasCode(err, codePriorityInUse) {
+		routes, readErr := c.routes(ctx, s.Listener.ARN)
+		if readErr != nil {
+			return readErr
+		}
+		if r := findRoute(routes, cluster.Listener{Rule: &rule}); r != nil && r.weights()[own] > 0 {
+			return nil
+		}
+	}
 	if err != nil {
 		err = hideValues(err, rule)
 		return notYet(fmt.Errorf("create a rule with priority %d at listener %s: %w", rule.Priority, s.Listener.ARN, err), codePriorityInUse)
