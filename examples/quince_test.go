@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +63,8 @@ func TestAccQuince(t *testing.T) {
 		out, err := cmd.Output()
 		if err != nil {
 			stderr := ""
-			if exit, ok := err.(*exec.ExitError); ok { //nolint:errorlint // of Output
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
 				stderr = string(exit.Stderr)
 			}
 			t.Fatalf("%s: %v\n%s\n%s", cmd, err, out, stderr)

@@ -129,7 +129,7 @@ func TestLanguage_Refuses(t *testing.T) {
 	}
 }
 
-// Whatever is written, it is compiled or refused, and evaluated or refused.
+// Any text is either compiled or refused, and what compiles is either evaluated or refused.
 func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{
 		"branch", "a ?? 'b'", "branch == 'main' && !(tag matches '^v') || x in ['a', b]", "json(a ?? '}}')", "a ? b : 'c'", "a.b['c'].d",
@@ -163,7 +163,7 @@ func FuzzExpression(f *testing.F) {
 	})
 }
 
-// A default is the text as it is written, whatever is in it.
+// A default is the text exactly as it is written, double quotes and backslashes included.
 func TestLanguage_TextsAreLiteral(t *testing.T) {
 	check := func(s string) bool {
 		s = strings.Map(func(r rune) rune {

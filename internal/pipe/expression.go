@@ -80,7 +80,7 @@ func (p part) variable() string {
 	return "DELIVERY_" + name
 }
 
-// expression returns the only expression of a template that has no text beside it.
+// expression returns the expression of a template that consists of one expression and no text.
 func (t template) expression() (p part, ok bool) {
 	if len(t) != 1 || t[0].expr == nil {
 		return part{}, false

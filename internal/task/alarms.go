@@ -25,7 +25,10 @@ func (r *Registry) alarms() pipe.Definition {
 		Arguments: []pipe.Argument{
 			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms."},
 			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},
-			{Name: "missing_data", Kind: pipe.Text, OneOf: []string{"ok", "alarm"}, Summary: "What an alarm without data counts as: ok (the default) or alarm."},
+			{
+				Name: "missing_data", Kind: pipe.Text, OneOf: []string{"ok", "alarm"},
+				Summary: "What an alarm without data counts as: ok (the default) or alarm.",
+			},
 			{Name: argEnvironment, Kind: pipe.Text, Summary: "The environment that the alarms watch, which the step's events name."},
 		},
 		Environment: func(args pipe.Args) string { return args.Text(argEnvironment) },

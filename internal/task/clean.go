@@ -22,7 +22,8 @@ var cleanPaths = []string{"dist", "build", "target", "reports"}
 // clean removes the results of earlier builds.
 func (r *Registry) clean() pipe.Definition {
 	return pipe.Definition{
-		Type: "setup.clean", Summary: "Removes the results of earlier builds from the checkout, if git ignores them. File systems that are mounted there stay.",
+		Type:    "setup.clean",
+		Summary: "Removes the results of earlier builds from the checkout, if git ignores them. File systems that are mounted there stay.",
 		Arguments: []pipe.Argument{
 			{Name: "paths", Kind: pipe.List, Summary: "The files and folders to clean; by default " + strings.Join(cleanPaths, ", ") + "."},
 		},

@@ -63,7 +63,9 @@ func (s *Store) ID(context.Context) (string, error) { return s.id, nil }
 // of returns the data of a service, for reading and writing.
 func (s *Store) of(name string) *service {
 	if s.services[name] == nil {
-		s.services[name] = &service{leases: map[string]builddata.Lease{}, runs: map[string]builddata.Run{}, deploys: map[string]builddata.Deploy{}}
+		s.services[name] = &service{
+			leases: map[string]builddata.Lease{}, runs: map[string]builddata.Run{}, deploys: map[string]builddata.Deploy{},
+		}
 	}
 	return s.services[name]
 }
