@@ -3,6 +3,7 @@ package awscloud
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,6 +36,7 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 	if err != nil {
 		return err
 	}
+	attached := s.AllAttachments()
 	in := &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: &g.Name,
 		LaunchTemplate:       templateVersion(t.LaunchTemplateId, fmt.Sprint(aws.ToInt64(t.LatestVersionNumber))),
@@ -43,6 +45,12 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 		VPCZoneIdentifier:    aws.String(strings.Join(s.Servers.SubnetIDs, ",")),
 		HealthCheckType:      aws.String("EC2"),
 		Tags:                 groupTags(g, g.Tags(s.Tags)),
+
+		LifecycleHookSpecificationList: hookSpecifications(attached.Hooks),
+		TerminationPolicies:            attached.TerminationPolicies,
+	}
+	if attached.MaxInstanceLifetime > 0 {
+		in.MaxInstanceLifetime = seconds(attached.MaxInstanceLifetime)
 	}
 	if s.Target != nil {
 		group, err := visible(ctx, "target group", g, c.targetGroup)
@@ -127,7 +135,7 @@ func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.Au
 		Size:    cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)},
 		Desired: aws.ToInt32(group.DesiredCapacity),
 	}
-	targets, err := c.targetHealth(ctx, group.TargetGroupARNs)
+	targets, err := c.targetHealth(ctx, g, group.TargetGroupARNs)
 	if err != nil {
 		return cluster.Health{}, err
 	}
@@ -163,25 +171,51 @@ func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.Au
 	return health, nil
 }
 
-// targetHealth returns the health of each instance; nil without target groups.
-func (c *Cloud) targetHealth(ctx context.Context, arns []string) (map[string]elbtypes.TargetHealth, error) {
-	if len(arns) == 0 {
-		return nil, nil
-	}
-	targets := map[string]elbtypes.TargetHealth{}
+// targetHealth returns the health of each instance; nil without target groups. An instance that
+// is not healthy in one of several target groups is not healthy. A further target group that no
+// listener uses checks nothing, so it does not count.
+func (c *Cloud) targetHealth(ctx context.Context, g cluster.Generation, arns []string) (map[string]elbtypes.TargetHealth, error) {
+	var targets map[string]elbtypes.TargetHealth
 	for _, arn := range arns {
+		there := map[string]elbtypes.TargetHealth{}
 		out, err := c.elb.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &arn})
-		if hasCode(err, codeTargetGroupNotFound) {
-			continue // it was removed by hand, and the group still names it
-		}
-		if err != nil {
+		switch {
+		case hasCode(err, codeTargetGroupNotFound): // it was removed by hand, and the group still names it
+		case err != nil:
 			return nil, fmt.Errorf("read the health of %s: %w", arn, err)
+		case !isTargetGroupOf(g, arn) && allUnused(out.TargetHealthDescriptions):
+			continue
+		default:
+			for _, d := range out.TargetHealthDescriptions {
+				there[aws.ToString(d.Target.Id)] = *d.TargetHealth
+			}
 		}
-		for _, d := range out.TargetHealthDescriptions {
-			targets[aws.ToString(d.Target.Id)] = *d.TargetHealth
-		}
+		targets = bothHealthy(targets, there)
 	}
 	return targets, nil
+}
+
+// allUnused reports whether no listener uses a target group that has targets.
+func allUnused(targets []elbtypes.TargetHealthDescription) bool {
+	return len(targets) > 0 && !slices.ContainsFunc(targets, func(d elbtypes.TargetHealthDescription) bool {
+		return d.TargetHealth.State != elbtypes.TargetHealthStateEnumUnused
+	})
+}
+
+// bothHealthy keeps the instances that are in both target groups, and the worse health of each.
+func bothHealthy(all, there map[string]elbtypes.TargetHealth) map[string]elbtypes.TargetHealth {
+	if all == nil {
+		return there
+	}
+	both := map[string]elbtypes.TargetHealth{}
+	for id, health := range all {
+		if also, ok := there[id]; ok && health.State == elbtypes.TargetHealthStateEnumHealthy {
+			both[id] = also
+		} else if ok {
+			both[id] = health
+		}
+	}
+	return both
 }
 
 // launchFailure says why the group's latest activity failed; empty if it did not
@@ -233,6 +267,12 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 			protected = append(protected, aws.ToString(i.InstanceId))
 		}
 	}
+	// A suspended process would keep the servers.
+	if processes := suspendedForRemoval(group); len(processes) > 0 {
+		if err := c.resume(ctx, g, processes); err != nil && !groupNotFound(err) {
+			return notYet(fmt.Errorf("resume %v of Auto Scaling group %s: %w", processes, g.Name, err), codeGroupInUse, codeContention)
+		}
+	}
 	// Without a largest size of 0, a schedule might fill the group again.
 	if aws.ToInt32(group.MaxSize) > 0 || aws.ToInt32(group.DesiredCapacity) > 0 {
 		_, err := c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
@@ -255,6 +295,16 @@ func (c *Cloud) RemoveServers(ctx context.Context, g cluster.Generation, force b
 		return &cluster.ProtectedError{Generation: g, Servers: protected}
 	}
 	return c.deleteGroup(ctx, g, len(group.Instances) > 0)
+}
+
+// suspendedForRemoval are the suspended processes that the removal of servers needs.
+func suspendedForRemoval(group *types.AutoScalingGroup) (processes []string) {
+	for _, p := range group.SuspendedProcesses {
+		if name := aws.ToString(p.ProcessName); name == "Terminate" {
+			processes = append(processes, name)
+		}
+	}
+	return processes
 }
 
 // deleteGroup asks AWS to delete a group, with force also its servers. Deletion protection

@@ -17,6 +17,7 @@ import (
 type Cloud interface {
 	Inspector
 	Parts
+	Attacher
 	Traffic
 	Capacity
 	Alarms
@@ -42,7 +43,8 @@ type Parts interface {
 	MakeTemplate(ctx context.Context, g Generation, s Spec) error
 	MakeTargets(ctx context.Context, g Generation, s Spec) error
 	// MakeServers creates the Auto Scaling group, which starts the least number
-	// of servers that size allows.
+	// of servers that size allows. The group has the lifecycle hooks of s before the first
+	// server starts.
 	MakeServers(ctx context.Context, g Generation, s Spec, size Size) error
 
 	// RemoveServers terminates the generation's servers, which finish their
@@ -57,6 +59,36 @@ type Parts interface {
 	// their volumes, exactly the tags of s, aside from ignored ones. Network interfaces of running
 	// servers keep the tags that they were started with.
 	Retag(ctx context.Context, g Generation, s Spec) error
+}
+
+// Attacher reads and sets what is attached to the groups of generations.
+type Attacher interface {
+	// Attached returns everything that is attached to a group; nothing if the group does not
+	// exist. Policies have a Document, and, if a Policy can express them, their fields.
+	Attached(ctx context.Context, g Generation) (Attached, error)
+	// Attach gives a group all attachments of s but its further target groups, and removes the
+	// obsolete ones.
+	Attach(ctx context.Context, g Generation, s Spec, obsolete Attachments) error
+	// JoinTargets has a group's servers join target groups, and LeaveTargets leave them.
+	JoinTargets(ctx context.Context, g Generation, arns []string) error
+	LeaveTargets(ctx context.Context, g Generation, arns []string) error
+	// Callers names the alarms that call a scaling policy of the group, aside from those that
+	// Attach or AWS made.
+	Callers(ctx context.Context, g Generation) ([]string, error)
+	// ShareCallers has the callers of one generation's policies call the policies of the same
+	// names of another one, too. DropCallers ends the calls of a generation's policies.
+	ShareCallers(ctx context.Context, from, to Generation) error
+	DropCallers(ctx context.Context, g Generation) error
+	// RemoveAlarms removes the alarms that Attach made.
+	RemoveAlarms(ctx context.Context, g Generation) error
+}
+
+// Attached describes what is attached to a group.
+type Attached struct {
+	Attachments
+	// Obstacles are what the group has and another group cannot be given: each says what it is
+	// and what to do.
+	Obstacles []string
 }
 
 // Traffic distributes the requests of a listener among generations. All shares

@@ -71,7 +71,13 @@ type Spec struct {
 	// IgnoredTags are tags that others put on the cluster. They are neither compared
 	// nor removed, and not given to new generations.
 	IgnoredTags tagging.Ignored `json:"ignored_tags,omitzero"`
+	// Attachments are declared. Carried are those that the generation before had by other means.
+	Attachments Attachments `json:"attachments,omitzero"`
+	Carried     Attachments `json:"carried,omitzero"`
 }
+
+// AllAttachments are those that a generation is to have.
+func (s Spec) AllAttachments() Attachments { return s.Attachments.And(s.Carried) }
 
 // ListenerARN is empty for a worker cluster.
 func (s Spec) ListenerARN() string {
@@ -199,6 +205,7 @@ func (s Spec) Validate() error {
 	if s.Target != nil {
 		errs = append(errs, s.Target.Health.Validate())
 	}
+	errs = append(errs, s.Attachments.Validate(s.Target != nil))
 	if len(s.Version) > MaxVersion {
 		errs = append(errs, fmt.Errorf("the version has %d bytes, but a launch template can name one of at most %d", len(s.Version), MaxVersion))
 	}

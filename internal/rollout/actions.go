@@ -32,14 +32,14 @@ const (
 func (r *runner) timeout(s Step, of GenerationRecord) time.Duration {
 	settings := r.journal.plan.Settings
 	switch s.Kind {
-	case WaitHealthy, ScaleToLive, Shift, Serve, RestoreTraffic:
+	case WaitHealthy, ScaleToLive, JoinTargets, Shift, Serve, RestoreTraffic:
 		return settings.HealthyWithin
 	case Observe:
 		return settings.ObserveFor + settings.HealthyWithin
 	case WaitOpen, WaitDrain, WaitStickyExpiry:
 		return settings.Drain + settings.HealthyWithin
 	case RemoveServers:
-		bound := removalTimeout
+		bound := removalTimeout + of.Spec.AllAttachments().TerminatingWait()
 		if of.Spec.Target != nil {
 			bound += of.Spec.Target.DeregistrationDelay
 		}
@@ -99,6 +99,24 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		return r.restoreTraffic(ctx, of)
 	case Retag:
 		return cloud.Retag(ctx, g, spec)
+	case Attach:
+		return r.attach(ctx, of)
+	case JoinTargets:
+		if err := cloud.JoinTargets(ctx, g, spec.AllAttachments().TargetGroupARNs); err != nil {
+			return err
+		}
+		return r.checkHealthy(ctx)
+	case LeaveTargets:
+		return cloud.LeaveTargets(ctx, g, spec.AllAttachments().TargetGroupARNs)
+	case RemoveAlarms:
+		if plan.Settings.CarryAlarmActions {
+			if err := cloud.DropCallers(ctx, g); err != nil {
+				return err
+			}
+		}
+		return r.confirmRemoval(cloud.RemoveAlarms(ctx, g), Attach, of, waited)
+	case CheckAttached:
+		return r.checkAttached(ctx, of)
 	case Disconnect:
 		return r.confirmRemoval(cloud.Disconnect(ctx, g, *spec.Listener), Connect, of, waited)
 	case RemoveServers:

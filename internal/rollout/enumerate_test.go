@@ -88,6 +88,7 @@ func undo(s *harness, y story) error {
 
 // third applies a configuration with another version.
 func third(s *harness, y story) error {
+	s.world.furtherEnds = true
 	other := spec("3")
 	if y.spec.Listener == nil {
 		other = spec("3", worker)
@@ -108,6 +109,7 @@ func third(s *harness, y story) error {
 
 // destroy destroys everything.
 func destroy(s *harness, _ story) error {
+	s.world.furtherEnds = true
 	m, _ := s.process(nil)
 	if err := m.Destroy(context.Background(), web, s.refresh()); err != nil {
 		return err

@@ -113,16 +113,20 @@ func TestErrors(t *testing.T) {
 		}, rollout.Irreversible, "1"},
 		{"Interrupted", one, nil, func(s *harness) error {
 			ctx, cancel := context.WithCancel(context.Background())
-			m, _ := s.process(at(45, "Health", func() fault { cancel(); return none }))
+			m, _ := s.process(at(46, "Health", func() fault { cancel(); return none }))
 			return s.applyIn(ctx, m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
 		}, rollout.Stopped, "1"},
 		{"Aborted", one, nil, func(s *harness) error {
-			m, _ := s.process(at(45, "Health", func() fault {
+			m, _ := s.process(at(46, "Health", func() fault {
 				_ = s.store.RequestAbort(context.Background(), web.Service, s.status().Open.ID, "ada")
 				return none
 			}))
 			return s.apply(m, two, quick(steps(20), func(s *rollout.Settings) { s.ObserveFor = time.Minute }))
 		}, rollout.RolledBack, "1"},
+		{"Obstacle", one, func(s *harness) { s.world.obstacles = []string{"a warm pool: delete it"} }, apply(two, quick()), rollout.Refused, "1"},
+		{"Called", []cluster.Spec{spec("1", declares)}, func(s *harness) { s.world.callers = []string{"orders-high"} },
+			apply(spec("2", declares), quick()), rollout.Refused, "1"},
+		{"AttachmentsDenied", one, nil, fails("Attached", failsBefore), rollout.Refused, "1"},
 		{"SameVersion", one, func(s *harness) { s.world.behaviour["1"] = behaviour{start: time.Hour} },
 			apply(spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" }), quick()), rollout.RolledBack, "1"},
 	} {

@@ -53,14 +53,51 @@ func sampleSpec(version string, format int) cluster.Spec {
 		s.Servers.UserDataBase64 = "H4sIAAAAAAAA/w=="
 		s.IgnoredTags = tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:"}}
 	}
+	if format > 3 {
+		s.Attachments, s.Carried = sampleAttachments(), sampleAttachments()
+	}
 	return s
+}
+
+func sampleAttachments() cluster.Attachments {
+	metric := cluster.Metric{
+		Namespace: "AWS/SQS", Name: "ApproximateNumberOfMessagesVisible", Statistic: "Average", Unit: "Count",
+		Dimensions: map[string]string{"QueueName": "orders", "AutoScalingGroupName": cluster.Self},
+	}
+	lower, upper, size := 5.0, 100.0, int32(2)
+	at := time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
+	return cluster.Attachments{
+		Policies: []cluster.Policy{{
+			Name:     "orders",
+			Tracking: &cluster.TargetTracker{Predefined: "ASGAverageCPUUtilization", Metric: &metric, Target: 12.5, DisableScaleIn: true},
+			Step: &cluster.StepScaler{
+				Adjustment: "PercentChangeInCapacity", MinMagnitude: 1, Steps: []cluster.StepRange{{Lower: &lower, Upper: &upper, Change: 20}},
+				Alarm: cluster.StepAlarm{
+					Metric: metric, Period: time.Minute, EvaluationPeriods: 3, Threshold: 100,
+					Comparison: "GreaterThanThreshold", MissingData: "notBreaching",
+				},
+			},
+			Warmup: 2 * time.Minute, Document: `{"PolicyName":"orders"}`,
+		}},
+		Schedules: []cluster.Schedule{{
+			Name: "night", Recurrence: "0 20 * * *", TimeZone: "Europe/Stockholm", Start: at, End: at.AddDate(1, 0, 0),
+			Min: &size, Max: &size, Desired: &size,
+		}},
+		Hooks: []cluster.Hook{{
+			Name: "drain", Transition: cluster.HookTerminating, Heartbeat: 5 * time.Minute, Default: "CONTINUE",
+			NotificationTargetARN: "arn:aws:sqs:eu-north-1:123456789012:hooks", RoleARN: "arn:aws:iam::123456789012:role/hooks", Metadata: "x",
+		}},
+		Metrics: []string{"GroupInServiceInstances"}, SuspendedProcesses: []string{"AZRebalance"},
+		TerminationPolicies: []string{"OldestInstance"}, MaxInstanceLifetime: 168 * time.Hour,
+		TargetGroupARNs: []string{"arn:aws:elasticloadbalancing:eu-north-1:123456789012:targetgroup/further/1234567890abcdef"},
+	}
 }
 
 func samplePlan(format int) Plan {
 	record := func(name, version string) *GenerationRecord {
 		return &GenerationRecord{Name: "strawberry-prod-" + name, Spec: sampleSpec(version, format)}
 	}
-	return Plan{
+	plan := Plan{
 		Account: "123456789012",
 		From:    record("bcdf1234", "1.0.0"), To: record("ghjk5678", "1.1.0"), Stays: record("lmnp9012", "0.9.0"),
 		FromComplete: true, Reused: true,
@@ -74,6 +111,8 @@ func samplePlan(format int) Plan {
 			{Kind: Shift, Generation: "strawberry-prod-ghjk5678", Percent: 10},
 		},
 	}
+	plan.Settings.CarryAlarmActions = format > 3
+	return plan
 }
 
 func sampleResult(format int) Inventory {
@@ -89,6 +128,9 @@ func unset(path string, v reflect.Value) (names []string) {
 			return unset(path, v.Elem())
 		}
 	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			break
+		}
 		for i := range v.NumField() {
 			names = append(names, unset(path+"."+v.Type().Field(i).Name, v.Field(i))...)
 		}
@@ -155,8 +197,8 @@ func TestFormat_Result(t *testing.T) {
 
 func TestFormat_Refusals(t *testing.T) {
 	for name, tt := range map[string]struct{ stored, says string }{
-		"Later": {`{"format":4,"serving":{"generation":"x"}}`,
-			"cannot be read: it has format 4, and this program knows formats up to 3; use the version of the delivery provider"},
+		"Later": {`{"format":5,"serving":{"generation":"x"}}`,
+			"cannot be read: it has format 5, and this program knows formats up to 4; use the version of the delivery provider"},
 		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows formats from 1 on; start a new build data repository"},
 		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
 		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},
@@ -198,6 +240,11 @@ func TestStep_Code(t *testing.T) {
 		"remove_template:g":              {Kind: RemoveTemplate, Generation: "g"},
 		"restore_traffic:g":              {Kind: RestoreTraffic, Generation: "g"},
 		"retag:g":                        {Kind: Retag, Generation: "g"},
+		"attach:g":                       {Kind: Attach, Generation: "g"},
+		"join_targets:g":                 {Kind: JoinTargets, Generation: "g"},
+		"leave_targets:g":                {Kind: LeaveTargets, Generation: "g"},
+		"remove_alarms:g":                {Kind: RemoveAlarms, Generation: "g"},
+		"check_attached:g":               {Kind: CheckAttached, Generation: "g"},
 		"begin_rollback":                 {Kind: beginRollback},
 	} {
 		got, err := ParseStep(code)

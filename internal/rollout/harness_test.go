@@ -207,6 +207,7 @@ func (s *harness) check(call string) {
 			s.world.breaks("after %s: generation %s is in no record", call, name)
 		}
 	}
+	s.world.checkFurther()
 	if open := s.store.open(); len(open) > 1 {
 		s.world.breaks("after %s: %d rollouts are open", call, len(open))
 	}
@@ -280,6 +281,9 @@ func (s *harness) converged(want string) error {
 		}
 		if tags := (cluster.Generation{Cluster: web, Name: record.Name}).Tags(record.Spec.Tags); !maps.Equal(g.tags, tags) {
 			wrong("%s has tags %v, want %v", record.Name, g.tags, tags)
+		}
+		if wrongs := s.world.attachmentsWrong(g, record.Spec.Attachments, record == p.Serving); wrongs != "" {
+			wrong("%s: %s", record.Name, wrongs)
 		}
 		if record == p.Serving && record.Spec.Listener != nil {
 			if route := s.world.routes[routeKey(*record.Spec.Listener)]; route == nil || route.share(record.Name) != 100 {

@@ -45,6 +45,9 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 			return fmt.Errorf("some parts of cluster %s may have their former tags; apply again to continue: %w", s.ID, err)
 		}
 	}
+	if err := once(func(ctx context.Context) error { return m.changeAttachments(ctx, *i.Serving, s) }); err != nil {
+		return fmt.Errorf("some scaling policies, schedules and the like of cluster %s may be as before; apply again to continue: %w", s.ID, err)
+	}
 	if s.Size.Min <= is.Size.Min {
 		return nil
 	}

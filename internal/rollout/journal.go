@@ -83,7 +83,7 @@ func (j *journal) generation(name string) (GenerationRecord, error) {
 // shifted reports whether the new generation may have got requests.
 func (j *journal) shifted() bool {
 	return slices.ContainsFunc(j.plan.Steps, func(s Step) bool {
-		return (s.Kind == Shift || s.Kind == Serve) && j.began[s.Code()]
+		return (s.Kind == Shift || s.Kind == Serve || s.Kind == JoinTargets) && j.began[s.Code()]
 	})
 }
 

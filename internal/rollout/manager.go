@@ -188,33 +188,48 @@ func (m *Manager) rollOut(
 	if err != nil {
 		return i, refused(err)
 	}
+	s.Carried = cluster.Attachments{}
+	if plan.From != nil {
+		if s.Carried, err = m.Carry(ctx, *plan.From, settings); err != nil {
+			return i, refused(err)
+		}
+		plan.From.Spec.Carried = s.Carried
+	}
 	if plan.FromComplete { // otherwise alarms only say that nothing serves
 		if err := m.checkAlarms(ctx, settings); err != nil {
 			return i, refused(err)
 		}
 	}
-	to, reused, err := m.chooseTarget(ctx, s, i.Kept)
+	to, kept, err := m.chooseTarget(ctx, s, i.Kept)
 	if err != nil {
 		return i, refused(err)
 	}
-	plan.To, plan.Reused = &to, reused
+	if plan.To = &to; kept != nil {
+		plan.Kept, plan.Reused = kept, true
+	}
 	return m.start(ctx, lease, s.ID, plan)
 }
 
-// chooseTarget returns the generation to move to: the kept one if it matches s
+// chooseTarget returns the generation to move to: the kept one, as it is now, if it matches s
 // and is complete, or a new one.
-func (m *Manager) chooseTarget(ctx context.Context, s cluster.Spec, kept *GenerationRecord) (to GenerationRecord, reused bool, err error) {
+func (m *Manager) chooseTarget(ctx context.Context, s cluster.Spec, kept *GenerationRecord) (to GenerationRecord, reused *GenerationRecord, err error) {
 	if kept != nil && kept.Spec.SameServers(s) {
 		is, err := m.Cloud.Observe(ctx, kept.generation(), kept.Spec.ListenerARN())
 		if err != nil {
-			return GenerationRecord{}, false, err
+			return GenerationRecord{}, nil, err
 		}
 		if len(is.Missing) == 0 {
-			return GenerationRecord{Name: kept.Name, Spec: s.WithTemplateOf(kept.Spec)}, true, nil
+			attached, err := m.Cloud.Attached(ctx, kept.generation())
+			if err != nil {
+				return GenerationRecord{}, nil, err
+			}
+			now := *kept
+			now.Spec.Carried = attached.Undeclared(kept.Spec.Attachments)
+			return GenerationRecord{Name: kept.Name, Spec: s.WithTemplateOf(kept.Spec)}, &now, nil
 		}
 	}
 	entropy, err := m.entropy()
-	return GenerationRecord{Name: cluster.NewGeneration(s.ID, entropy).Name, Spec: s}, false, err
+	return GenerationRecord{Name: cluster.NewGeneration(s.ID, entropy).Name, Spec: s}, nil, err
 }
 
 // entropy returns random bytes for the suffix of a name.

@@ -98,6 +98,9 @@ func (p *Plan) forwardSteps() []Step {
 			add(MakeServers, to, 0)
 		}
 		add(WaitHealthy, to, 0)
+		if p.attaches() {
+			add(Attach, to, 0)
+		}
 		if to.Spec.Listener != nil {
 			if from != nil && p.FromComplete {
 				for _, percent := range p.Settings.Steps {
@@ -107,6 +110,11 @@ func (p *Plan) forwardSteps() []Step {
 					}
 				}
 			}
+		}
+		if joins(to) {
+			add(JoinTargets, to, 0)
+		}
+		if to.Spec.Listener != nil {
 			add(Serve, to, 0)
 			if from == nil && p.Settings.Drain > 0 {
 				add(WaitOpen, to, 0)
@@ -133,6 +141,9 @@ func (p *Plan) forwardSteps() []Step {
 	case to != nil && p.keepsFrom():
 		if p.moves() {
 			add(Disconnect, from, 0) // its own rule would go on sending it requests
+		}
+		if joins(from) {
+			add(LeaveTargets, from, 0)
 		}
 		add(UnpinCapacity, from, 0)
 	default:
@@ -165,14 +176,29 @@ func sameRoute(a, b cluster.Listener) bool {
 
 // restoreSteps lists the steps after which the old generation gets all requests.
 func (p *Plan) restoreSteps() []Step {
-	if p.From == nil || p.To == nil || p.From.Spec.Listener == nil || p.To.Spec.Listener == nil {
+	if p.From == nil || p.To == nil {
 		return nil
 	}
-	steps := []Step{{Kind: RestoreTraffic, Generation: p.From.Name}}
-	if p.moves() {
-		steps = append(steps, Step{Kind: Disconnect, Generation: p.To.Name})
+	var steps []Step
+	if p.From.Spec.Listener != nil && p.To.Spec.Listener != nil {
+		steps = append(steps, Step{Kind: RestoreTraffic, Generation: p.From.Name})
+		if p.moves() {
+			steps = append(steps, Step{Kind: Disconnect, Generation: p.To.Name})
+		}
+	}
+	if joins(p.To) {
+		steps = append(steps, Step{Kind: LeaveTargets, Generation: p.To.Name})
 	}
 	return steps
+}
+
+// joins reports whether a generation has further target groups.
+func joins(g *GenerationRecord) bool { return len(g.Spec.AllAttachments().TargetGroupARNs) > 0 }
+
+// attaches reports whether anything has to be attached to the new generation or removed from it:
+// a kept one may have what is no longer wanted.
+func (p *Plan) attaches() bool {
+	return !p.To.Spec.AllAttachments().Empty() || p.Reused && !p.Kept.Spec.AllAttachments().Empty()
 }
 
 // keepsFrom reports whether the old generation stays, ready to serve again.
@@ -193,11 +219,17 @@ func (p *Plan) rollbackSteps(shifted bool) []Step {
 	}
 	if p.Reused {
 		steps = append(steps, Step{Kind: UnpinCapacity, Generation: p.To.Name}, Step{Kind: Retag, Generation: p.To.Name})
+		if p.attaches() {
+			steps = append(steps, Step{Kind: Attach, Generation: p.To.Name})
+		}
 	} else {
 		steps = append(steps, p.removalSteps(*p.To)...)
 	}
 	if p.From != nil && p.FromComplete {
 		steps = append(steps, Step{Kind: UnpinCapacity, Generation: p.From.Name})
+		if !p.From.Spec.AllAttachments().Empty() {
+			steps = append(steps, Step{Kind: CheckAttached, Generation: p.From.Name})
+		}
 	}
 	return steps
 }
@@ -208,6 +240,10 @@ func (p *Plan) rollbackSteps(shifted bool) []Step {
 // until no part of the load balancer has it at the listener any more.
 func (p *Plan) removalSteps(g GenerationRecord) []Step {
 	var steps []Step
+	// A change in place that was interrupted may have made some that are not on record.
+	if g.Spec.AllAttachments().HasAlarms() || p.Settings.CarryAlarmActions || p.destroys() {
+		steps = append(steps, Step{Kind: RemoveAlarms, Generation: g.Name})
+	}
 	if g.Spec.Listener != nil {
 		steps = append(steps, Step{Kind: Disconnect, Generation: g.Name})
 		if p.Settings.Drain > 0 && p.sticky() {
@@ -238,7 +274,7 @@ func (p *Plan) irreversible(s Step) bool {
 	case s.Generation == p.To.Name:
 		return false
 	}
-	return slices.Contains([]Kind{UnpinCapacity, Disconnect, RemoveServers, RemoveTargets, RemoveTemplate}, s.Kind)
+	return slices.Contains([]Kind{UnpinCapacity, RemoveAlarms, LeaveTargets, Disconnect, RemoveServers, RemoveTargets, RemoveTemplate}, s.Kind)
 }
 
 // generations are all the generations of the plan.

@@ -154,6 +154,12 @@ func (r *runner) adoptNew(ctx context.Context) (Inventory, error) {
 		i.Kept = nil
 	}
 	steps := []Step{{Kind: UnpinCapacity, Generation: plan.To.Name}}
+	if plan.attaches() {
+		steps = append(steps, Step{Kind: Attach, Generation: plan.To.Name})
+	}
+	if joins(plan.To) {
+		steps = append(steps, Step{Kind: JoinTargets, Generation: plan.To.Name})
+	}
 	if plan.moves() {
 		steps = append(steps, Step{Kind: Disconnect, Generation: plan.From.Name})
 	}

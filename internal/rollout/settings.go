@@ -23,6 +23,9 @@ type Settings struct {
 	Alarms []string `json:"alarms,omitempty"`
 	// MissingDataIsBad makes an alarm without data count as firing.
 	MissingDataIsBad bool `json:"missing_data_is_bad,omitempty"`
+	// CarryAlarmActions has alarms of others that call a scaling policy of the cluster call that
+	// of the new generation. Otherwise such an alarm is a reason not to begin.
+	CarryAlarmActions bool `json:"carry_alarm_actions,omitempty"`
 	// Drain is how long the old servers stay, without new requests, before they
 	// are terminated.
 	Drain time.Duration `json:"drain_ns"`

@@ -62,6 +62,10 @@ func newSimulation(d dice) *simulation {
 	case 1:
 		v.shape = append(v.shape, defaultAction)
 	}
+	if d.IntN(3) == 0 {
+		v.shape = append(v.shape, declares)
+		v.world.furtherEnds = true // versions may die that have replaced good ones
+	}
 	v.world.alarms["errors"] = v.alarm
 	v.choose()
 	v.spec = v.next(true)

@@ -41,6 +41,12 @@ const (
 	RemoveTemplate   Kind = "remove_template"
 	RestoreTraffic   Kind = "restore_traffic"
 	Retag            Kind = "retag"
+	Attach           Kind = "attach"
+	JoinTargets      Kind = "join_targets"
+	LeaveTargets     Kind = "leave_targets"
+	RemoveAlarms     Kind = "remove_alarms"
+	// CheckAttached puts what the generation before has lost during the rollout.
+	CheckAttached Kind = "check_attached"
 )
 
 // Kinds that no plan has. From the journal's entry beginRollback on, a rollout
@@ -71,6 +77,11 @@ var titles = map[Kind]string{
 	RemoveTemplate:   "remove the launch template",
 	RestoreTraffic:   "send all requests back",
 	Retag:            "update the tags",
+	Attach:           "attach policies, schedules and the like",
+	JoinTargets:      "join further target groups",
+	LeaveTargets:     "leave further target groups",
+	RemoveAlarms:     "remove the alarms of scaling policies",
+	CheckAttached:    "check policies, schedules and the like",
 	beginRollback:    "begin the rollback",
 	recordEnd:        "record the end",
 }

@@ -77,6 +77,8 @@ func (y story) play(s *harness, m *rollout.Manager) error {
 	return s.apply(m, y.spec, y.settings)
 }
 
+func carryActions(s *rollout.Settings) { s.CarryAlarmActions = true }
+
 // Preparations.
 
 func never(version string) func(*harness) {
@@ -203,6 +205,38 @@ func stories() []story {
 				s.world.generations[s.known.Name].group = nil
 				fires(s)
 			}},
+		{name: "Attachments", before: []cluster.Spec{spec("1", declares)}, prepare: byHand,
+			spec: spec("2", declares), settings: quick(steps(50))},
+		{name: "AttachmentsWorker", before: []cluster.Spec{spec("1", worker, declares)}, prepare: byHand,
+			spec: spec("2", worker, declares), settings: quick()},
+		{name: "AttachmentsAlarm", before: []cluster.Spec{spec("1", declares)}, spec: spec("2", declares),
+			settings: quick(steps(50), alarms("errors")), bad: true, prepare: func(s *harness) {
+				fires(s)
+				byHand(s)
+			}},
+		{name: "AttachmentsBackToKept", before: []cluster.Spec{spec("2", declares), spec("1", declares)}, prepare: byHandEverywhere,
+			spec: spec("2", declares), settings: quick(keepPrevious)},
+		{name: "AttachmentsBackToKeptAlarm", before: []cluster.Spec{spec("2", declares), spec("1", declares)},
+			prepare: func(s *harness) {
+				fires(s)
+				byHandEverywhere(s)
+			},
+			spec: spec("2"), settings: quick(keepPrevious, alarms("errors")), bad: true},
+		{name: "AttachmentsInPlace", before: []cluster.Spec{one}, spec: spec("1", declares), settings: quick(), prepare: func(s *harness) {
+			byHand(s)
+			s.world.halfAttached = true
+		}},
+		{name: "AttachmentsCalled", before: []cluster.Spec{spec("1", declares)}, spec: spec("2", declares), settings: quick(carryActions),
+			prepare: func(s *harness) {
+				byHand(s)
+				s.world.callers = []string{"errors-by-others"}
+				s.world.generations[s.known.Name].called = true
+			}},
+
+		{name: "AttachmentsGone", before: []cluster.Spec{spec("1", declares)}, spec: one, settings: quick(), prepare: func(s *harness) {
+			byHand(s)
+			s.world.furtherEnds = true
+		}},
 		{name: "OtherTemplate", before: []cluster.Spec{one}, settings: quick(),
 			spec: spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" })},
 		{name: "Destroy", before: []cluster.Spec{one}, spec: one, settings: quick(), gone: true,

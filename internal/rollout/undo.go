@@ -134,15 +134,16 @@ func (m *Manager) rollOutPrevious(ctx context.Context, lease *heldLease, id clus
 	if err != nil {
 		return i, fmt.Errorf("cluster %s was not changed: %w", id, err)
 	}
-	// Listener, size and ignored tags belong to the cluster, not to the version.
+	// Listener, size, ignored tags and attachments belong to the cluster, not to the version.
 	now := asObserved(*i.Serving, is)
-	s.Listener, s.Size, s.IgnoredTags = now.Spec.Listener, now.Spec.Size, now.Spec.IgnoredTags
+	s.Listener, s.Size, s.IgnoredTags, s.Attachments = now.Spec.Listener, now.Spec.Size, now.Spec.IgnoredTags, now.Spec.Attachments
 	if s.Listener == nil || s.Target == nil {
 		s.Target = now.Spec.Target // both or neither
 	}
 	// A firing alarm is a reason to go back, not a reason against it.
 	settings := arrival.Settings
 	settings.Alarms = nil
+	settings.CarryAlarmActions = true // nor is an alarm that would have to be changed
 	m.Progress(ctx, "going back from version %s to %s", now.Spec.Version, s.Version)
 	return m.rollOut(ctx, lease, s, settings, i, is)
 }

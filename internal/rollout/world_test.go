@@ -48,6 +48,16 @@ type world struct {
 	returning bool
 	// repairing says that no rollout is open, so that requests return to what served.
 	repairing bool
+	// byHand is what was attached by other means.
+	byHand cluster.Attachments
+	// obstacles and callers are what is attached and cannot be carried, or calls policies.
+	obstacles, callers []string
+	// furtherServed says that the further target group has had servers, and furtherEnds that
+	// it is to have none any more.
+	furtherServed, furtherEnds bool
+	// halfAttached says that a change in place may have been interrupted: what it attached is
+	// not on record, and is then carried as what others attached.
+	halfAttached bool
 	// fault is the first promise that a call broke.
 	fault error
 }
@@ -60,6 +70,12 @@ type generation struct {
 	group             *group
 	tags              tagging.Set
 	spec              cluster.Spec
+	// attached is what its group has, and joined the further target groups.
+	attached cluster.Attachments
+	joined   []string
+	// alarms says that policies have alarms of the cluster's own, and called that those of
+	// others call them.
+	alarms, called bool
 	// hidden counts how often each part still is not found.
 	hidden map[string]int
 }
@@ -154,6 +170,9 @@ func (w *world) MakeServers(_ context.Context, of cluster.Generation, s cluster.
 			}
 		}
 		g.spec, g.tags, g.hidden["group"] = s, of.Tags(s.Tags), w.lag
+		all := s.AllAttachments()
+		g.attached = cluster.Attachments{Hooks: all.Hooks, TerminationPolicies: all.TerminationPolicies}
+		g.joined = nil
 		g.group = &group{}
 		w.resize(g, size)
 	}
@@ -210,6 +229,9 @@ func (w *world) RemoveServers(_ context.Context, of cluster.Generation, force bo
 	}
 	if w.share(g.name) > 0 && g.spec.Listener != nil {
 		w.breaks("servers of %s were ended while it gets %d%% of the requests", g.name, w.share(g.name))
+	}
+	if g.alarms || g.called && !w.furtherEnds {
+		w.breaks("alarms of %s call policies of a group that ends", g.name)
 	}
 	return w.end(g, force)
 }
