@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -24,6 +25,7 @@ type Proxy struct {
 	target    *url.URL
 	transport *http.Transport
 	server    *http.Server
+	correct   corrections
 
 	mu       sync.Mutex
 	rule     func(Call) *Fault
@@ -161,27 +163,41 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	resp, err := p.forward(r, body)
+	if answer := p.correct.answer(call); answer != nil {
+		if fault == nil {
+			fault = &Fault{Status: http.StatusOK, Body: answer}
+		}
+		fault.reply(w, call)
+		return
+	}
+	resp, err := p.forward(r, p.correct.request(call, body))
 	p.notify(call)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	reply = p.correct.processed(call, resp.StatusCode, reply)
 	if fault != nil {
-		_, _ = io.Copy(io.Discard, resp.Body)
 		fault.reply(w, call)
 		return
 	}
 	maps.Copy(w.Header(), resp.Header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(reply)))
 	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body)
+	_, _ = w.Write(reply)
 }
 
 func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.RequestURI = ""
 	out.URL.Scheme, out.URL.Host, out.Host = p.target.Scheme, p.target.Host, p.target.Host
+	out.Header.Del("Accept-Encoding") // replies may be corrected
 	out.Body = io.NopCloser(bytes.NewReader(body))
 	out.ContentLength, out.TransferEncoding = int64(len(body)), nil
 	return p.transport.RoundTrip(out)

@@ -45,6 +45,8 @@ type model struct {
 	ListenerRule *ruleModel   `tfsdk:"listener_rule"`
 	Target       *targetModel `tfsdk:"target"`
 
+	attachmentsModel
+
 	Rollout *rolloutModel `tfsdk:"rollout"`
 
 	Tags    types.Map `tfsdk:"tags"`
@@ -55,6 +57,7 @@ type model struct {
 	TargetGroupARN       types.String `tfsdk:"target_group_arn"`
 	ForeignConditions    types.List   `tfsdk:"foreign_conditions"`
 	LaunchTemplateID     types.String `tfsdk:"launch_template_id"`
+	CarriedAttachments   types.List   `tfsdk:"carried_attachments"`
 	Missing              types.List   `tfsdk:"missing"`
 	Traffic              types.Int32  `tfsdk:"traffic"`
 	PreviousVersion      types.String `tfsdk:"previous_version"`
@@ -143,6 +146,7 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set, ignored tagging.
 	if m.Target != nil {
 		s.Target = d.target(*m.Target)
 	}
+	s.Attachments = d.attachments(&m.attachmentsModel)
 	var diags diag.Diagnostics
 	s.Tags, diags = m.tags(ctx, defaults)
 	d.diags.Append(diags...)

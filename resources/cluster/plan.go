@@ -23,6 +23,7 @@ var unknownAfterRollout = map[string]attr.Value{
 	"launch_template_id":     types.StringUnknown(),
 	"missing":                types.ListUnknown(types.StringType),
 	"foreign_conditions":     types.ListUnknown(types.StringType),
+	"carried_attachments":    types.ListUnknown(types.StringType),
 	"traffic":                types.Int32Unknown(),
 	"previous_version":       types.StringUnknown(),
 	"last_rollout":           types.ObjectUnknown(lastRolloutTypes),
@@ -58,13 +59,16 @@ func (m *model) interrupted() bool {
 
 // rolloutPlan plans the computed attributes, above all the versions that a
 // rollout moves the cluster from and to. Before is nil in a creation.
-func (m *model) rolloutPlan(before *model, settings rollout.Settings, newServers bool) map[string]attr.Value {
+func (m *model) rolloutPlan(before *model, settings rollout.Settings, newServers, reattaches bool) map[string]attr.Value {
 	plan := map[string]attr.Value{"traffic": types.Int32Null()}
 	if !m.Listener.IsNull() {
 		plan["traffic"] = types.Int32Value(100)
 	}
 	if before == nil {
 		return plan
+	}
+	if reattaches {
+		plan["carried_attachments"] = types.ListUnknown(types.StringType)
 	}
 	resumes := before.interrupted()
 	if newServers || resumes {

@@ -162,16 +162,19 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	set("tags_all", resources.StringMap(s.Tags))
-	newServers := true
+	newServers, reattaches := true, false
+	var was *rollout.GenerationRecord
 	if before != nil {
-		was, diags := before.known(ctx, r.IgnoredTags)
+		var diags diag.Diagnostics
+		was, diags = before.known(ctx, r.IgnoredTags)
 		resp.Diagnostics.Append(diags...)
 		if resp.Diagnostics.HasError() {
 			return
 		}
+		reattaches = !s.Attachments.Same(was.Spec.Attachments)
 		newServers = before.incomplete() || !s.SameServers(was.Spec)
 	}
-	for attribute, value := range planned.rolloutPlan(before, settings, newServers) {
+	for attribute, value := range planned.rolloutPlan(before, settings, newServers, reattaches) {
 		set(attribute, value)
 	}
 	if resp.Diagnostics.HasError() {
@@ -203,6 +206,12 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if s, err = cloud.Check(ctx, s); err != nil {
 		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
 		return
+	}
+	if was != nil {
+		if _, err := (&rollout.Manager{Cloud: cloud}).Carry(ctx, *was, settings); err != nil {
+			resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be rolled out", s.ID), err.Error())
+			return
+		}
 	}
 	r.warnNotAsTested(ctx, s, &resp.Diagnostics)
 }
@@ -306,6 +315,7 @@ func (m *model) begin(generation string, s cluster.Spec) {
 	m.TagsAll = resources.StringMap(s.Tags)
 	m.AutoScalingGroupName, m.TargetGroupARN, m.LaunchTemplateID = types.StringNull(), types.StringNull(), types.StringNull()
 	m.Missing, m.ForeignConditions = types.ListNull(types.StringType), types.ListNull(types.StringType)
+	m.CarriedAttachments = types.ListNull(types.StringType)
 	// Values that were planned stay as they were planned.
 	if m.Traffic.IsUnknown() {
 		m.Traffic = types.Int32Null()
@@ -354,6 +364,12 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 		state.RemoveResource(ctx)
 		return diags
 	}
+	attached, err := manager.Cloud.Attached(ctx, g)
+	if err != nil {
+		resources.Fail(&diags, "read what is attached to cluster "+m.identity().String(), err)
+		diags.Append(state.Set(ctx, m)...)
+		return diags
+	}
 	o.Tags = o.Tags.WithoutIgnored(r.IgnoredTags)
 	if len(o.ForeignConditions) > 0 {
 		diags.AddAttributeWarning(path.Root("listener_rule"), "The listener rule has conditions that this provider cannot express",
@@ -361,6 +377,9 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 				o.ID, strings.Join(o.ForeignConditions, ", ")))
 	}
 	diags.Append(m.encode(ctx, o, r.DefaultTags)...)
+	if o.GroupName != "" {
+		diags.Append(m.encodeAttached(ctx, attached, r.Clock.Now())...)
+	}
 	diags.Append(state.Set(ctx, m)...)
 	return diags
 }

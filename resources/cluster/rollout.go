@@ -28,6 +28,7 @@ type rolloutModel struct {
 	KeepPrevious       types.Bool   `tfsdk:"keep_previous"`
 	OnFailure          types.String `tfsdk:"on_failure"`
 	ProtectedInstances types.String `tfsdk:"protected_instances"`
+	CarryAlarmActions  types.Bool   `tfsdk:"carry_alarm_actions"`
 }
 
 // lastRollout is the value of last_rollout.
@@ -109,6 +110,12 @@ func rolloutBlock() schema.Block {
 				MarkdownDescription: "Whether the old servers stay, without requests, until the next rollout. " +
 					"Going back to their version then only changes weights. They cost as much as other running servers. Defaults to false.",
 			},
+			"carry_alarm_actions": schema.BoolAttribute{
+				Optional: true,
+				MarkdownDescription: "Whether alarms of others that call a scaling policy of the cluster are changed, so that they call the policy of the " +
+					"new servers. By default, a plan that needs new servers is refused while such alarms exist. A resource that manages such an alarm " +
+					"has to ignore changes of its actions. `scaling_policy` with `step_scaling` needs no alarm of its own.",
+			},
 			"on_failure": choice("What happens to new servers that failed: `undo` (the default) removes them; "+
 				"`keep` leaves them without requests, so that they can be examined. "+
 				"The next apply continues with them if it rolls out the same version, and otherwise removes them.",
@@ -142,6 +149,7 @@ func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings,
 	settings.Alarms = d.strings(r.Alarms)
 	settings.MissingDataIsBad = r.MissingData.ValueString() == missingAlarm
 	settings.KeepPrevious = r.KeepPrevious.ValueBool()
+	settings.CarryAlarmActions = r.CarryAlarmActions.ValueBool()
 	if !r.OnFailure.IsNull() {
 		settings.OnFailure = rollout.OnFailure(r.OnFailure.ValueString())
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -183,7 +184,8 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"generation": computedString("Name of the generation that serves. " +
 				"Its launch template, Auto Scaling group and target group have this name. Every rollout changes it."),
 			"autoscaling_group_name": computedString("Name of the Auto Scaling group. Every rollout changes it. " +
-				"Once the rollout has ended, Terraform moves the resources that refer to it, such as scaling policies, to the new group."),
+				"What refers to it, Terraform destroys before the rollout and creates after it; use `scaling_policy`, `scheduled_action`, " +
+				"`lifecycle_hook` and `target_group_arns` instead, which move with the servers."),
 			"target_group_arn":   computedString("ARN of the target group; null without a listener."),
 			"launch_template_id": computedString("ID of the launch template."),
 			"missing": schema.ListAttribute{
@@ -195,6 +197,11 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				Computed: true, ElementType: types.StringType, PlanModifiers: []planmodifier.List{listplanmodifier.UseStateForUnknown()},
 				MarkdownDescription: "Conditions of the listener rule, without their values, that `listener_rule` cannot express, " +
 					"such as regular expressions: they were set by other means. They are kept, and each refresh warns of them.",
+			},
+			"carried_attachments": schema.ListAttribute{
+				Computed: true, ElementType: types.StringType, PlanModifiers: []planmodifier.List{listplanmodifier.UseStateForUnknown()},
+				MarkdownDescription: "What is attached to the Auto Scaling group by other means, such as scaling policies that are no " +
+					"`scaling_policy` of the cluster. A rollout carries it to the next group.",
 			},
 			"traffic": schema.Int32Attribute{
 				Computed: true, PlanModifiers: []planmodifier.Int32{int32planmodifier.UseStateForUnknown()},
@@ -247,6 +254,8 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			}),
 		},
 	}
+	maps.Copy(resp.Schema.Attributes, attachmentAttributes())
+	maps.Copy(resp.Schema.Blocks, attachmentBlocks())
 }
 
 // computedString is an attribute that keeps its value unless the plan says

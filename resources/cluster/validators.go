@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
@@ -25,6 +26,22 @@ func (nameValidator) ValidateString(_ context.Context, req validator.StringReque
 	name := req.ConfigValue.ValueString()
 	if err := (cluster.ID{Service: name, Environment: name}).Validate(); err != nil {
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid name", err.Error())
+	}
+}
+
+// moment accepts a point in time.
+type moment struct{}
+
+func (moment) Description(context.Context) string { return "a time such as 2026-12-24T18:00:00Z" }
+
+func (v moment) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (v moment) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if _, err := time.Parse(time.RFC3339, req.ConfigValue.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid time", req.ConfigValue.ValueString()+" is not "+v.Description(ctx)+".")
 	}
 }
 
