@@ -45,6 +45,18 @@ func sampleSpec(version string, format int) cluster.Spec {
 		},
 		Tags: tagging.Set{"owner_team": "fruit", "version": version},
 	}
+	if format > 3 {
+		options := cluster.VolumeOptions{Type: "gp3", IOPS: 4000, Throughput: 250, Encrypted: true, KMSKeyID: "alias/web"}
+		s.Servers.RootVolume = options
+		s.Servers.Volumes = []cluster.Volume{{Device: "/dev/sdf", Size: 50, SnapshotID: "snap-1", VolumeOptions: options}}
+		s.Servers.MetadataHopLimit, s.Servers.KeyName, s.Servers.DetailedMonitoring = 2, "admin", true
+		s.Servers.CapacityRebalance = true
+		s.Servers.Mixed = &cluster.Mixed{
+			Types:        []cluster.MixedType{{InstanceType: "t3.small", Weight: 2}},
+			OnDemandBase: 1, OnDemandPercentage: 20, OnDemandStrategy: cluster.Prioritized, SpotStrategy: cluster.LowestPrice,
+			SpotPools: 3, SpotMaxPrice: "0.05",
+		}
+	}
 	if format > 2 {
 		rule := s.Listener.Rule
 		rule.Headers = []cluster.Header{{Name: "X-Origin-Verify", Values: []string{"hunter2"}}}
@@ -155,8 +167,8 @@ func TestFormat_Result(t *testing.T) {
 
 func TestFormat_Refusals(t *testing.T) {
 	for name, tt := range map[string]struct{ stored, says string }{
-		"Later": {`{"format":4,"serving":{"generation":"x"}}`,
-			"cannot be read: it has format 4, and this program knows formats up to 3; use the version of the delivery provider"},
+		"Later": {`{"format":5,"serving":{"generation":"x"}}`,
+			"cannot be read: it has format 5, and this program knows formats up to 4; use the version of the delivery provider"},
 		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows formats from 1 on; start a new build data repository"},
 		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
 		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},

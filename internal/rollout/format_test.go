@@ -61,8 +61,8 @@ func TestFormat_Journal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			goldenFile(t, "journal-3-"+file, string(got))
-			for _, format := range []string{"journal-1-", "journal-2-", "journal-3-"} {
+			goldenFile(t, "journal-4-"+file, string(got))
+			for _, format := range []string{"journal-1-", "journal-2-", "journal-3-", "journal-4-"} {
 				readSample(t, format+file, s.status().Inventory)
 			}
 		})

@@ -48,12 +48,20 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 	if s.Size.Min <= is.Size.Min {
 		return nil
 	}
+	var started launches
 	err = m.repeat(ctx, lease, settings.HealthyWithin, func(ctx context.Context, _ time.Duration) error {
-		health, err := m.Cloud.Health(ctx, g)
-		if err == nil && health[0].Healthy < health[0].Desired {
-			err = &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", g.Name, health[0])}
+		all, err := m.Cloud.Health(ctx, g)
+		if err != nil {
+			return err
 		}
-		return err
+		health := all[0]
+		if err := started.check(m.Clock.Now(), g.Name, health); err != nil {
+			return err
+		}
+		if health.Healthy < health.Desired {
+			return &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", g.Name, health)}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are continue to serve: %w",
