@@ -173,8 +173,8 @@ type Health struct {
 	// Problems gives a reason for each server that is not healthy, and for the
 	// group if it could not start one.
 	Problems []string
-	// Hopeless is why the group can start no server, if its latest attempt failed for
-	// a reason that waiting does not remove; empty otherwise.
+	// Hopeless is why the group can start no server, if it has none and its latest attempt
+	// failed for a reason that waiting does not remove; empty otherwise.
 	Hopeless string
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -24,6 +25,7 @@ type Proxy struct {
 	target    *url.URL
 	transport *http.Transport
 	server    *http.Server
+	mixed     mixedPolicies
 
 	mu       sync.Mutex
 	rule     func(Call) *Fault
@@ -161,7 +163,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	resp, err := p.forward(r, body)
+	resp, err := p.forward(r, p.mixed.complete(call, body))
 	p.notify(call)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
@@ -173,9 +175,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault.reply(w, call)
 		return
 	}
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	reply = p.mixed.weigh(call, resp.Header, reply)
 	maps.Copy(w.Header(), resp.Header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(reply)))
 	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body)
+	_, _ = w.Write(reply)
 }
 
 func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, error) {

@@ -222,17 +222,17 @@ func (r *runner) checkHealthy(ctx context.Context) (to cluster.Health, err error
 
 // launches watches how a group starts its first server.
 type launches struct {
-	// hopelessSince is since when it fails for a reason that waiting does not remove; zero if
-	// it does not.
+	// hopelessSince is when it first failed for a reason that waiting does not remove.
 	hopelessSince time.Time
 }
 
-// check returns a *LaunchError if a group without a healthy server has failed to start one for
-// hopelessTimeout, for a reason that waiting does not remove.
+// check returns a *LaunchError if a group without a healthy server still fails to start one,
+// hopelessTimeout after the first time. In between, a server may have been seen starting.
 func (l *launches) check(now time.Time, name string, health cluster.Health) error {
 	switch {
-	case health.Hopeless == "" || health.Healthy > 0:
+	case health.Healthy > 0:
 		l.hopelessSince = time.Time{}
+	case health.Hopeless == "":
 	case l.hopelessSince.IsZero():
 		l.hopelessSince = now
 	case now.Sub(l.hopelessSince) >= hopelessTimeout:
