@@ -36,9 +36,6 @@ func mixedPolicy(m cluster.Mixed, template *types.LaunchTemplateSpecification) *
 	return policy
 }
 
-// defaultSpotPools is the number that AWS reports if none was chosen.
-const defaultSpotPools = 2
-
 // observeMixed is the opposite of mixedPolicy.
 func observeMixed(policy *types.MixedInstancesPolicy) (*cluster.Mixed, error) {
 	m := &cluster.Mixed{OnDemandPercentage: 100, OnDemandStrategy: cluster.Prioritized, SpotStrategy: cluster.LowestPrice} // AWS's defaults
@@ -53,8 +50,8 @@ func observeMixed(policy *types.MixedInstancesPolicy) (*cluster.Mixed, error) {
 		if d.SpotAllocationStrategy != nil {
 			m.SpotStrategy = *d.SpotAllocationStrategy
 		}
-		if pools := aws.ToInt32(d.SpotInstancePools); m.SpotStrategy == cluster.LowestPrice && pools != defaultSpotPools {
-			m.SpotPools = pools
+		if m.SpotStrategy == cluster.LowestPrice {
+			m.SpotPools = aws.ToInt32(d.SpotInstancePools)
 		}
 	}
 	if policy.LaunchTemplate == nil {

@@ -45,8 +45,8 @@ func TestObserveMixed_Defaults(t *testing.T) {
 		OnDemandPercentage: 100, OnDemandStrategy: cluster.Prioritized, SpotStrategy: cluster.LowestPrice,
 	}
 	filled := mixedPolicy(m, nil)
-	filled.InstancesDistribution.SpotInstancePools = aws.Int32(2)
 	filled.InstancesDistribution.SpotMaxPrice = aws.String("")
+	filled.InstancesDistribution.SpotInstancePools = aws.Int32(0)
 	none := mixedPolicy(m, nil)
 	none.InstancesDistribution = nil
 	for name, policy := range map[string]*types.MixedInstancesPolicy{"Filled": filled, "None": none} {

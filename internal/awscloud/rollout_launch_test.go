@@ -21,12 +21,12 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
-// severalTypes has servers of two types, half of them spot.
+// severalTypes has servers of two types, all but one spot: of a half, moto would start too few.
 func severalTypes(s *cluster.Spec) {
 	s.Servers.InstanceType, s.Servers.CapacityRebalance = "", true
 	s.Servers.Mixed = &cluster.Mixed{
 		Types:        []cluster.MixedType{{InstanceType: "t3.micro"}, {InstanceType: "t3.small"}},
-		OnDemandBase: 1, OnDemandPercentage: 50, OnDemandStrategy: cluster.Prioritized, SpotStrategy: cluster.PriceCapacityOptimized,
+		OnDemandBase: 1, OnDemandStrategy: cluster.Prioritized, SpotStrategy: cluster.PriceCapacityOptimized,
 	}
 }
 
@@ -81,7 +81,7 @@ func TestAccRollout_Mixed(t *testing.T) {
 	first := s.apply("1", settings)
 	want := map[string]string{
 		"InstancesDistribution.OnDemandBaseCapacity":                "1",
-		"InstancesDistribution.OnDemandPercentageAboveBaseCapacity": "50",
+		"InstancesDistribution.OnDemandPercentageAboveBaseCapacity": "0",
 		"InstancesDistribution.OnDemandAllocationStrategy":          "prioritized",
 		"InstancesDistribution.SpotAllocationStrategy":              "price-capacity-optimized",
 		"LaunchTemplate.Overrides.member.1.InstanceType":            "t3.micro",

@@ -54,7 +54,9 @@ const (
 	MaxTypes     = 40
 	MaxWeight    = 999
 	MaxSpotPools = 20
-	minSpotPrice = 0.001
+	// DefaultSpotPools is the number that AWS reports if none was chosen.
+	DefaultSpotPools = 2
+	minSpotPrice     = 0.001
 )
 
 var price = regexp.MustCompile(`^\d+(\.\d+)?$`)

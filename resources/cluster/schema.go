@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -120,7 +121,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 
 			"instance_type": schema.StringAttribute{
 				Optional: true, Validators: notEmpty,
-				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template`.",
+				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template` and `mixed_instances`.",
 			},
 			"subnet_ids": schema.SetAttribute{
 				Required: true, ElementType: types.StringType, Validators: someStrings,
@@ -224,7 +225,8 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"launch_template": schema.SingleNestedBlock{
 				Validators: []validator.Object{resources.Required{"id", "version"}},
 				MarkdownDescription: "An existing launch template to copy, instead of `instance_type`, `security_group_ids`, " +
-					"`iam_instance_profile`, `user_data`, `user_data_base64` and `root_volume_size`. " +
+					"`iam_instance_profile`, `user_data`, `user_data_base64`, `key_name`, `metadata_hop_limit`, `detailed_monitoring`, `volume` " +
+					"and the arguments of the root volume. " +
 					"Later changes of the template have no effect on the cluster. " +
 					"An import cannot tell which template was copied.",
 				Attributes: map[string]schema.Attribute{
@@ -247,6 +249,8 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			}),
 		},
 	}
+	maps.Copy(resp.Schema.Attributes, launchAttributes())
+	maps.Copy(resp.Schema.Blocks, launchBlocks())
 }
 
 // computedString is an attribute that keeps its value unless the plan says
@@ -296,7 +300,7 @@ func targetBlock() schema.Block {
 			},
 			"protocol": schema.StringAttribute{
 				Optional: true, Computed: true, Default: stringdefault.StaticString("HTTP"),
-				Validators:          []validator.String{stringvalidator.OneOf("HTTP", "HTTPS")},
+				Validators:          []validator.String{targetProtocol{}},
 				MarkdownDescription: "`HTTP` (the default) or `HTTPS`.",
 			},
 			"deregistration_delay": duration(defaultDelay, 0, time.Hour,
