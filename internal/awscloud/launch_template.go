@@ -90,8 +90,10 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 			return nil, err
 		}
 	} else {
-		// With several types, this one has no effect, but other implementations of EC2 require it.
-		data.InstanceType = types.InstanceType(append(s.Servers.InstanceTypes(), "")[0])
+		// With several types, the first has no effect, but other implementations of EC2 require one.
+		if names := s.Servers.InstanceTypes(); len(names) > 0 {
+			data.InstanceType = types.InstanceType(names[0])
+		}
 		data.SecurityGroupIds = s.Servers.SecurityGroupIDs
 		data.IamInstanceProfile = profileSpecification(s.Servers.InstanceProfile)
 		if encoded := s.Servers.EncodedUserData(); encoded != "" {

@@ -182,11 +182,7 @@ func (h Health) String() string {
 	if !h.Exists {
 		return "its Auto Scaling group does not exist"
 	}
-	of := "servers"
-	if h.Weighted {
-		of = "capacity units"
-	}
-	s := fmt.Sprintf("%d of %d %s healthy", h.Healthy, h.Desired, of)
+	s := fmt.Sprintf("%d of %d %s healthy", h.Healthy, h.Desired, units(h.Weighted))
 	if len(h.Problems) == 0 {
 		return s
 	}

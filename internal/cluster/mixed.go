@@ -108,6 +108,16 @@ func (m Mixed) Validate() error {
 // Weighted reports whether the capacity is in units, and not the number of servers.
 func (m *Mixed) Weighted() bool { return m != nil && len(m.Types) > 0 && m.Types[0].Weight > 0 }
 
+// Units names what the sizes of the cluster count.
+func (s Spec) Units() string { return units(s.Servers.Mixed.Weighted()) }
+
+func units(weighted bool) string {
+	if weighted {
+		return "capacity units"
+	}
+	return "servers"
+}
+
 // weights are the weights of the types.
 func (m *Mixed) weights() map[string]int32 {
 	weights := map[string]int32{}

@@ -34,9 +34,9 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 		}
 	}
 	if is.Size != s.Size {
-		m.Progress(ctx, "%s: change its bounds from %s to %s servers", g.Name, is.Size, s.Size)
+		m.Progress(ctx, "%s: change its bounds from %s to %s %s", g.Name, is.Size, s.Size, s.Units())
 		if err := once(func(ctx context.Context) error { return m.Cloud.Resize(ctx, g, s.Size) }); err != nil {
-			return fmt.Errorf("cluster %s keeps its %s servers: %w", s.ID, is.Size, err)
+			return fmt.Errorf("cluster %s keeps its %s %s: %w", s.ID, is.Size, s.Units(), err)
 		}
 	}
 	if !maps.Equal(is.Tags.WithoutIgnored(s.IgnoredTags), g.Tags(s.Tags)) {
@@ -64,8 +64,8 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are continue to serve: %w",
-			s.ID, s.Size, err)
+		return fmt.Errorf("cluster %s now has %s %s, but not all of them are healthy; those that are continue to serve: %w",
+			s.ID, s.Size, s.Units(), err)
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package cluster_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -240,4 +242,54 @@ func TestAccCluster_BadLaunch(t *testing.T) {
 	if left, err := e.EC2().DescribeLaunchTemplates(t.Context(), &ec2.DescribeLaunchTemplatesInput{}); err != nil || len(left.LaunchTemplates) != 1 {
 		t.Errorf("got %d launch templates (%v), want the one of this test", len(left.LaunchTemplates), err)
 	}
+}
+
+// A state of a build without these arguments plans nothing.
+func TestAccCluster_StateOfEarlierBuild(t *testing.T) {
+	e := acctest.New(t)
+	w := acctest.NewWorkspace(t, config(e, arguments{"root_volume_size": "20"}))
+	_, err := w.Run(t.Context(), "apply", "-auto-approve", "-no-color")
+	fatal(t, err)
+	file := filepath.Join(w.Folder(), "terraform.tfstate")
+	stored, err := os.ReadFile(file)
+	fatal(t, err)
+	var state struct {
+		Version          int            `json:"version"`
+		TerraformVersion string         `json:"terraform_version"`
+		Serial           int            `json:"serial"`
+		Lineage          string         `json:"lineage"`
+		Outputs          map[string]any `json:"outputs"`
+		Resources        []struct {
+			Mode      string `json:"mode"`
+			Type      string `json:"type"`
+			Name      string `json:"name"`
+			Provider  string `json:"provider"`
+			Instances []struct {
+				SchemaVersion int            `json:"schema_version"`
+				Attributes    map[string]any `json:"attributes"`
+			} `json:"instances"`
+		} `json:"resources"`
+	}
+	fatal(t, json.Unmarshal(stored, &state))
+	attributes := state.Resources[0].Instances[0].Attributes
+	for _, name := range []string{
+		"key_name", "metadata_hop_limit", "detailed_monitoring", "root_volume_type", "root_volume_iops", "root_volume_throughput",
+		"root_volume_encrypted", "root_volume_kms_key_id", "volume", "mixed_instances", "capacity_rebalance",
+	} {
+		if _, ok := attributes[name]; !ok {
+			t.Errorf("the state has no %s", name)
+		}
+		delete(attributes, name)
+	}
+	stored, err = json.Marshal(state)
+	fatal(t, err)
+	fatal(t, os.WriteFile(file, stored, 0o600))
+	for _, options := range [][]string{{}, {"-refresh=false"}} {
+		out, err := w.Run(t.Context(), append([]string{"plan", "-detailed-exitcode", "-no-color"}, options...)...)
+		if err != nil || !strings.Contains(out, "No changes.") {
+			t.Errorf("plan %v: got %v and\n%s", options, err, out)
+		}
+	}
+	_, err = w.Run(t.Context(), "destroy", "-auto-approve", "-no-color")
+	fatal(t, err)
 }
