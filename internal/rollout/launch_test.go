@@ -13,6 +13,14 @@ import (
 
 const noKey = "The key pair 'admin' does not exist. Launching EC2 instance failed."
 
+func scaledToZero(s *cluster.Spec) { s.Size.Min = 0 }
+
+// weighted counts the capacity in units.
+func weighted(s *cluster.Spec) {
+	s.Size = cluster.Size{Min: 8, Max: 25}
+	s.Servers.InstanceType, s.Servers.Mixed = "", &cluster.Mixed{Types: []cluster.MixedType{{InstanceType: "m5.large", Weight: 4}}}
+}
+
 func patient(s *rollout.Settings) { s.HealthyWithin = 15 * time.Minute }
 
 // A launch that can never succeed is rolled back in minutes, with the cloud's reason.
@@ -61,8 +69,7 @@ func TestApply_LaunchHeals(t *testing.T) {
 
 // More servers of a cluster that had none.
 func TestApply_HopelessLaunchInPlace(t *testing.T) {
-	none := func(s *cluster.Spec) { s.Size.Min = 0 }
-	s := begun(t, quick(), spec("1", none))
+	s := begun(t, quick(), spec("1", scaledToZero))
 	s.world.behaviour["1"] = behaviour{hopeless: noKey}
 	began := s.clock.Now()
 	m, _ := s.process(nil)
@@ -74,12 +81,11 @@ func TestApply_HopelessLaunchInPlace(t *testing.T) {
 
 // A rollout of a cluster that is scaled to 0 tries nothing, and says so.
 func TestApply_ScaledToZero(t *testing.T) {
-	none := func(s *cluster.Spec) { s.Size.Min = 0 }
 	for name, tt := range map[string]struct {
 		change  func(*cluster.Spec)
 		untried bool
 	}{
-		"NoServers": {none, true},
+		"NoServers": {scaledToZero, true},
 		"Servers":   {func(*cluster.Spec) {}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,10 +123,6 @@ func TestApply_ScaledToZero(t *testing.T) {
 // The new generation counts its capacity in other units than the old one: it starts as large
 // in its own range, and neither grows with every look at the other.
 func TestApply_OtherUnits(t *testing.T) {
-	weighted := func(s *cluster.Spec) {
-		s.Size = cluster.Size{Min: 8, Max: 25}
-		s.Servers.InstanceType, s.Servers.Mixed = "", &cluster.Mixed{Types: []cluster.MixedType{{InstanceType: "m5.large", Weight: 4}}}
-	}
 	for name, tt := range map[string]struct {
 		from, to func(*cluster.Spec)
 		live     int32
