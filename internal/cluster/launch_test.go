@@ -36,10 +36,12 @@ func TestServers_Validate(t *testing.T) {
 		change func(*cluster.Servers)
 		says   string // empty: it is valid
 	}{
-		"Nothing":          {func(*cluster.Servers) {}, ""},
-		"HopLimit":         {func(s *cluster.Servers) { s.MetadataHopLimit = 64 }, ""},
-		"HopLimitTooFar":   {func(s *cluster.Servers) { s.MetadataHopLimit = 65 }, "metadata_hop_limit is 65, but 1 to 64"},
-		"GP3":              {root(cluster.VolumeOptions{Type: "gp3", IOPS: 80_000, Throughput: 2_000, Encrypted: true, KMSKeyID: "alias/web"}), ""},
+		"Nothing":        {func(*cluster.Servers) {}, ""},
+		"HopLimit":       {func(s *cluster.Servers) { s.MetadataHopLimit = 64 }, ""},
+		"HopLimitTooFar": {func(s *cluster.Servers) { s.MetadataHopLimit = 65 }, "metadata_hop_limit is 65, but 1 to 64"},
+		"GP3": {root(cluster.VolumeOptions{
+			Type: "gp3", IOPS: 80_000, Throughput: 2_000, Encrypted: true, KMSKeyID: "alias/web",
+		}), ""},
 		"Encrypted":        {root(cluster.VolumeOptions{Encrypted: true}), ""},
 		"UnknownType":      {root(cluster.VolumeOptions{Type: "gp4"}), `root volume: there is no volume type "gp4": use one of gp2, gp3, io1`},
 		"FewIOPS":          {root(cluster.VolumeOptions{Type: "gp3", IOPS: 2_999}), "the type gp3 allows 3000 to 80000 IOPS, not 2999"},
@@ -75,12 +77,14 @@ func TestServers_Validate(t *testing.T) {
 		"TooManyTypes": {changed(func(m *cluster.Mixed) {
 			m.Types = make([]cluster.MixedType, 41)
 		}), "1 to 40 instance types are needed, not 41"},
-		"TypeTwice":    {changed(func(m *cluster.Mixed) { m.Types[1].InstanceType = "t3.micro" }), "t3.micro occurs twice"},
-		"OneWeight":    {changed(func(m *cluster.Mixed) { m.Types[1].Weight = 0 }), "give all instance types a weight, or none"},
-		"LargeWeight":  {changed(func(m *cluster.Mixed) { m.Types[1].Weight = 1000 }), "the weight of t3.small is 1000, but 1 to 999"},
-		"Percentage":   {changed(func(m *cluster.Mixed) { m.OnDemandPercentage = 101 }), "on_demand_percentage must be 0 to 100"},
-		"Strategy":     {changed(func(m *cluster.Mixed) { m.SpotStrategy = "diversified" }), "spot_allocation_strategy must be one of price-capacity"},
-		"OnDemand":     {changed(func(m *cluster.Mixed) { m.OnDemandStrategy = "x" }), "on_demand_allocation_strategy must be one of prioritized"},
+		"TypeTwice":   {changed(func(m *cluster.Mixed) { m.Types[1].InstanceType = "t3.micro" }), "t3.micro occurs twice"},
+		"OneWeight":   {changed(func(m *cluster.Mixed) { m.Types[1].Weight = 0 }), "give all instance types a weight, or none"},
+		"LargeWeight": {changed(func(m *cluster.Mixed) { m.Types[1].Weight = 1000 }), "the weight of t3.small is 1000, but 1 to 999"},
+		"Percentage":  {changed(func(m *cluster.Mixed) { m.OnDemandPercentage = 101 }), "on_demand_percentage must be 0 to 100"},
+		"Strategy": {changed(func(m *cluster.Mixed) { m.SpotStrategy = "diversified" }),
+			"spot_allocation_strategy must be one of price-capacity"},
+		"OnDemand": {changed(func(m *cluster.Mixed) { m.OnDemandStrategy = "x" }),
+			"on_demand_allocation_strategy must be one of prioritized"},
 		"Pools":        {changed(func(m *cluster.Mixed) { m.SpotPools = 2 }), "spot_instance_pools is 1 to 20, and allowed with"},
 		"LowestPools":  {changed(func(m *cluster.Mixed) { m.SpotStrategy, m.SpotPools = cluster.LowestPrice, 20 }), ""},
 		"TooManyPools": {changed(func(m *cluster.Mixed) { m.SpotStrategy, m.SpotPools = cluster.LowestPrice, 21 }), "1 to 20"},

@@ -71,7 +71,8 @@ func volumeAttributes(prefix, volume, byDefault string) map[string]schema.Attrib
 	return map[string]schema.Attribute{
 		prefix + "type": schema.StringAttribute{
 			Optional: true, Validators: []validator.String{stringvalidator.OneOf(cluster.VolumeTypes()...)},
-			MarkdownDescription: fmt.Sprintf("Type of the %s: `%s`. Defaults to %s.", volume, strings.Join(cluster.VolumeTypes(), "`, `"), byDefault),
+			MarkdownDescription: fmt.Sprintf("Type of the %s: `%s`. Defaults to %s.", volume,
+				strings.Join(cluster.VolumeTypes(), "`, `"), byDefault),
 		},
 		prefix + "iops": schema.Int32Attribute{
 			Optional: true, Validators: []validator.Int32{int32validator.AtLeast(1)},
@@ -108,7 +109,8 @@ func launchAttributes() map[string]schema.Attribute {
 			"An import does not tell 1 from the default.", cluster.MaxHopLimit),
 	}
 	all["detailed_monitoring"] = schema.BoolAttribute{
-		Optional: true, MarkdownDescription: "Send metrics of the servers every minute, at a price. Defaults to `false`, which is every five minutes.",
+		Optional:            true,
+		MarkdownDescription: "Send metrics of the servers every minute, at a price. Defaults to `false`, which is every five minutes.",
 	}
 	all["capacity_rebalance"] = schema.BoolAttribute{
 		Optional: true,
@@ -128,7 +130,8 @@ func launchBlocks() map[string]schema.Block {
 		MarkdownDescription: "Size in GiB. Defaults to the snapshot's; required without one.",
 	}
 	volume["snapshot_id"] = schema.StringAttribute{
-		Optional: true, Validators: notEmpty, MarkdownDescription: "The snapshot that the volume is created from. By default, the volume is empty.",
+		Optional: true, Validators: notEmpty,
+		MarkdownDescription: "The snapshot that the volume is created from. By default, the volume is empty.",
 	}
 	return map[string]schema.Block{
 		"volume": schema.ListNestedBlock{
@@ -187,7 +190,8 @@ func launchBlocks() map[string]schema.Block {
 
 func strategy(byDefault string, all []string, description string) schema.StringAttribute {
 	return schema.StringAttribute{
-		Optional: true, Computed: true, Default: stringdefault.StaticString(byDefault), Validators: []validator.String{stringvalidator.OneOf(all...)},
+		Optional: true, Computed: true, Default: stringdefault.StaticString(byDefault),
+		Validators:          []validator.String{stringvalidator.OneOf(all...)},
 		MarkdownDescription: fmt.Sprintf("%s: `%s`. Defaults to `%s`.", description, strings.Join(all, "`, `"), byDefault),
 	}
 }

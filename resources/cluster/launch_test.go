@@ -50,7 +50,9 @@ func generations() func(changes bool) resource.TestCheckFunc {
 func TestAccCluster_Launch(t *testing.T) {
 	e := acctest.New(t)
 	changed := generations()
-	volume, err := e.EC2().CreateVolume(t.Context(), &ec2.CreateVolumeInput{AvailabilityZone: aws.String(acctest.Region + "a"), Size: aws.Int32(1)})
+	volume, err := e.EC2().CreateVolume(t.Context(), &ec2.CreateVolumeInput{
+		AvailabilityZone: aws.String(acctest.Region + "a"), Size: aws.Int32(1),
+	})
 	fatal(t, err)
 	snapshot, err := e.EC2().CreateSnapshot(t.Context(), &ec2.CreateSnapshotInput{VolumeId: volume.VolumeId})
 	fatal(t, err)
@@ -115,7 +117,9 @@ func TestAccCluster_Mixed(t *testing.T) {
 		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: ec2types.InstanceTypeT3Micro},
 	})
 	fatal(t, err)
-	copied := arguments{"security_group_ids": "", "launch_template": fmt.Sprintf(`{ id = %q, version = "1" }`, *template.LaunchTemplate.LaunchTemplateId)}
+	copied := arguments{
+		"security_group_ids": "", "launch_template": fmt.Sprintf(`{ id = %q, version = "1" }`, *template.LaunchTemplate.LaunchTemplateId),
+	}
 	test(t, e,
 		resource.TestStep{
 			Config:           config(e, two),
@@ -210,27 +214,36 @@ func TestAccCluster_BadLaunch(t *testing.T) {
 		change arguments
 		says   string
 	}{
-		"SpotTwice":       {merge(several(`[{ instance_type = "t3.micro" }]`), copied), "asks for spot instances itself, which AWS refuses"},
-		"KeyOfTemplate":   {merge(copied, arguments{"key_name": `"admin"`}), "These attributes cannot be configured together"},
-		"RootOfTemplate":  {merge(copied, arguments{"root_volume_type": `"gp3"`}), "These attributes cannot be configured together"},
-		"VolumeTemplate":  {merge(copied, arguments{"volume": `{ device_name = "/dev/sdf", size = 1 }`}), "volume and launch_template exclude each other"},
-		"TypeAndTypes":    {merge(several(`[{ instance_type = "t3.micro" }]`), arguments{"instance_type": `"t3.micro"`}), "cannot be configured together"},
-		"NoTypes":         {arguments{"instance_type": "", "mixed_instances": `{ on_demand_base = 1 }`}, "1 to 40 instance types are needed, not 0"},
-		"OneWeight":       {several(`[{ instance_type = "t3.micro", weight = 2 }, { instance_type = "t3.small" }]`), "give all instance types a weight"},
-		"Architecture":    {several(`[{ instance_type = "t3.micro" }, { instance_type = "t4g.small" }]`), "t4g.small has the architecture [arm64]"},
-		"UnknownType":     {several(`[{ instance_type = "t3.micro" }, { instance_type = "t3.gigantic" }]`), "t3.gigantic"},
-		"SpotStrategy":    {arguments{"instance_type": "", "mixed_instances": `{ spot_allocation_strategy = "diversified" }`}, "value must be one of"},
-		"HopLimit":        {arguments{"metadata_hop_limit": "65"}, "must be between 1 and 64"},
-		"IOPS":            {arguments{"root_volume_type": `"gp3"`, "root_volume_iops": "2000"}, "the type gp3 allows 3000 to 80000 IOPS, not 2000"},
-		"IOPSOfImageSize": {arguments{"root_volume_type": `"io1"`, "root_volume_iops": "60000"}, "the type io1 allows 50 IOPS per GiB: 60000 IOPS need 1200 GiB"},
-		"RootOnDisk":      {arguments{"root_volume_type": `"sc1"`}, "EC2 starts no server from a volume of the type sc1"},
-		"RootTwice":       {arguments{"volume": `{ device_name = "/dev/xvda", size = 1 }`}, "this is the name of a root device"},
+		"SpotTwice":      {merge(several(`[{ instance_type = "t3.micro" }]`), copied), "asks for spot instances itself, which AWS refuses"},
+		"KeyOfTemplate":  {merge(copied, arguments{"key_name": `"admin"`}), "These attributes cannot be configured together"},
+		"RootOfTemplate": {merge(copied, arguments{"root_volume_type": `"gp3"`}), "These attributes cannot be configured together"},
+		"VolumeTemplate": {merge(copied, arguments{"volume": `{ device_name = "/dev/sdf", size = 1 }`}),
+			"volume and launch_template exclude each other"},
+		"TypeAndTypes": {merge(several(`[{ instance_type = "t3.micro" }]`), arguments{"instance_type": `"t3.micro"`}),
+			"cannot be configured together"},
+		"NoTypes": {arguments{"instance_type": "", "mixed_instances": `{ on_demand_base = 1 }`},
+			"1 to 40 instance types are needed, not 0"},
+		"OneWeight": {several(`[{ instance_type = "t3.micro", weight = 2 }, { instance_type = "t3.small" }]`),
+			"give all instance types a weight"},
+		"Architecture": {several(`[{ instance_type = "t3.micro" }, { instance_type = "t4g.small" }]`),
+			"t4g.small has the architecture [arm64]"},
+		"UnknownType": {several(`[{ instance_type = "t3.micro" }, { instance_type = "t3.gigantic" }]`), "t3.gigantic"},
+		"SpotStrategy": {arguments{"instance_type": "", "mixed_instances": `{ spot_allocation_strategy = "diversified" }`},
+			"value must be one of"},
+		"HopLimit": {arguments{"metadata_hop_limit": "65"}, "must be between 1 and 64"},
+		"IOPS": {arguments{"root_volume_type": `"gp3"`, "root_volume_iops": "2000"},
+			"the type gp3 allows 3000 to 80000 IOPS, not 2000"},
+		"IOPSOfImageSize": {arguments{"root_volume_type": `"io1"`, "root_volume_iops": "60000"},
+			"the type io1 allows 50 IOPS per GiB: 60000 IOPS need 1200 GiB"},
+		"RootOnDisk": {arguments{"root_volume_type": `"sc1"`}, "EC2 starts no server from a volume of the type sc1"},
+		"RootTwice":  {arguments{"volume": `{ device_name = "/dev/xvda", size = 1 }`}, "this is the name of a root device"},
 		"DeviceTwice": {arguments{"volume": `[{ device_name = "/dev/sdf", size = 1 }, { device_name = "/dev/sdf", size = 2 }]`},
 			"two volumes cannot have the same device"},
-		"NetworkBalancer": {arguments{"target": `{ port = 80, protocol = "TCP" }`}, `"TCP" is not supported. It is a protocol of network and gateway`},
-		"GRPC":            {arguments{"target": `{ port = 80, protocol = "GRPC" }`}, `"GRPC" is not supported. It is a version of a protocol`},
-		"LowerCase":       {arguments{"target": `{ port = 80, protocol = "http" }`}, "Write it in capital letters"},
-		"WarmPool":        {arguments{"warm_pool": "1"}, "Unsupported argument"},
+		"NetworkBalancer": {arguments{"target": `{ port = 80, protocol = "TCP" }`},
+			`"TCP" is not supported. It is a protocol of network and gateway`},
+		"GRPC":      {arguments{"target": `{ port = 80, protocol = "GRPC" }`}, `"GRPC" is not supported. It is a version of a protocol`},
+		"LowerCase": {arguments{"target": `{ port = 80, protocol = "http" }`}, "Write it in capital letters"},
+		"WarmPool":  {arguments{"warm_pool": "1"}, "Unsupported argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource.Test(t, resource.TestCase{
@@ -239,8 +252,10 @@ func TestAccCluster_BadLaunch(t *testing.T) {
 			})
 		})
 	}
-	if left, err := e.EC2().DescribeLaunchTemplates(t.Context(), &ec2.DescribeLaunchTemplatesInput{}); err != nil || len(left.LaunchTemplates) != 1 {
-		t.Errorf("got %d launch templates (%v), want the one of this test", len(left.LaunchTemplates), err)
+	left, err := e.EC2().DescribeLaunchTemplates(t.Context(), &ec2.DescribeLaunchTemplatesInput{})
+	fatal(t, err)
+	if len(left.LaunchTemplates) != 1 {
+		t.Errorf("got %d launch templates, want the one of this test", len(left.LaunchTemplates))
 	}
 }
 

@@ -307,8 +307,8 @@ func warnUntried(ctx context.Context, manager *rollout.Manager, s cluster.Spec, 
 	untried, err := rollout.Untried(ctx, manager.Store, s.ID, manager.Region)
 	switch {
 	case err != nil:
-		diags.AddWarning("It is not known whether the version was tried", fmt.Sprintf("The steps of the rollout of cluster %s could not be read: %s",
-			s.ID, err))
+		diags.AddWarning("It is not known whether the version was tried",
+			fmt.Sprintf("The steps of the rollout of cluster %s could not be read: %s", s.ID, err))
 	case untried:
 		diags.AddAttributeWarning(path.Root("version"), "The version was not tried",
 			fmt.Sprintf("Cluster %s is scaled to 0, so its rollout to version %s started no server. "+
