@@ -49,17 +49,29 @@ func (c *Cloud) check(ctx context.Context, s cluster.Spec) (cluster.Spec, error)
 	image, err := c.image(ctx, s.ImageID)
 	errs := []error{err}
 	var mappings []ec2types.LaunchTemplateBlockDeviceMapping
-	instanceType := ec2types.InstanceType(s.Servers.InstanceType)
+	instanceTypes := s.Servers.InstanceTypes()
 	if t := s.Servers.Template; t != nil {
 		version, err := c.templateVersion(ctx, *t)
 		errs = append(errs, err, checkTemplateVolumes(version))
 		if version.LaunchTemplateData != nil {
-			instanceType, mappings = version.LaunchTemplateData.InstanceType, version.LaunchTemplateData.BlockDeviceMappings
-			errs = append(errs, checkRootDevice(image, t.ID, mappings), checkSupported(t.ID, *version.LaunchTemplateData))
+			mappings = version.LaunchTemplateData.BlockDeviceMappings
+			if named := version.LaunchTemplateData.InstanceType; s.Servers.Mixed == nil && named != "" {
+				instanceTypes = []string{string(named)}
+			}
+			errs = append(errs, checkRootDevice(image, t.ID, mappings), checkSupported(t.ID, *version.LaunchTemplateData),
+				checkMixed(t.ID, *version.LaunchTemplateData, s.Servers.Mixed))
 		}
 		s.Servers.Template = &cluster.Template{ID: t.ID, Version: t.Version, Number: aws.ToInt64(version.VersionNumber)}
 	}
-	errs = append(errs, checkVolumes(image, mappings), c.checkArchitecture(ctx, instanceType, image))
+	if s.Servers.Template == nil {
+		errs = append(errs, s.Servers.ValidateRootVolume(rootVolumeSize(image)), checkDevices(image, s.Servers))
+	}
+	for _, v := range s.Servers.Volumes {
+		mappings = append(mappings, ec2types.LaunchTemplateBlockDeviceMapping{
+			DeviceName: &v.Device, Ebs: &ec2types.LaunchTemplateEbsBlockDevice{DeleteOnTermination: aws.Bool(true)},
+		})
+	}
+	errs = append(errs, checkVolumes(image, mappings), c.checkArchitecture(ctx, instanceTypes, image))
 	subnets, vpc, err := c.subnets(ctx, s.Servers.SubnetIDs)
 	errs = append(errs, err, c.checkSecurityGroups(ctx, s.Servers.SecurityGroupIDs, vpc))
 	if s.Listener != nil {
@@ -104,7 +116,7 @@ func volumeError(device, where string) error {
 		"but servers of a cluster are replaced together with their volumes; keep data in a resource of its own", device, where)
 }
 
-// checkVolumes ignores the root volume, because setRootVolume has it deleted with its server,
+// checkVolumes ignores the root volume, because setVolumes has it deleted with its server,
 // and those that a launch template maps itself, which takes precedence and is checked itself.
 func checkVolumes(image ec2types.Image, mapped []ec2types.LaunchTemplateBlockDeviceMapping) error {
 	for _, m := range image.BlockDeviceMappings {
@@ -134,16 +146,13 @@ func checkSupported(template string, data ec2types.ResponseLaunchTemplateData) e
 	return errors.Join(errs...)
 }
 
-// rootDevices are the usual names of root devices.
-var rootDevices = []string{"/dev/sda1", "/dev/xvda"}
-
 // checkRootDevice refuses a launch template that means the root volume by a name which is not
 // that of the image: every server would get a further volume.
 func checkRootDevice(image ec2types.Image, template string, mapped []ec2types.LaunchTemplateBlockDeviceMapping) error {
 	root := aws.ToString(image.RootDeviceName)
 	for _, m := range mapped {
 		device := aws.ToString(m.DeviceName)
-		if root != "" && device != root && slices.Contains(rootDevices, device) && m.Ebs != nil {
+		if root != "" && device != root && slices.Contains(cluster.RootDevices, device) && m.Ebs != nil {
 			return fmt.Errorf("launch_template: %s maps %s, but the root volume of image %s is %s, "+
 				"so that every server would get a further volume; map %s instead", template, device, aws.ToString(image.ImageId), root, root)
 		}
@@ -167,26 +176,43 @@ func checkTemplateVolumes(t ec2types.LaunchTemplateVersion) error {
 	return nil
 }
 
-// checkArchitecture refuses an instance type that cannot start an image. Both may be
-// unknown: an image that does not exist is refused elsewhere, and a launch template may
-// leave the type to requirements.
-func (c *Cloud) checkArchitecture(ctx context.Context, instanceType ec2types.InstanceType, image ec2types.Image) error {
-	if instanceType == "" || image.Architecture == "" {
+// checkArchitecture refuses instance types that cannot start an image. All may be unknown:
+// an image that does not exist is refused elsewhere, and a launch template may leave the type
+// to requirements. One call describes 100 types, and no cluster has as many.
+func (c *Cloud) checkArchitecture(ctx context.Context, names []string, image ec2types.Image) error {
+	if len(names) == 0 || image.Architecture == "" {
 		return nil
 	}
-	out, err := c.ec2.DescribeInstanceTypes(ctx, &ec2.DescribeInstanceTypesInput{InstanceTypes: []ec2types.InstanceType{instanceType}})
+	in := &ec2.DescribeInstanceTypesInput{}
+	for _, name := range names {
+		in.InstanceTypes = append(in.InstanceTypes, ec2types.InstanceType(name))
+	}
+	out, err := c.ec2.DescribeInstanceTypes(ctx, in)
 	switch {
-	case hasCode(err, codeInstanceType) || err == nil && len(out.InstanceTypes) == 0:
-		return fmt.Errorf("instance_type: there is no instance type %s in %s", instanceType, c.region)
+	case hasCode(err, codeInstanceType) && len(names) > 1:
+		return fmt.Errorf("instance_type: at least one of %s does not exist in %s: %w", strings.Join(names, ", "), c.region, err)
+	case hasCode(err, codeInstanceType):
+		return fmt.Errorf("instance_type: there is no instance type %s in %s", names[0], c.region)
 	case err != nil:
-		return fmt.Errorf("read instance type %s: %w", instanceType, err)
+		return fmt.Errorf("read the instance types %s: %w", strings.Join(names, ", "), err)
 	}
-	processor := out.InstanceTypes[0].ProcessorInfo
-	if processor == nil || slices.Contains(processor.SupportedArchitectures, ec2types.ArchitectureType(image.Architecture)) {
-		return nil
+	described := map[string]ec2types.InstanceTypeInfo{}
+	for _, info := range out.InstanceTypes {
+		described[string(info.InstanceType)] = info
 	}
-	return fmt.Errorf("instance_type: %s has the architecture %v, but image %s is for %s: choose another type, or the version's image for it",
-		instanceType, processor.SupportedArchitectures, aws.ToString(image.ImageId), image.Architecture)
+	var errs []error
+	for _, name := range names {
+		info, ok := described[name]
+		switch processor := info.ProcessorInfo; {
+		case !ok:
+			errs = append(errs, fmt.Errorf("instance_type: there is no instance type %s in %s", name, c.region))
+		case processor != nil && !slices.Contains(processor.SupportedArchitectures, ec2types.ArchitectureType(image.Architecture)):
+			errs = append(errs, fmt.Errorf("instance_type: %s has the architecture %v, but image %s is for %s: "+
+				"choose another type, or the version's image for it", name, processor.SupportedArchitectures,
+				aws.ToString(image.ImageId), image.Architecture))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // subnets returns the subnets of these IDs, and the VPC that all are in.

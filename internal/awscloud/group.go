@@ -39,7 +39,6 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 	attached := s.AllAttachments()
 	in := &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: &g.Name,
-		LaunchTemplate:       templateVersion(t.LaunchTemplateId, fmt.Sprint(aws.ToInt64(t.LatestVersionNumber))),
 		MinSize:              &size.Min,
 		MaxSize:              &size.Max,
 		VPCZoneIdentifier:    aws.String(strings.Join(s.Servers.SubnetIDs, ",")),
@@ -51,6 +50,15 @@ func (c *Cloud) MakeServers(ctx context.Context, g cluster.Generation, s cluster
 	}
 	if attached.MaxInstanceLifetime > 0 {
 		in.MaxInstanceLifetime = seconds(attached.MaxInstanceLifetime)
+	}
+	template := templateVersion(t.LaunchTemplateId, fmt.Sprint(aws.ToInt64(t.LatestVersionNumber)))
+	if s.Servers.Mixed != nil {
+		in.MixedInstancesPolicy = mixedPolicy(*s.Servers.Mixed, template)
+	} else {
+		in.LaunchTemplate = template
+	}
+	if s.Servers.CapacityRebalance {
+		in.CapacityRebalance = aws.Bool(true)
 	}
 	if s.Target != nil {
 		group, err := visible(ctx, "target group", g, c.targetGroup)
@@ -133,7 +141,7 @@ func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.Au
 	health := cluster.Health{
 		Exists:  true,
 		Size:    cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)},
-		Desired: aws.ToInt32(group.DesiredCapacity),
+		Desired: aws.ToInt32(group.DesiredCapacity), Weighted: weighted(group),
 	}
 	targets, err := c.targetHealth(ctx, g, group.TargetGroupARNs)
 	if err != nil {
@@ -144,28 +152,35 @@ func (c *Cloud) health(ctx context.Context, g cluster.Generation, group types.Au
 	}
 	for _, instance := range group.Instances {
 		id := aws.ToString(instance.InstanceId)
+		capacity, err := capacityOf(instance)
+		if err != nil {
+			return cluster.Health{}, err
+		}
 		target, registered := targets[id]
 		switch {
 		case instance.LifecycleState != types.LifecycleStateInService || aws.ToString(instance.HealthStatus) != "Healthy":
 			problem("%s is %s and %s", id, instance.LifecycleState, aws.ToString(instance.HealthStatus))
 		case targets == nil:
-			health.Healthy++
+			health.Healthy += capacity
 		case !registered:
 			problem("%s is not registered with the target group yet", id)
 		case target.State == elbtypes.TargetHealthStateEnumHealthy:
-			health.Healthy++
+			health.Healthy += capacity
 		default:
 			reason := strings.TrimRight(fmt.Sprintf("%s: %s", target.Reason, aws.ToString(target.Description)), ": ")
 			problem("%s is %s (%s)", id, target.State, reason)
 		}
 	}
 	if health.Healthy < health.Desired {
-		why, err := c.launchFailure(ctx, g)
-		if err != nil {
+		why, isHopeless, err := c.launchFailure(ctx, g)
+		switch {
+		case err != nil:
 			return cluster.Health{}, err
+		case isHopeless && len(group.Instances) == 0: // otherwise one may still become healthy
+			health.Hopeless = why
 		}
 		if why != "" {
-			problem("%s", why)
+			problem("the group's latest activity failed: %s", why)
 		}
 	}
 	return health, nil
@@ -216,26 +231,6 @@ func bothHealthy(all, there map[string]elbtypes.TargetHealth) map[string]elbtype
 		}
 	}
 	return both
-}
-
-// launchFailure says why the group's latest activity failed; empty if it did not
-// fail.
-func (c *Cloud) launchFailure(ctx context.Context, g cluster.Generation) (string, error) {
-	out, err := c.autoscaling.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
-		AutoScalingGroupName: &g.Name, MaxRecords: aws.Int32(10),
-	})
-	if err != nil {
-		return "", fmt.Errorf("read the activities of Auto Scaling group %s: %w", g.Name, err)
-	}
-	for _, activity := range out.Activities {
-		switch activity.StatusCode {
-		case types.ScalingActivityStatusCodeFailed, types.ScalingActivityStatusCodeCancelled:
-			return "the group's latest activity failed: " + aws.ToString(activity.StatusMessage), nil
-		case types.ScalingActivityStatusCodeSuccessful:
-			return "", nil
-		}
-	}
-	return "", nil
 }
 
 // Resize implements cluster.Cloud.

@@ -90,7 +90,10 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 			return nil, err
 		}
 	} else {
-		data.InstanceType = types.InstanceType(s.Servers.InstanceType)
+		// With several types, the first has no effect, but other implementations of EC2 require one.
+		if names := s.Servers.InstanceTypes(); len(names) > 0 {
+			data.InstanceType = types.InstanceType(names[0])
+		}
 		data.SecurityGroupIds = s.Servers.SecurityGroupIDs
 		data.IamInstanceProfile = profileSpecification(s.Servers.InstanceProfile)
 		if encoded := s.Servers.EncodedUserData(); encoded != "" {
@@ -98,7 +101,13 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 		}
 	}
 	data.ImageId = &s.ImageID
-	setRootVolume(data, image, s.Servers.RootVolumeSize)
+	setVolumes(data, image, s.Servers)
+	if s.Servers.KeyName != "" {
+		data.KeyName = &s.Servers.KeyName
+	}
+	if s.Servers.DetailedMonitoring {
+		data.Monitoring = &types.LaunchTemplatesMonitoringRequest{Enabled: aws.Bool(true)}
+	}
 	if data.MetadataOptions == nil {
 		data.MetadataOptions = &types.LaunchTemplateInstanceMetadataOptionsRequest{
 			HttpEndpoint: types.LaunchTemplateInstanceMetadataEndpointStateEnabled,
@@ -107,6 +116,9 @@ func (c *Cloud) templateData(ctx context.Context, g cluster.Generation, s cluste
 	data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateRequired
 	if s.Servers.OptionalTokens {
 		data.MetadataOptions.HttpTokens = types.LaunchTemplateHttpTokensStateOptional
+	}
+	if s.Servers.MetadataHopLimit != 0 {
+		data.MetadataOptions.HttpPutResponseHopLimit = &s.Servers.MetadataHopLimit
 	}
 	setTags(data, g.Tags(s.Tags), nil)
 	return data, nil
@@ -153,37 +165,6 @@ func copyTemplateData(from *types.ResponseLaunchTemplateData) (*types.RequestLau
 		return nil, fmt.Errorf("copy the launch template: %w", err)
 	}
 	return to, nil
-}
-
-// setRootVolume has the root volume deleted with its server, whatever the image
-// says. It always gives the size, because other implementations of EC2 require
-// it.
-func setRootVolume(data *types.RequestLaunchTemplateData, image types.Image, size int32) {
-	device := aws.ToString(image.RootDeviceName)
-	for _, m := range data.BlockDeviceMappings {
-		if m.Ebs != nil && aws.ToString(m.DeviceName) == device {
-			m.Ebs.DeleteOnTermination = aws.Bool(true) // a copied template's
-			return
-		}
-	}
-	if size == 0 {
-		size = rootVolumeSize(image)
-	}
-	ebs := &types.LaunchTemplateEbsBlockDeviceRequest{DeleteOnTermination: aws.Bool(true)}
-	if size > 0 {
-		ebs.VolumeSize = &size
-	}
-	data.BlockDeviceMappings = append(data.BlockDeviceMappings, types.LaunchTemplateBlockDeviceMappingRequest{DeviceName: &device, Ebs: ebs})
-}
-
-// rootVolumeSize is the size of the image's root volume in GiB; 0 if unknown.
-func rootVolumeSize(image types.Image) int32 {
-	for _, m := range image.BlockDeviceMappings {
-		if m.Ebs != nil && aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName) {
-			return aws.ToInt32(m.Ebs.VolumeSize)
-		}
-	}
-	return 0
 }
 
 func profileSpecification(profile string) *types.LaunchTemplateIamInstanceProfileSpecificationRequest {

@@ -2,6 +2,7 @@ package awscloud
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
 
@@ -98,7 +100,7 @@ func TestSetTags(t *testing.T) {
 	}
 }
 
-func TestObserveRootVolume(t *testing.T) {
+func TestObserveVolumes_Root(t *testing.T) {
 	volume := func(device string, size int32) types.LaunchTemplateBlockDeviceMapping {
 		return types.LaunchTemplateBlockDeviceMapping{DeviceName: &device, Ebs: &types.LaunchTemplateEbsBlockDevice{VolumeSize: &size}}
 	}
@@ -113,11 +115,13 @@ func TestObserveRootVolume(t *testing.T) {
 		"RootLast":     {[]types.LaunchTemplateBlockDeviceMapping{data, root}, image, 20},
 		"NoRoot":       {[]types.LaunchTemplateBlockDeviceMapping{data}, image, 0},
 		"ImageIsGone":  {[]types.LaunchTemplateBlockDeviceMapping{root}, types.Image{}, 20},
-		"GoneWithTwo":  {[]types.LaunchTemplateBlockDeviceMapping{root, data}, types.Image{}, 0},
+		"GoneWithTwo":  {[]types.LaunchTemplateBlockDeviceMapping{data, root}, types.Image{}, 20},
+		"GoneUnnamed":  {[]types.LaunchTemplateBlockDeviceMapping{data, volume("/dev/sdc", 1)}, types.Image{}, 0},
 		"NoneWasFound": {nil, image, 0},
 	} {
-		if got := observeRootVolume(tt.mappings, tt.image); got != tt.want {
-			t.Errorf("%s: got %d, want %d", name, got, tt.want)
+		got, others := observeVolumes(tt.mappings, tt.image)
+		if got.Size != tt.want || slices.ContainsFunc(others, func(v cluster.Volume) bool { return v.Device == got.Device }) {
+			t.Errorf("%s: got %d and %v, want %d", name, got.Size, others, tt.want)
 		}
 	}
 }

@@ -33,24 +33,29 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 		missing("Auto Scaling group " + g.Name)
 	} else {
 		o.GroupName = g.Name
-		observeGroup(group, &o.Spec)
+		if err := observeGroup(group, &o.Spec); err != nil {
+			return o, fmt.Errorf("read Auto Scaling group %s: %w", g.Name, err)
+		}
 	}
 
 	template, err := c.template(ctx, g)
 	if err != nil {
 		return o, err
 	}
+	var used *asgtypes.LaunchTemplateSpecification
+	if group != nil {
+		used = groupTemplate(group)
+	}
 	switch {
 	case template == nil:
 		missing("launch template " + g.Name)
-	case group != nil && group.LaunchTemplate != nil &&
-		aws.ToString(group.LaunchTemplate.LaunchTemplateId) != aws.ToString(template.LaunchTemplateId):
+	case used != nil && aws.ToString(used.LaunchTemplateId) != aws.ToString(template.LaunchTemplateId):
 		missing("Auto Scaling group with launch template " + g.Name)
 	default:
 		o.TemplateID = aws.ToString(template.LaunchTemplateId)
 		version := fmt.Sprint(aws.ToInt64(template.LatestVersionNumber))
-		if group != nil && group.LaunchTemplate != nil {
-			version = aws.ToString(group.LaunchTemplate.Version)
+		if used != nil {
+			version = aws.ToString(used.Version)
 		}
 		v, err := c.templateVersion(ctx, cluster.Template{ID: o.TemplateID, Version: version})
 		if err != nil {
@@ -64,7 +69,8 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 		if err != nil && !errors.Is(err, errNoImage) {
 			return o, err
 		}
-		o.Servers.RootVolumeSize = observeRootVolume(v.LaunchTemplateData.BlockDeviceMappings, image)
+		root, volumes := observeVolumes(v.LaunchTemplateData.BlockDeviceMappings, image)
+		o.Servers.RootVolumeSize, o.Servers.RootVolume, o.Servers.Volumes = root.Size, root.VolumeOptions, volumes
 		o.OwnRootVolumeSize = err == nil && o.Servers.RootVolumeSize != rootVolumeSize(image)
 	}
 
@@ -99,18 +105,30 @@ func (c *Cloud) Observe(ctx context.Context, g cluster.Generation, listenerARN s
 	return o, nil
 }
 
-func observeGroup(group *asgtypes.AutoScalingGroup, s *cluster.Spec) {
+func observeGroup(group *asgtypes.AutoScalingGroup, s *cluster.Spec) (err error) {
 	s.Size = cluster.Size{Min: aws.ToInt32(group.MinSize), Max: aws.ToInt32(group.MaxSize)}
 	s.Tags = fromGroupTags(group.Tags)
 	s.Version = s.Tags[tagging.Version]
 	if zones := aws.ToString(group.VPCZoneIdentifier); zones != "" {
 		s.Servers.SubnetIDs = strings.Split(zones, ",")
 	}
+	s.Servers.CapacityRebalance = aws.ToBool(group.CapacityRebalance)
+	if group.MixedInstancesPolicy != nil {
+		s.Servers.Mixed, err = observeMixed(group.MixedInstancesPolicy)
+	}
+	return err
 }
 
 func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec) error {
 	s.ImageID = aws.ToString(data.ImageId)
-	s.Servers.InstanceType = string(data.InstanceType)
+	if s.Servers.Mixed == nil {
+		s.Servers.InstanceType = string(data.InstanceType)
+	}
+	s.Servers.KeyName = aws.ToString(data.KeyName)
+	if options := data.MetadataOptions; options != nil {
+		s.Servers.MetadataHopLimit = aws.ToInt32(options.HttpPutResponseHopLimit)
+	}
+	s.Servers.DetailedMonitoring = data.Monitoring != nil && aws.ToBool(data.Monitoring.Enabled)
 	s.Servers.SecurityGroupIDs = data.SecurityGroupIds
 	if profile := data.IamInstanceProfile; profile != nil {
 		s.Servers.InstanceProfile = aws.ToString(profile.Name)
@@ -126,19 +144,6 @@ func observeTemplate(data *ec2types.ResponseLaunchTemplateData, s *cluster.Spec)
 	s.Servers.OptionalTokens = data.MetadataOptions == nil ||
 		data.MetadataOptions.HttpTokens != ec2types.LaunchTemplateHttpTokensStateRequired
 	return nil
-}
-
-// observeRootVolume returns the size of the root volume in GiB; 0 if it is unknown. The image
-// names the root device. Without it, only a single volume can be the root.
-func observeRootVolume(mappings []ec2types.LaunchTemplateBlockDeviceMapping, image ec2types.Image) int32 {
-	var size int32
-	for _, m := range mappings {
-		root := image.RootDeviceName == nil && len(mappings) == 1 || aws.ToString(m.DeviceName) == aws.ToString(image.RootDeviceName)
-		if root && m.Ebs != nil {
-			size = aws.ToInt32(m.Ebs.VolumeSize)
-		}
-	}
-	return size
 }
 
 // findListener searches for a listener that forwards to the target group, at the

@@ -64,8 +64,10 @@ type site struct {
 	unhealthy int32         // how many checks a server fails until it is unhealthy
 	// defaultAction says that the cluster takes the listener's default action.
 	defaultAction bool
-	cloud         *awscloud.Cloud
-	manager       *rollout.Manager
+	// change changes the cluster's specification; nil leaves it alone.
+	change  func(*cluster.Spec)
+	cloud   *awscloud.Cloud
+	manager *rollout.Manager
 	// The test's own calls do not pass the proxy.
 	scaling   *autoscaling.Client
 	balancing *elb.Client
@@ -204,6 +206,9 @@ func (s *site) spec(version string) cluster.Spec {
 	}
 	if s.defaultAction {
 		spec.Listener.Rule = nil
+	}
+	if s.change != nil {
+		s.change(&spec)
 	}
 	return spec
 }

@@ -56,7 +56,11 @@ func (v *victim) orAnother(t *testing.T, moto *rig.Moto) (*victim, error) {
 		return v, nil
 	}
 	s, err := newSite(t, moto, clock.NewFake(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)))
-	return &victim{site: s}, err
+	if err != nil {
+		return nil, err
+	}
+	s.change = severalTypes
+	return &victim{site: s}, nil
 }
 
 // undisturbed plays a story once, and returns the calls that it makes.

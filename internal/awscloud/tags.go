@@ -93,19 +93,23 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	should := g.Tags(s.Tags)
 	obsolete := surplus(fromGroupTags(group.Tags), should, s.IgnoredTags)
 
-	if group.LaunchTemplate == nil {
+	used := groupTemplate(group)
+	if used == nil {
 		return fmt.Errorf("auto scaling group %s has no launch template any more", g.Name)
 	}
 	template, err := c.renewTemplate(ctx, g, s, cluster.Template{
-		ID: aws.ToString(group.LaunchTemplate.LaunchTemplateId), Version: aws.ToString(group.LaunchTemplate.Version),
+		ID: aws.ToString(used.LaunchTemplateId), Version: aws.ToString(used.Version),
 	}, obsolete)
 	if err != nil {
 		return err
 	}
-	_, err = c.autoscaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
-		AutoScalingGroupName: &g.Name, LaunchTemplate: templateVersion(&template.ID, template.Version),
-	})
-	if err != nil {
+	renewed := &autoscaling.UpdateAutoScalingGroupInput{AutoScalingGroupName: &g.Name}
+	if group.MixedInstancesPolicy != nil {
+		renewed.MixedInstancesPolicy = withTemplate(*group.MixedInstancesPolicy, templateVersion(&template.ID, template.Version))
+	} else {
+		renewed.LaunchTemplate = templateVersion(&template.ID, template.Version)
+	}
+	if _, err := c.autoscaling.UpdateAutoScalingGroup(ctx, renewed); err != nil {
 		err = fmt.Errorf("renew the launch template of Auto Scaling group %s: %w", g.Name, err)
 		if mentions(err, "does not exist") { // Auto Scaling may not see the version yet that EC2 has confirmed
 			return notYet(err, codeValidation)

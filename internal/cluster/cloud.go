@@ -198,18 +198,23 @@ type Health struct {
 	// Size is the group's bounds.
 	Size Size
 	// Desired is the group's desired capacity. Healthy counts the servers that
-	// are in service and pass their health check.
+	// are in service and pass their health check. Both are in servers, or, if the
+	// servers are Weighted, in units of capacity; Healthy may then exceed Desired.
 	Desired, Healthy int32
+	Weighted         bool
 	// Problems gives a reason for each server that is not healthy, and for the
 	// group if it could not start one.
 	Problems []string
+	// Hopeless is why the group can start no server, if it has none and its latest attempt
+	// failed for a reason that waiting does not remove; empty otherwise.
+	Hopeless string
 }
 
 func (h Health) String() string {
 	if !h.Exists {
 		return "its Auto Scaling group does not exist"
 	}
-	s := fmt.Sprintf("%d of %d servers healthy", h.Healthy, h.Desired)
+	s := fmt.Sprintf("%d of %d %s healthy", h.Healthy, h.Desired, units(h.Weighted))
 	if len(h.Problems) == 0 {
 		return s
 	}

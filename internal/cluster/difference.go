@@ -67,6 +67,7 @@ func (c *comparison) servers(tested, now Servers) {
 		}
 		c.values("root_volume_size", gibibytes(tested.RootVolumeSize), gibibytes(now.RootVolumeSize))
 	}
+	c.launch(tested, now)
 	c.values("metadata_http_tokens", tokens(tested.OptionalTokens), tokens(now.OptionalTokens))
 }
 

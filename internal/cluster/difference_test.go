@@ -23,7 +23,7 @@ func kind(environment string) cluster.Spec {
 		ID: cluster.ID{Service: "web", Environment: environment}, Version: "1", ImageID: "ami-1",
 		Servers: cluster.Servers{
 			InstanceType: "t3.small", SubnetIDs: []string{"subnet-" + environment}, SecurityGroupIDs: []string{"sg-" + environment},
-			InstanceProfile: "web-" + environment, RootVolumeSize: 20,
+			InstanceProfile: "web-" + environment, RootVolumeSize: 20, Volumes: []cluster.Volume{{Device: "/dev/sdf", Size: 5}},
 			UserData: "#!/bin/sh\n# production image, to test or to use\nENV=" + environment + "\nDB=" + environment + ".db.example.com\nTOKEN=" + secret,
 		},
 		Size:     cluster.Size{Min: 1, Max: int32(len(environment))},
@@ -67,6 +67,31 @@ func TestSpec_Differences(t *testing.T) {
 		{
 			"RootVolumeSize", nil, func(s *cluster.Spec) { s.Servers.RootVolumeSize = 0 },
 			[]string{"root_volume_size: 20 GiB when tested, the image's now"},
+		},
+		{
+			"Volumes", nil, func(s *cluster.Spec) {
+				s.Servers.KeyName, s.Servers.RootVolume = "admin", cluster.VolumeOptions{Type: "gp3", Encrypted: true}
+				s.Servers.Volumes = []cluster.Volume{{Device: "/dev/sdg", Size: 1}}
+			},
+			[]string{
+				"key_name: none when tested, admin now", "root_volume_type: none when tested, gp3 now",
+				"root_volume_encrypted: false when tested, true now", `volume["/dev/sdf"]: set when tested, none now`,
+				`volume["/dev/sdg"]: none when tested, set now`,
+			},
+		},
+		{
+			"Volume", nil, func(s *cluster.Spec) {
+				s.Servers.Volumes = []cluster.Volume{{Device: "/dev/sdf", VolumeOptions: cluster.VolumeOptions{Type: "gp3", IOPS: 4000}}}
+			},
+			[]string{
+				`volume["/dev/sdf"].size: 5 when tested, none now`, `volume["/dev/sdf"].type: none when tested, gp3 now`,
+				`volume["/dev/sdf"].iops: none when tested, 4000 now`,
+			},
+		},
+		{
+			"Mixed", nil, func(s *cluster.Spec) { s.Servers.Mixed = mixed() },
+			[]string{"mixed_instances: none when tested, " +
+				"t3.micro (weight 1), t3.small (weight 2); 0 and 50% on demand (prioritized), the rest spot (price-capacity-optimized) now"},
 		},
 		{
 			"Tokens", nil, func(s *cluster.Spec) { s.Servers.OptionalTokens = true },
@@ -195,6 +220,7 @@ func TestSpec_DifferencesCompareEveryField(t *testing.T) {
 				s.Servers = cluster.Servers{Template: &cluster.Template{ID: "lt-1", Version: "1"}}
 			}
 		}
+		tested.Servers.Mixed, now.Servers.Mixed = mixed(), mixed()
 		switch field := reflect.ValueOf(&now).Elem().FieldByIndex(index); field.Kind() {
 		case reflect.String:
 			field.SetString("2")

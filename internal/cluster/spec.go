@@ -96,7 +96,7 @@ func (s Spec) SameServers(other Spec) bool {
 		reflect.DeepEqual(s.Target, other.Target)
 }
 
-// same ignores the order of subnets and security groups. It also ignores which
+// same ignores the order of subnets, security groups and volumes. It also ignores which
 // number "$Latest" or "$Default" meant: a later version of a launch template
 // replaces no servers.
 func (s Servers) same(other Servers) bool {
@@ -108,15 +108,19 @@ func (s Servers) same(other Servers) bool {
 	for _, all := range []*[]string{&s.SubnetIDs, &s.SecurityGroupIDs, &other.SubnetIDs, &other.SecurityGroupIDs} {
 		*all = slices.Sorted(slices.Values(*all))
 	}
+	s.Volumes, other.Volumes = sortedVolumes(s.Volumes), sortedVolumes(other.Volumes)
 	return reflect.DeepEqual(s, other)
 }
 
 // Servers specifies the servers, except for their image.
 type Servers struct {
-	// Template, when set, is copied, and replaces all other fields but SubnetIDs.
+	// Template, when set, is copied, and replaces all other fields but SubnetIDs,
+	// OptionalTokens, Mixed and CapacityRebalance.
 	Template *Template `json:"template,omitempty"`
 
-	InstanceType     string   `json:"instance_type,omitempty"`
+	InstanceType string `json:"instance_type,omitempty"`
+	// Mixed, when set, replaces the InstanceType.
+	Mixed            *Mixed   `json:"mixed_instances,omitempty"`
 	SubnetIDs        []string `json:"subnet_ids,omitempty"`
 	SecurityGroupIDs []string `json:"security_group_ids,omitempty"`
 	// InstanceProfile is the name or the ARN of an IAM instance profile.
@@ -126,9 +130,18 @@ type Servers struct {
 	UserData       string `json:"user_data,omitempty"`
 	UserDataBase64 string `json:"user_data_base64,omitempty"`
 	// RootVolumeSize is in GiB; 0 keeps the image's size.
-	RootVolumeSize int32 `json:"root_volume_size,omitempty"`
+	RootVolumeSize int32         `json:"root_volume_size,omitempty"`
+	RootVolume     VolumeOptions `json:"root_volume,omitzero"`
+	Volumes        []Volume      `json:"volumes,omitempty"`
 	// OptionalTokens also allows version 1 of the instance metadata service.
 	OptionalTokens bool `json:"optional_tokens,omitempty"`
+	// MetadataHopLimit is how far answers of the instance metadata service travel; 0
+	// is the default.
+	MetadataHopLimit   int32  `json:"metadata_hop_limit,omitempty"`
+	KeyName            string `json:"key_name,omitempty"`
+	DetailedMonitoring bool   `json:"detailed_monitoring,omitempty"`
+	// CapacityRebalance replaces spot servers that are likely to be interrupted.
+	CapacityRebalance bool `json:"capacity_rebalance,omitempty"`
 }
 
 // Template names a version of an existing launch template.
@@ -195,7 +208,7 @@ type HealthCheck struct {
 // Validate reports everything that is wrong whatever exists in the cloud.
 func (s Spec) Validate() error {
 	tags := Generation{Cluster: s.ID}.Tags(s.Tags)
-	errs := []error{s.ID.Validate(), tags.Validate(), s.IgnoredTags.Validate(tags), s.Size.Validate()}
+	errs := []error{s.ID.Validate(), tags.Validate(), s.IgnoredTags.Validate(tags), s.Size.Validate(), s.Servers.Validate()}
 	if (s.Listener == nil) != (s.Target == nil) {
 		errs = append(errs, errors.New("listener and target belong together: set both, or neither for a worker cluster"))
 	}

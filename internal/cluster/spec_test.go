@@ -167,10 +167,20 @@ func TestSpec_SameServers(t *testing.T) {
 		"Target":         {func(s *cluster.Spec) { s.Target = &cluster.Target{Port: 80} }, false},
 		"OtherListener":  {func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: "other", Rule: s.Listener.Rule} }, false},
 		"NoRule":         {func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: "arn"} }, false},
-		"NoListener":     {func(s *cluster.Spec) { s.Listener, s.Target = nil, nil }, false},
-		"Environment":    {func(s *cluster.Spec) { s.Environment = "prod" }, false},
+		"OrderOfVolumes": {func(s *cluster.Spec) {
+			s.Servers.Volumes = []cluster.Volume{s.Servers.Volumes[1], s.Servers.Volumes[0]}
+		}, true},
+		"Volume":      {func(s *cluster.Spec) { s.Servers.Volumes = s.Servers.Volumes[:1] }, false},
+		"Key":         {func(s *cluster.Spec) { s.Servers.KeyName = "admin" }, false},
+		"RootVolume":  {func(s *cluster.Spec) { s.Servers.RootVolume.Encrypted = true }, false},
+		"Mixed":       {func(s *cluster.Spec) { s.Servers.Mixed = mixed() }, false},
+		"Rebalance":   {func(s *cluster.Spec) { s.Servers.CapacityRebalance = true }, false},
+		"NoListener":  {func(s *cluster.Spec) { s.Listener, s.Target = nil, nil }, false},
+		"Environment": {func(s *cluster.Spec) { s.Environment = "prod" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			spec := spec
+			spec.Servers.Volumes = []cluster.Volume{{Device: "/dev/sdf", Size: 1}, {Device: "/dev/sdg", Size: 1}}
 			other := spec
 			tt.change(&other)
 			if got, back := spec.SameServers(other), other.SameServers(spec); got != tt.same || back != tt.same {

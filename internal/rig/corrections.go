@@ -15,10 +15,12 @@ import (
 //   - it knows scaling policies and scheduled actions by their names, whatever their group is;
 //   - it ignores the lifecycle hooks of CreateAutoScalingGroup, and shows an invented target and
 //     role of each;
+//   - it forgets mixed instances policies in updates;
 //   - it forgets the maximum lifetime, and the termination policies of UpdateAutoScalingGroup.
 //
 // No hook ever runs: moto has none to run.
 type corrections struct {
+	mixed  mixedPolicies
 	mu     sync.Mutex
 	groups map[string]*corrected
 }
@@ -54,6 +56,7 @@ func (c *corrections) request(call Call, body []byte) []byte {
 	if call.Service != "autoscaling" || group == "" {
 		return body
 	}
+	body = c.mixed.complete(call, body)
 	form := url.Values{}
 	changed := false
 	for key, values := range call.Form {
@@ -127,6 +130,7 @@ func (c *corrections) processed(call Call, status int, reply []byte) []byte {
 			reply = group.describe(name, reply)
 		}
 	}
+	reply = c.mixed.weigh(call, reply)
 	// <GROUP..in..NAME> becomes NAME again, in ARNs, too.
 	return strippedNames.ReplaceAll(reply, nil)
 }

@@ -26,6 +26,10 @@ const (
 	// protectedTimeout bounds the wait for protected servers. AWS's own instance
 	// refresh waits as long for them.
 	protectedTimeout = time.Hour
+	// hopelessTimeout bounds how long a group may fail to start its first server for a
+	// reason that waiting does not remove. It leaves an instance profile, a grant of a
+	// key or a security group that was just made the time to be known everywhere.
+	hopelessTimeout = 2 * time.Minute
 )
 
 // timeout bounds how long a step may take.
@@ -67,15 +71,22 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		return cloud.Connect(ctx, g, spec)
 	case MakeServers:
 		return r.makeServers(ctx, g, spec)
-	case ScaleToLive, WaitHealthy:
-		return r.checkHealthy(ctx)
+	case ScaleToLive:
+		_, err := r.checkHealthy(ctx)
+		return err
+	case WaitHealthy:
+		to, err := r.checkHealthy(ctx)
+		if err == nil && to.Desired == 0 {
+			return errNoServers
+		}
+		return err
 	case Shift:
-		if err := r.checkHealthy(ctx); err != nil {
+		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
 		}
 		return cloud.Shift(ctx, g, spec, plan.From.generation(), s.Percent)
 	case Serve:
-		if err := r.checkHealthy(ctx); err != nil {
+		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
 		}
 		return cloud.Serve(ctx, g, spec)
@@ -105,7 +116,8 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		if err := cloud.JoinTargets(ctx, g, spec.AllAttachments().TargetGroupARNs); err != nil {
 			return err
 		}
-		return r.checkHealthy(ctx)
+		_, err := r.checkHealthy(ctx)
+		return err
 	case LeaveTargets:
 		return cloud.LeaveTargets(ctx, g, spec.AllAttachments().TargetGroupARNs)
 	case RemoveAlarms:
@@ -166,17 +178,24 @@ func (r *runner) pinCapacity(ctx context.Context) (to cluster.Health, err error)
 	if err != nil {
 		return to, err
 	}
-	need := from.Desired
-	if r.journal.shifted() {
-		need = max(need, to.Desired)
+	// The capacity of the old generation, in the units of the new one.
+	fromHas := int32(0)
+	if from.Exists && plan.To != nil {
+		fromHas = plan.To.Spec.Equivalent(from.Desired, plan.From.Spec)
 	}
-	if from.Exists && plan.FromComplete && from.Size.Min < need {
-		if err := r.raiseMin(ctx, *plan.From, from, need); err != nil {
-			return to, err
+	if from.Exists && plan.FromComplete {
+		need := from.Desired
+		if r.journal.shifted() && to.Desired > fromHas {
+			need = max(need, plan.From.Spec.Equivalent(to.Desired, plan.To.Spec))
+		}
+		if from.Size.Min < need {
+			if err := r.raiseMin(ctx, *plan.From, from, need); err != nil {
+				return to, err
+			}
 		}
 	}
 	if to.Exists {
-		need = max(need, to.Desired, plan.To.Spec.Size.Min)
+		need := max(fromHas, to.Desired, plan.To.Spec.Size.Min)
 		if to.Size.Min < need {
 			if err := r.raiseMin(ctx, *plan.To, to, need); err != nil {
 				return to, err
@@ -197,21 +216,52 @@ func (r *runner) makeServers(ctx context.Context, g cluster.Generation, spec clu
 	if err != nil {
 		return err
 	}
-	least := max(spec.Size.Min, from.Desired)
+	least := spec.Size.Min
+	if from.Exists {
+		least = max(least, spec.Equivalent(from.Desired, r.journal.plan.From.Spec))
+	}
 	return r.manager.Cloud.MakeServers(ctx, g, spec, cluster.Size{Min: least, Max: max(spec.Size.Max, least)})
 }
 
-// checkHealthy returns nil if the new generation can take all requests.
-func (r *runner) checkHealthy(ctx context.Context) error {
-	to, err := r.pinCapacity(ctx)
+// checkHealthy returns no error if the new generation can take all requests.
+func (r *runner) checkHealthy(ctx context.Context) (to cluster.Health, err error) {
+	to, err = r.pinCapacity(ctx)
 	if err != nil {
-		return err
+		return to, err
+	}
+	name := r.journal.plan.To.Name
+	if err := r.launches.check(r.manager.Clock.Now(), name, to); err != nil {
+		return to, err
 	}
 	if !to.Exists || to.Healthy < to.Desired {
-		return &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", r.journal.plan.To.Name, to)}
+		return to, &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", name, to)}
+	}
+	return to, nil
+}
+
+// launches watches how a group starts its first server.
+type launches struct {
+	// hopelessSince is when it first failed for a reason that waiting does not remove.
+	hopelessSince time.Time
+}
+
+// check returns a *LaunchError if a group without a healthy server still fails to start one,
+// hopelessTimeout after the first time. In between, a server may have been seen starting.
+func (l *launches) check(now time.Time, name string, health cluster.Health) error {
+	switch {
+	case health.Healthy > 0:
+		l.hopelessSince = time.Time{}
+	case health.Hopeless == "":
+	case l.hopelessSince.IsZero():
+		l.hopelessSince = now
+	case now.Sub(l.hopelessSince) >= hopelessTimeout:
+		return &LaunchError{Generation: name, Reason: health.Hopeless}
 	}
 	return nil
 }
+
+// errNoServers: nothing was started, and so nothing was tried.
+var errNoServers = errors.New("no server was started, because the cluster is scaled to 0: the version was not tried")
 
 // observe watches the new generation for a while. The group replaces servers
 // that fail. It is a failure if half of the healthy servers are lost, or if none

@@ -113,6 +113,17 @@ func (e *UnhealthyError) Error() string {
 	return fmt.Sprintf("servers of %s do not stay healthy: %s", e.Generation, e.Health)
 }
 
+// LaunchError says that the cloud cannot start any server of a generation.
+type LaunchError struct {
+	Generation string
+	// Reason is in the cloud's words.
+	Reason string
+}
+
+func (e *LaunchError) Error() string {
+	return fmt.Sprintf("no server of %s can be started, and waiting does not help: %s", e.Generation, e.Reason)
+}
+
 // AbortError says that a user or another process requested an abort.
 type AbortError struct{ By string }
 

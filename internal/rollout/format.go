@@ -17,7 +17,9 @@ import (
 //
 // Format 2 added the number of a launch template's version. Format 3 added the tags that are
 // ignored, user data that is not text, further conditions of a rule, and the step WaitOpen.
-// Format 4 added attachments with their steps, and the setting for alarm actions.
+// Format 4 added how servers are launched (key, volumes, hop limit, monitoring, mixed
+// instances, rebalancing), the note that no server was started, attachments with their steps,
+// and the setting for alarm actions.
 // Formats from 1 on are read.
 const (
 	format   = 4

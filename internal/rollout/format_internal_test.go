@@ -45,6 +45,18 @@ func sampleSpec(version string, format int) cluster.Spec {
 		},
 		Tags: tagging.Set{"owner_team": "fruit", "version": version},
 	}
+	if format > 3 {
+		options := cluster.VolumeOptions{Type: "gp3", IOPS: 4000, Throughput: 250, Encrypted: true, KMSKeyID: "alias/web"}
+		s.Servers.RootVolume = options
+		s.Servers.Volumes = []cluster.Volume{{Device: "/dev/sdf", Size: 50, SnapshotID: "snap-1", VolumeOptions: options}}
+		s.Servers.MetadataHopLimit, s.Servers.KeyName, s.Servers.DetailedMonitoring = 2, "admin", true
+		s.Servers.CapacityRebalance = true
+		s.Servers.Mixed = &cluster.Mixed{
+			Types:        []cluster.MixedType{{InstanceType: "t3.small", Weight: 2}},
+			OnDemandBase: 1, OnDemandPercentage: 20, OnDemandStrategy: cluster.Prioritized, SpotStrategy: cluster.LowestPrice,
+			SpotPools: 3, SpotMaxPrice: "0.05",
+		}
+	}
 	if format > 2 {
 		rule := s.Listener.Rule
 		rule.Headers = []cluster.Header{{Name: "X-Origin-Verify", Values: []string{"hunter2"}}}

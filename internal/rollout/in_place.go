@@ -34,9 +34,9 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 		}
 	}
 	if is.Size != s.Size {
-		m.Progress(ctx, "%s: change its bounds from %s to %s servers", g.Name, is.Size, s.Size)
+		m.Progress(ctx, "%s: change its bounds from %s to %s %s", g.Name, is.Size, s.Size, s.Units())
 		if err := once(func(ctx context.Context) error { return m.Cloud.Resize(ctx, g, s.Size) }); err != nil {
-			return fmt.Errorf("cluster %s keeps its %s servers: %w", s.ID, is.Size, err)
+			return fmt.Errorf("cluster %s keeps its %s %s: %w", s.ID, is.Size, s.Units(), err)
 		}
 	}
 	if !maps.Equal(is.Tags.WithoutIgnored(s.IgnoredTags), g.Tags(s.Tags)) {
@@ -51,16 +51,24 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 	if s.Size.Min <= is.Size.Min {
 		return nil
 	}
+	var started launches
 	err = m.repeat(ctx, lease, settings.HealthyWithin, func(ctx context.Context, _ time.Duration) error {
-		health, err := m.Cloud.Health(ctx, g)
-		if err == nil && health[0].Healthy < health[0].Desired {
-			err = &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", g.Name, health[0])}
+		all, err := m.Cloud.Health(ctx, g)
+		if err != nil {
+			return err
 		}
-		return err
+		health := all[0]
+		if err := started.check(m.Clock.Now(), g.Name, health); err != nil {
+			return err
+		}
+		if health.Healthy < health.Desired {
+			return &cluster.NotYetError{Saw: fmt.Sprintf("%s: %s", g.Name, health)}
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("cluster %s now has %s servers, but not all of them are healthy; those that are continue to serve: %w",
-			s.ID, s.Size, err)
+		return fmt.Errorf("cluster %s now has %s %s, but not all of them are healthy; those that are continue to serve: %w",
+			s.ID, s.Size, s.Units(), err)
 	}
 	return nil
 }

@@ -7,9 +7,13 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 )
 
-// serversLeft is the note of a RemoveServers that is done, but left protected
-// servers running. The note of a step that failed is text for people.
-const serversLeft = "protected_servers_left"
+// Notes of steps that are done. The note of a step that failed is text for people.
+const (
+	// serversLeft: RemoveServers left protected servers running.
+	serversLeft = "protected_servers_left"
+	// noServers: WaitHealthy found a group that is scaled to 0.
+	noServers = "no_servers"
+)
 
 // journal is the progress of a rollout: its plan, and what the entries that the
 // repository has of it amount to.

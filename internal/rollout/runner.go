@@ -31,6 +31,8 @@ type runner struct {
 
 	// mostHealthy is the most healthy servers that the present step has observed.
 	mostHealthy int32
+	// launches are those of the new generation in the present step.
+	launches launches
 }
 
 // notObserved: the present step has not observed anything yet.
@@ -201,7 +203,7 @@ func (r *runner) runStep(ctx context.Context, s Step) error {
 	if err := r.record(ctx, entry(builddata.Began, "")); err != nil {
 		return err
 	}
-	r.mostHealthy = notObserved
+	r.mostHealthy, r.launches = notObserved, launches{}
 	err = r.manager.repeat(ctx, r.lease, r.timeout(s, of), func(ctx context.Context, waited time.Duration) error {
 		if err := r.checkAbort(ctx); err != nil {
 			return err
@@ -213,6 +215,9 @@ func (r *runner) runStep(ctx context.Context, s Step) error {
 		return r.record(ctx, entry(builddata.Done, ""))
 	case errors.Is(err, errServersLeft):
 		return r.record(ctx, entry(builddata.Done, serversLeft))
+	case errors.Is(err, errNoServers):
+		r.manager.Progress(ctx, "%s", err)
+		return r.record(ctx, entry(builddata.Done, noServers))
 	}
 	// People read this entry, and nothing else does. So its own failure matters
 	// only if it says that another process has taken over.

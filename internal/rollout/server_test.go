@@ -18,6 +18,9 @@ type behaviour struct {
 	dies time.Duration
 	// flaky is how many servers fail at first and are replaced after grace.
 	flaky int
+	// hopeless, when set, is why no server can be started, until it heals.
+	hopeless string
+	heals    time.Time
 	// protected is how many servers of each group are protected from scale-in.
 	protected int
 }
@@ -51,11 +54,20 @@ func (w *world) healthy(g *generation, s server) bool {
 	b := w.behaviour[g.spec.Version]
 	age := w.now.Sub(s.started)
 	switch {
-	case s.ending(), s.flaky, b.never, age < b.start, b.dies > 0 && age >= b.dies:
+	case s.ending(), s.flaky, b.never, w.hopeless(g) != "", age < b.start, b.dies > 0 && age >= b.dies:
 		return false
 	}
 	// A target group that no listener uses never finds a server healthy.
 	return g.spec.Listener == nil || w.connected(g.name)
+}
+
+// hopeless is why the group can start no server now; empty if it can.
+func (w *world) hopeless(g *generation) string {
+	b := w.behaviour[g.spec.Version]
+	if !b.heals.IsZero() && !w.now.Before(b.heals) {
+		return ""
+	}
+	return b.hopeless
 }
 
 func (w *world) countHealthy(g *generation) (n int32) {
@@ -72,8 +84,11 @@ func (w *world) countHealthy(g *generation) (n int32) {
 
 func (w *world) health(g *generation) cluster.Health {
 	h := cluster.Health{Exists: true, Size: g.group.size, Desired: g.group.desired, Healthy: w.countHealthy(g)}
+	if h.Healthy < h.Desired {
+		h.Hopeless = w.hopeless(g)
+	}
 	for _, s := range g.group.servers {
-		if !w.healthy(g, s) && len(h.Problems) < 5 {
+		if !w.healthy(g, s) && h.Hopeless == "" && len(h.Problems) < 5 {
 			h.Problems = append(h.Problems, s.id+" is unhealthy (Target.Timeout)")
 		}
 	}

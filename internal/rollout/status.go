@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
@@ -70,6 +71,17 @@ func ServedAt(rollouts []builddata.Rollout, at time.Time) (map[string]Generation
 	return serving, nil
 }
 
+// Untried reports whether the latest rollout of a cluster succeeded without starting a server,
+// because the cluster is scaled to 0.
+func Untried(ctx context.Context, store builddata.Rollouts, id cluster.ID, region string) (bool, error) {
+	s, err := ReadStatus(ctx, store, id, region)
+	if err != nil || s.Last == nil || s.Last.Status != builddata.Succeeded {
+		return false, err
+	}
+	last, err := store.Rollout(ctx, id.Service, s.Last.ID)
+	return slices.ContainsFunc(last.Entries, func(e builddata.Entry) bool { return e.Note == noServers }), err
+}
+
 // ReadLease returns the lease of a cluster, and whether a process holds it now.
 func ReadLease(ctx context.Context, store builddata.Leases, c clock.Clock, id cluster.ID, region string) (builddata.Lease, bool, error) {
 	lease, err := store.Lease(ctx, id.Service, leaseName(id, region))
@@ -114,8 +126,11 @@ func Steps(r builddata.Rollout) ([]StepState, error) {
 			return nil, err
 		}
 		state := StepState{Step: e.Step, Title: step.Title(), Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note, Detail: e.Note}
-		if e.Note == serversLeft {
+		switch e.Note {
+		case serversLeft:
 			state.Detail = errServersLeft.Error()
+		case noServers:
+			state.Detail = errNoServers.Error()
 		}
 		rollingBack = rollingBack || e.Undo
 		k := key{e.Step, e.Undo}

@@ -192,6 +192,11 @@ func stories() []story {
 		}},
 		{name: "ProtectedForce", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Force)), prepare: protects},
 		{name: "ProtectedIgnore", before: []cluster.Spec{one}, spec: two, settings: quick(protected(rollout.Ignore)), prepare: protects},
+		{name: "ScaledToZero", before: []cluster.Spec{spec("1", scaledToZero)}, spec: spec("2", scaledToZero), settings: quick()},
+		{name: "OtherUnits", before: []cluster.Spec{one}, spec: spec("2", weighted), settings: quick(steps(50, 100))},
+		{name: "HopelessLaunch", before: []cluster.Spec{one}, spec: two, settings: quick(patient), bad: true, prepare: func(s *harness) {
+			s.world.behaviour["2"] = behaviour{hopeless: noKey}
+		}},
 		{name: "DeadPredecessor", before: []cluster.Spec{one}, spec: two, settings: quick(), dead: true, prepare: func(s *harness) {
 			s.world.generations[s.known.Name].group = nil
 		}},

@@ -37,6 +37,7 @@ type model struct {
 	RootVolumeSize     types.Int32    `tfsdk:"root_volume_size"`
 	MetadataTokens     types.String   `tfsdk:"metadata_http_tokens"`
 	LaunchTemplate     *templateModel `tfsdk:"launch_template"`
+	launchModel
 
 	MinSize types.Int32 `tfsdk:"min_size"`
 	MaxSize types.Int32 `tfsdk:"max_size"`
@@ -134,6 +135,7 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set, ignored tagging.
 		IgnoredTags: ignored,
 	}
 	d.userData(m, &s.Servers)
+	m.launchModel.decode(&s.Servers)
 	if m.LaunchTemplate != nil {
 		s.Servers.Template = &cluster.Template{ID: m.LaunchTemplate.ID.ValueString(), Version: m.LaunchTemplate.Version.ValueString()}
 	}
@@ -226,6 +228,7 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		m.AutoScalingGroupName = types.StringValue(o.GroupName)
 		m.MinSize, m.MaxSize = types.Int32Value(o.Size.Min), types.Int32Value(o.Size.Max)
 		m.SubnetIDs = e.set(o.Servers.SubnetIDs)
+		m.encodeGroup(o.Servers)
 		// Otherwise an edited version tag would replace the servers.
 		if imported {
 			m.Version = types.StringValue(o.Version)
@@ -241,10 +244,14 @@ func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging
 		}
 		// With a copied launch template, the configuration does not have these.
 		if m.LaunchTemplate == nil {
-			m.InstanceType = resources.OptionalString(o.Servers.InstanceType)
+			m.InstanceType = types.StringNull()
+			if m.Mixed == nil {
+				m.InstanceType = resources.OptionalString(o.Servers.InstanceType)
+			}
 			m.SecurityGroupIDs = e.set(o.Servers.SecurityGroupIDs)
 			m.IAMInstanceProfile = resources.OptionalString(o.Servers.InstanceProfile)
 			m.encodeUserData(o.Servers)
+			m.encodeTemplate(o.Servers)
 			if !m.RootVolumeSize.IsNull() || o.OwnRootVolumeSize {
 				m.RootVolumeSize = types.Int32Value(o.Servers.RootVolumeSize)
 			}

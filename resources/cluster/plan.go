@@ -13,6 +13,8 @@ import (
 var serverAttributes = []string{
 	"version", "image_id", "instance_type", "subnet_ids", "security_group_ids", "iam_instance_profile", "user_data",
 	"user_data_base64", "root_volume_size", "metadata_http_tokens", "launch_template", "listener", "listener_rule", "target",
+	"root_volume_type", "root_volume_iops", "root_volume_throughput", "root_volume_encrypted", "root_volume_kms_key_id", "volume",
+	"key_name", "metadata_hop_limit", "detailed_monitoring", "mixed_instances", "capacity_rebalance",
 }
 
 // unknownAfterRollout are the attributes that a rollout changes.

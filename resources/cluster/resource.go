@@ -54,10 +54,12 @@ func (r *clusterResource) ConfigValidators(context.Context) []resource.ConfigVal
 	root := path.MatchRoot
 	validators := []resource.ConfigValidator{
 		resourcevalidator.RequiredTogether(root("listener"), root("target")),
-		resourcevalidator.ExactlyOneOf(root("launch_template"), root("instance_type")),
+		resourcevalidator.AtLeastOneOf(root("launch_template"), root("instance_type"), root("mixed_instances")),
+		resourcevalidator.Conflicting(root("launch_template"), root("instance_type")),
+		resourcevalidator.Conflicting(root("mixed_instances"), root("instance_type")),
 		resourcevalidator.Conflicting(root("user_data"), root("user_data_base64")),
 	}
-	for _, plain := range []string{"security_group_ids", "iam_instance_profile", "user_data", "user_data_base64", "root_volume_size"} {
+	for _, plain := range templateArguments {
 		validators = append(validators, resourcevalidator.Conflicting(root("launch_template"), root(plain)))
 	}
 	return validators
@@ -277,6 +279,7 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 		resp.Diagnostics.AddWarning(headline(failure))
 	}
 	r.warnNotAsTested(ctx, inventory.Serving.Spec, &resp.Diagnostics)
+	warnUntried(ctx, manager, s, &resp.Diagnostics)
 	m.begin(inventory.Serving.Name, s)
 	resp.Diagnostics.Append(r.complete(ctx, manager, &m, req.Plan, &resp.State)...)
 }
@@ -306,6 +309,20 @@ func (r *clusterResource) complete(
 	}
 	state.Raw = keepPlanned(plan.Raw, state.Raw)
 	return diags
+}
+
+// warnUntried warns of a rollout that started no server.
+func warnUntried(ctx context.Context, manager *rollout.Manager, s cluster.Spec, diags *diag.Diagnostics) {
+	untried, err := rollout.Untried(ctx, manager.Store, s.ID, manager.Region)
+	switch {
+	case err != nil:
+		diags.AddWarning("It is not known whether the version was tried",
+			fmt.Sprintf("The steps of the rollout of cluster %s could not be read: %s", s.ID, err))
+	case untried:
+		diags.AddAttributeWarning(path.Root("version"), "The version was not tried",
+			fmt.Sprintf("Cluster %s is scaled to 0, so its rollout to version %s started no server. "+
+				"Whether the version works shows only when the cluster is scaled up.", s.ID, s.Version))
+	}
 }
 
 // begin fills in what is known of a generation before it is read.
@@ -440,6 +457,7 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	if err == nil {
 		if newServers {
 			r.warnNotAsTested(reading, inventory.Serving.Spec, &resp.Diagnostics)
+			warnUntried(reading, manager, s, &resp.Diagnostics)
 		}
 		resp.Diagnostics.Append(r.complete(reading, manager, &m, req.Plan, &resp.State)...)
 		return

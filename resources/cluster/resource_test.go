@@ -92,11 +92,21 @@ func config(e *acctest.Env, changes ...arguments) string {
 }
 
 // blocks are the arguments whose objects are written as blocks.
-var blocks = []string{"launch_template", "listener_rule", "http_header", "query_string", "target", "health_check", "rollout", "timeouts"}
+var blocks = []string{"launch_template", "listener_rule", "http_header", "query_string", "target", "health_check", "rollout", "timeouts",
+	"volume", "mixed_instances", "override"}
 
-// argument writes an argument, or a block whose arguments are those of the object.
+// argument writes an argument, or a block whose arguments are those of the object, or a block for
+// each object of a list.
 func argument(name, value string) string {
 	expression, diags := hclsyntax.ParseExpression([]byte(value), name, hcl.InitialPos)
+	if list, ok := expression.(*hclsyntax.TupleConsExpr); ok && !diags.HasErrors() && slices.Contains(blocks, name) {
+		text := ""
+		for _, element := range list.Exprs {
+			at := element.Range()
+			text += argument(name, value[at.Start.Byte:at.End.Byte])
+		}
+		return text
+	}
 	object, ok := expression.(*hclsyntax.ObjectConsExpr)
 	if diags.HasErrors() || !ok || !slices.Contains(blocks, name) {
 		return fmt.Sprintf("  %s = %s\n", name, value)
@@ -741,7 +751,7 @@ func TestAccCluster_BadInput(t *testing.T) {
 		"RuleSelectsTooMuch":    {arguments{"listener_rule": `{ priority = 8, paths = ["/1", "/2", "/3", "/4", "/5", "/6"] }`}, "at most 5"},
 		"RuleWithoutListener":   {arguments{"listener": "", "target": ""}, "A rule needs a listener"},
 		"ListenerWithoutTarget": {arguments{"target": ""}, "These attributes must be configured together"},
-		"NothingToMakeItOf":     {arguments{"instance_type": ""}, "Exactly one of these attributes must be configured"},
+		"NothingToMakeItOf":     {arguments{"instance_type": ""}, "At least one of these attributes must be configured"},
 		"TimeoutTooLong": {arguments{"target": `{ port = 80, health_check = { timeout = "30s", interval = "10s" } }`},
 			"the timeout (30s) must be shorter than the interval (10s)"},
 		"DurationOutOfRange": {arguments{"target": `{ port = 80, deregistration_delay = "2h" }`},

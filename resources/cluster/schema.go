@@ -121,7 +121,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 
 			"instance_type": schema.StringAttribute{
 				Optional: true, Validators: notEmpty,
-				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template`.",
+				MarkdownDescription: "The instance type, such as `t3.micro`. Required without `launch_template` and `mixed_instances`.",
 			},
 			"subnet_ids": schema.SetAttribute{
 				Required: true, ElementType: types.StringType, Validators: someStrings,
@@ -231,7 +231,8 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"launch_template": schema.SingleNestedBlock{
 				Validators: []validator.Object{resources.Required{"id", "version"}},
 				MarkdownDescription: "An existing launch template to copy, instead of `instance_type`, `security_group_ids`, " +
-					"`iam_instance_profile`, `user_data`, `user_data_base64` and `root_volume_size`. " +
+					"`iam_instance_profile`, `user_data`, `user_data_base64`, `key_name`, `metadata_hop_limit`, `detailed_monitoring`, `volume` " +
+					"and the arguments of the root volume. " +
 					"Later changes of the template have no effect on the cluster. " +
 					"An import cannot tell which template was copied.",
 				Attributes: map[string]schema.Attribute{
@@ -256,6 +257,8 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 	}
 	maps.Copy(resp.Schema.Attributes, attachmentAttributes())
 	maps.Copy(resp.Schema.Blocks, attachmentBlocks())
+	maps.Copy(resp.Schema.Attributes, launchAttributes())
+	maps.Copy(resp.Schema.Blocks, launchBlocks())
 }
 
 // computedString is an attribute that keeps its value unless the plan says
@@ -305,7 +308,7 @@ func targetBlock() schema.Block {
 			},
 			"protocol": schema.StringAttribute{
 				Optional: true, Computed: true, Default: stringdefault.StaticString("HTTP"),
-				Validators:          []validator.String{stringvalidator.OneOf("HTTP", "HTTPS")},
+				Validators:          []validator.String{targetProtocol{}},
 				MarkdownDescription: "`HTTP` (the default) or `HTTPS`.",
 			},
 			"deregistration_delay": duration(defaultDelay, 0, time.Hour,

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -80,4 +82,34 @@ func (encodedUserData) ValidateString(_ context.Context, req validator.StringReq
 		resp.Diagnostics.AddAttributeError(req.Path, "User data is encoded twice",
 			"The value is base64 of base64: servers would ignore it. Encode it once.")
 	}
+}
+
+// targetProtocol refuses protocols that other load balancers and other versions of HTTP have,
+// and says what to do instead.
+type targetProtocol struct{}
+
+func (targetProtocol) Description(context.Context) string { return "HTTP or HTTPS" }
+
+func (v targetProtocol) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (targetProtocol) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	protocol := req.ConfigValue.ValueString()
+	why := "Use HTTP or HTTPS."
+	switch strings.ToUpper(protocol) {
+	case "HTTP", "HTTPS":
+		if protocol == strings.ToUpper(protocol) {
+			return
+		}
+		why = "Write it in capital letters."
+	case "TCP", "TLS", "UDP", "TCP_UDP", "GENEVE":
+		why = "It is a protocol of network and gateway load balancers, but a cluster moves requests at the listener of an application " +
+			"load balancer only. Use HTTP or HTTPS, or leave out listener and target for a worker cluster."
+	case "GRPC", "HTTP1", "HTTP2":
+		why = "It is a version of a protocol, and target groups of a cluster always have HTTP/1.1. " +
+			"Use HTTP or HTTPS, or leave out listener and target for a worker cluster."
+	}
+	resp.Diagnostics.AddAttributeError(req.Path, "Invalid protocol of the target", fmt.Sprintf("%q is not supported. %s", protocol, why))
 }
