@@ -45,6 +45,13 @@ func (c *Cloud) Attached(ctx context.Context, g cluster.Generation) (cluster.Att
 	if err := c.observeStepAlarms(ctx, g, all.Policies); err != nil {
 		return all, err
 	}
+	callers, _, err := c.callers(ctx, g, policies)
+	if err != nil {
+		return all, err
+	}
+	for _, a := range callers {
+		all.Callers = append(all.Callers, aws.ToString(a.AlarmName))
+	}
 	if all.Schedules, err = c.schedules(ctx, g); err != nil {
 		return all, err
 	}

@@ -308,7 +308,7 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2
 			return err
 		}
 	}
-	routes, err := c.routes(ctx, s.Listener.ARN)
+	routes, err := c.routesAt(ctx, listener)
 	if err != nil {
 		return err
 	}

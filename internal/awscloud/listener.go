@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -124,12 +125,20 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 // serveAt sends all requests of a route to a target group, and has the route
 // select the requests that s names.
 func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, r route) error {
-	if err := c.checkRoute(ctx, s.ID, r); err != nil {
-		return err
-	}
-	if r.ruleARN != "" {
+	if r.ruleARN == "" {
+		if err := c.checkRoute(ctx, s.ID, r); err != nil {
+			return err
+		}
+	} else {
+		tags, err := c.elbTags(ctx, r.ruleARN)
+		if err != nil {
+			return err
+		}
+		if tags[tagging.Cluster] != s.ID.String() {
+			return notOurs(s.ID, r)
+		}
 		// The rule may have the version of the generation before in its tags.
-		if err := c.retagELB(ctx, r.ruleARN, ruleTags(g, s), s.IgnoredTags); err != nil {
+		if err := c.changeTags(ctx, r.ruleARN, tags, ruleTags(g, s), s.IgnoredTags); err != nil {
 			return err
 		}
 	}
@@ -188,10 +197,14 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 		return err
 	}
 	own := aws.ToString(group.TargetGroupArn)
-	routes, err := c.forwarding(ctx, group, l.ARN)
+	all, err := c.routesOf(ctx, group, l.ARN)
 	if err != nil {
 		return err
 	}
+	routes := slices.DeleteFunc(slices.Clone(all), func(r route) bool {
+		_, there := r.weights()[own]
+		return !there
+	})
 	for _, r := range routes {
 		ours, err := c.owns(ctx, g.Cluster, r)
 		if err != nil {
@@ -209,12 +222,12 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 			return err
 		}
 	}
-	return c.removeIdleRule(ctx, g.Cluster, l)
+	return c.removeIdleRule(ctx, g.Cluster, findRoute(all, l))
 }
 
-// forwarding lists the routes that forward to a target group, at the listener
-// and at every other listener of the load balancers that use the group.
-func (c *Cloud) forwarding(ctx context.Context, group *types.TargetGroup, listenerARN string) ([]route, error) {
+// routesOf lists the routes of the listener, and then those of every other listener of the load
+// balancers that use the target group.
+func (c *Cloud) routesOf(ctx context.Context, group *types.TargetGroup, listenerARN string) ([]route, error) {
 	listeners := []string{listenerARN}
 	for _, balancer := range group.LoadBalancerArns {
 		pages := elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: &balancer})
@@ -236,24 +249,15 @@ func (c *Cloud) forwarding(ctx context.Context, group *types.TargetGroup, listen
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range routes {
-			if _, there := r.weights()[aws.ToString(group.TargetGroupArn)]; there {
-				all = append(all, r)
-			}
-		}
+		all = append(all, routes...)
 	}
 	return all, nil
 }
 
-// removeIdleRule removes the cluster's rule if it forwards to no target group,
+// removeIdleRule removes the cluster's rule if it forwarded to no target group,
 // because a user has made it answer by itself during maintenance. Nothing else
 // would remove it.
-func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Listener) error {
-	routes, err := c.routes(ctx, l.ARN)
-	if err != nil {
-		return err
-	}
-	r := findRoute(routes, l)
+func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, r *route) error {
 	if r == nil || r.ruleARN == "" || r.weights() != nil {
 		return nil
 	}

@@ -78,7 +78,7 @@ func policyDocument(g cluster.Generation, p types.ScalingPolicy) (string, error)
 	if err := json.Unmarshal(encoded, in); err != nil {
 		return "", fmt.Errorf("copy scaling policy %q: %w", aws.ToString(p.PolicyName), err)
 	}
-	in.AutoScalingGroupName = nil
+	in.AutoScalingGroupName, in.PredictiveScalingConfiguration = nil, nil // predictive scaling is refused
 	if in.MinAdjustmentMagnitude != nil {
 		in.MinAdjustmentStep = nil // its former name; only one of both is allowed
 	}
@@ -190,7 +190,11 @@ func (c *Cloud) putPolicies(ctx context.Context, g cluster.Generation, s cluster
 			continue
 		}
 		alarm := names.stepAlarm(p)
-		alarm.AlarmActions = []string{aws.ToString(out.PolicyARN)}
+		arn, err := c.policyARN(ctx, g, p.Name, out.PolicyARN)
+		if err != nil {
+			return err
+		}
+		alarm.AlarmActions = []string{arn}
 		for key, value := range g.Tags(s.Tags) {
 			alarm.Tags = append(alarm.Tags, cwtypes.Tag{Key: aws.String(key), Value: aws.String(value)})
 		}
@@ -199,6 +203,24 @@ func (c *Cloud) putPolicies(ctx context.Context, g cluster.Generation, s cluster
 		}
 	}
 	return nil
+}
+
+// policyARN returns the ARN of a policy that was put. AWS returns it; other implementations
+// have to be asked.
+func (c *Cloud) policyARN(ctx context.Context, g cluster.Generation, name string, returned *string) (string, error) {
+	if aws.ToString(returned) != "" {
+		return *returned, nil
+	}
+	all, err := c.policies(ctx, g)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range all {
+		if aws.ToString(p.PolicyName) == name && aws.ToString(p.PolicyARN) != "" {
+			return *p.PolicyARN, nil
+		}
+	}
+	return "", &cluster.NotYetError{Saw: fmt.Sprintf("scaling policy %q of %s is not visible yet", name, g.Name)}
 }
 
 // policy is the request that puts a policy.
@@ -359,13 +381,11 @@ func (c *Cloud) deleteStepAlarms(ctx context.Context, prefix string) error {
 // attempt lists those that are left.
 const codeAlarmNotFound = "ResourceNotFound"
 
-// callers lists the alarms that call a policy of the group, with the ARNs of its policies by
-// their names, aside from alarms of the generation's own and those that target tracking makes.
-func (c *Cloud) callers(ctx context.Context, g cluster.Generation) (callers []cwtypes.MetricAlarm, arns map[string]string, err error) {
-	policies, err := c.policies(ctx, g)
-	if err != nil {
-		return nil, nil, err
-	}
+// callers lists the alarms that call one of the group's policies, with the ARNs of those by their
+// names, aside from alarms of the generation's own and those that target tracking makes.
+func (c *Cloud) callers(
+	ctx context.Context, g cluster.Generation, policies []types.ScalingPolicy,
+) (callers []cwtypes.MetricAlarm, arns map[string]string, err error) {
 	arns = map[string]string{}
 	called := false
 	for _, p := range policies {
@@ -400,24 +420,17 @@ func alarmActions(a cwtypes.MetricAlarm) []string {
 	return slices.Concat(a.AlarmActions, a.OKActions, a.InsufficientDataActions)
 }
 
-// Callers implements cluster.Attacher.
-func (c *Cloud) Callers(ctx context.Context, g cluster.Generation) ([]string, error) {
-	callers, _, err := c.callers(ctx, g)
-	var names []string
-	for _, a := range callers {
-		names = append(names, aws.ToString(a.AlarmName))
-	}
-	slices.Sort(names)
-	return names, err
-}
-
 // ShareCallers implements cluster.Attacher.
 func (c *Cloud) ShareCallers(ctx context.Context, from, to cluster.Generation) error {
-	callers, was, err := c.callers(ctx, from)
+	policies, err := c.policies(ctx, from)
+	if err != nil {
+		return err
+	}
+	callers, was, err := c.callers(ctx, from, policies)
 	if len(callers) == 0 || err != nil {
 		return err
 	}
-	policies, err := c.policies(ctx, to)
+	policies, err = c.policies(ctx, to)
 	if err != nil {
 		return err
 	}
@@ -440,7 +453,11 @@ func (c *Cloud) ShareCallers(ctx context.Context, from, to cluster.Generation) e
 
 // DropCallers implements cluster.Attacher.
 func (c *Cloud) DropCallers(ctx context.Context, g cluster.Generation) error {
-	callers, arns, err := c.callers(ctx, g)
+	policies, err := c.policies(ctx, g)
+	if err != nil {
+		return err
+	}
+	callers, arns, err := c.callers(ctx, g, policies)
 	if err != nil {
 		return err
 	}

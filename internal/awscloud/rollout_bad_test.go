@@ -154,20 +154,27 @@ func dies(t *testing.T) (v verdict) {
 	return v
 }
 
+// putAlarm creates an alarm, which is OK.
+func (s *site) putAlarm(name string) {
+	s.Helper()
+	watch := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion))
+	_, err := watch.PutMetricAlarm(s.Context(), &cloudwatch.PutMetricAlarmInput{
+		AlarmName: &name, Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
+		Statistic: cwtypes.StatisticSum, Period: aws.Int32(10), EvaluationPeriods: aws.Int32(1),
+		Threshold: aws.Float64(1), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold,
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
 // fails rolls out a version that answers 500 to everything but health checks. In
 // place of CloudWatch, the test makes an alarm fire at the first such answer.
 func fails(t *testing.T) verdict {
 	const name = "strawberry-5xx"
 	s := trial(t, 10, func(version string) rig.Behaviour { return rig.Behaviour{Fails: version != "1"} })
+	s.putAlarm(name)
 	watch := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion))
-	_, err := watch.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
-		AlarmName: aws.String(name), Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
-		Statistic: cwtypes.StatisticSum, Period: aws.Int32(10), EvaluationPeriods: aws.Int32(1),
-		Threshold: aws.Float64(1), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	set := func(state cwtypes.StateValue, reason string) {
 		_, err := watch.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{
 			AlarmName: aws.String(name), StateValue: state, StateReason: &reason,
@@ -201,7 +208,7 @@ func fails(t *testing.T) verdict {
 	}
 
 	// As long as the alarm fires, no rollout begins.
-	_, err = s.manager.Apply(t.Context(), s.spec("3"), settings, s.known())
+	_, err := s.manager.Apply(t.Context(), s.spec("3"), settings, s.known())
 	var failure *rollout.Error
 	if !errors.As(err, &failure) || failure.Outcome != rollout.Refused {
 		t.Errorf("got %v, want a refusal", err)

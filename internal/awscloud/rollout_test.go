@@ -2,6 +2,7 @@ package awscloud_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -38,6 +39,8 @@ func TestAccRollout_UnderLoad(t *testing.T) {
 		"StickinessAndPropagation": {
 			rollouts: 6, sticky: time.Minute, options: rig.Options{Propagation: 150 * time.Millisecond},
 		},
+		// Servers of several types, with policies, schedules, hooks and a further target group.
+		"Attachments": {rollouts: 20, attachments: true},
 	} {
 		t.Run(name, c.test)
 	}
@@ -47,6 +50,9 @@ type underLoad struct {
 	rollouts int
 	sticky   time.Duration
 	options  rig.Options
+	// attachments says that the cluster has all kinds of attachments, and that others have
+	// attached some as well.
+	attachments bool
 }
 
 func (c underLoad) test(t *testing.T) {
@@ -57,12 +63,29 @@ func (c underLoad) test(t *testing.T) {
 	s.sticky, s.unhealthy = c.sticky, 5
 	scaler := newScaler(s)
 	s.manager.Cloud = scaler
-	s.apply("1", atOnce)
+	if c.attachments {
+		s.change = func(spec *cluster.Spec) {
+			severalTypes(spec)
+			spec.Target.DeregistrationDelay = time.Minute // a busy machine may take its time
+		}
+		s.withAttachments()
+	}
+	first := s.apply("1", atOnce)
 
 	load := s.load()
 	load.Cookies = c.sticky > 0
 	s.reached()
 	stop := s.send(load)
+	further := func() rig.Report { return rig.Report{} }
+	attached := func() {}
+	if c.attachments {
+		s.attachByHand(first)
+		load := s.load()
+		load.Host, load.Rate = furtherHost, 100
+		s.reachedAt(furtherHost)
+		further = s.send(load)
+		attached = func() { scaler.pause(func() { s.attached(s.known().Name, true) }) }
+	}
 	began := clock.System{}.Now()
 	scaling := scaler.start()
 	back := 0
@@ -84,6 +107,7 @@ func (c underLoad) test(t *testing.T) {
 			back++
 		}
 		scaler.pause(func() { s.sound(version, 0) })
+		attached()
 	}
 	scaled := scaling()
 	// There are as many new servers as the old ones were scaled to.
@@ -93,6 +117,9 @@ func (c underLoad) test(t *testing.T) {
 	}
 	s.apply("last", gradual)
 	s.sound("last", 5)
+	if c.attachments {
+		s.takenBack(scaler, 3)
+	}
 	took := clock.System{}.Now().Sub(began)
 
 	r := stop()
@@ -101,7 +128,35 @@ func (c underLoad) test(t *testing.T) {
 	if r.Failed > 0 || r.ByStatus[200] != r.Sent {
 		t.Errorf("got %v by status, want 200 for each of %d: %v", r.ByStatus, r.Sent, r.Errors)
 	}
+	if c.attachments {
+		r := further()
+		t.Logf("%d requests by the further target group: %d failed", r.Sent, r.Failed)
+		if r.Sent == 0 || r.Failed > 0 || r.ByStatus[200] != r.Sent {
+			t.Errorf("got %v by status by the further target group, want 200 for each of %d: %v", r.ByStatus, r.Sent, r.Errors)
+		}
+	}
 	s.destroy()
+	if left := s.alarmNames(); len(left) > 0 {
+		t.Errorf("the alarms %v are left", left)
+	}
+}
+
+// takenBack rolls out versions that an alarm has rolled back. Nothing that is attached is lost.
+func (s *site) takenBack(cloud cluster.Cloud, times int) {
+	s.Helper()
+	settings := gradual
+	settings.Alarms = []string{"errors"}
+	for n := range times {
+		s.manager.Cloud = &alarmed{Cloud: cloud}
+		_, err := s.manager.Apply(s.Context(), s.spec(fmt.Sprintf("bad-%d", n)), settings, s.known())
+		var failure *rollout.Error
+		if !errors.As(err, &failure) || failure.Outcome != rollout.RolledBack {
+			s.Fatalf("got %v, want it rolled back%s", err, s.log())
+		}
+		s.attached(s.known().Name, true)
+		s.sound("last", 5)
+	}
+	s.manager.Cloud = cloud
 }
 
 // send sends requests until the function that it returns is called.
@@ -126,10 +181,15 @@ func (s *site) load() *rig.Load {
 // reached waits until requests are answered: also a new rule takes its time.
 func (s *site) reached() {
 	s.Helper()
+	s.reachedAt(rolloutHost)
+}
+
+func (s *site) reachedAt(host string) {
+	s.Helper()
 	s.eventually("requests are answered", func() bool {
 		ctx, cancel := context.WithTimeout(s.Context(), 10*time.Millisecond) // for one request
 		defer cancel()
-		return (&rig.Load{URL: s.plane.URL, Host: rolloutHost, Rate: 1}).Run(ctx).ByStatus[200] > 0
+		return (&rig.Load{URL: s.plane.URL, Host: host, Rate: 1}).Run(ctx).ByStatus[200] > 0
 	})
 }
 

@@ -67,6 +67,17 @@ func (r route) weights() map[string]int32 {
 	return weights
 }
 
+// stickiness is how long a client stays with the target group that it came to; 0 if it does not.
+func (r route) stickiness() (longest time.Duration) {
+	for _, action := range r.actions {
+		if config := action.ForwardConfig; config != nil && config.TargetGroupStickinessConfig != nil &&
+			aws.ToBool(config.TargetGroupStickinessConfig.Enabled) {
+			longest = max(longest, time.Duration(aws.ToInt32(config.TargetGroupStickinessConfig.DurationSeconds))*time.Second)
+		}
+	}
+	return longest
+}
+
 // share is the percentage of the route's requests that a target group gets.
 // Weights that we did not set need not be percentages.
 func (r route) share(arn string) int32 {
@@ -143,6 +154,12 @@ func (c *Cloud) routes(ctx context.Context, listenerARN string) ([]route, error)
 	case err != nil:
 		return nil, fmt.Errorf("read listener %s: %w", listenerARN, err)
 	}
+	return c.routesAt(ctx, listeners.Listeners[0])
+}
+
+// routesAt lists the routes of a listener that has been read.
+func (c *Cloud) routesAt(ctx context.Context, listener types.Listener) ([]route, error) {
+	listenerARN := aws.ToString(listener.ListenerArn)
 	var all []route
 	pages := elb.NewDescribeRulesPaginator(c.elb, &elb.DescribeRulesInput{ListenerArn: &listenerARN})
 	for pages.HasMorePages() {
@@ -166,11 +183,14 @@ func (c *Cloud) routes(ctx context.Context, listenerARN string) ([]route, error)
 	slices.SortFunc(all, func(a, b route) int {
 		return cmp.Or(cmp.Compare(len(a.priority), len(b.priority)), cmp.Compare(a.priority, b.priority))
 	})
-	return append(all, route{listenerARN: listenerARN, actions: listeners.Listeners[0].DefaultActions}), nil
+	return append(all, route{listenerARN: listenerARN, actions: listener.DefaultActions}), nil
 }
 
 // matches reports whether the route is the rule or default action that l names.
 func (r route) matches(l cluster.Listener) bool {
+	if r.listenerARN != l.ARN {
+		return false
+	}
 	if l.Rule == nil {
 		return r.ruleARN == ""
 	}
@@ -210,9 +230,13 @@ func (c *Cloud) checkRoute(ctx context.Context, id cluster.ID, r route) error {
 		return err
 	}
 	if !ours {
-		return fmt.Errorf("%s does not belong to cluster %s; choose another priority or listener, or put a fixed response there first", r, id)
+		return notOurs(id, r)
 	}
 	return nil
+}
+
+func notOurs(id cluster.ID, r route) error {
+	return fmt.Errorf("%s does not belong to cluster %s; choose another priority or listener, or put a fixed response there first", r, id)
 }
 
 // belongsTo reports whether all the resources carry the cluster's tag. AWS
@@ -299,6 +323,20 @@ func (r route) closed() bool {
 	return r.ruleARN != "" && r.selects(&cluster.Rule{Hosts: []string{closedHost}})
 }
 
+// grows reports whether a route that forwards to several target groups gets one that it did not
+// have.
+func grows(was, is map[string]int32) bool {
+	if len(is) == 1 {
+		return false
+	}
+	for arn := range is {
+		if _, there := was[arn]; !there {
+			return true
+		}
+	}
+	return false
+}
+
 // setWeights changes the weights of a route and, given a rule, the requests that
 // it selects.
 func (c *Cloud) setWeights(ctx context.Context, r route, weights map[string]int32, rule *cluster.Rule) error {
@@ -306,10 +344,10 @@ func (c *Cloud) setWeights(ctx context.Context, r route, weights map[string]int3
 		return fmt.Errorf("%s would forward to %d target groups, but a load balancer allows at most %d; destroy leftover generations",
 			r, len(weights), maxForward)
 	}
-	// AWS refuses several target groups of which one is sticky, unless the
-	// choice among them is sticky as well.
-	var sticky time.Duration
-	if len(weights) > 1 {
+	// AWS refuses several target groups of which one is sticky, unless the choice among
+	// them is sticky as well. Among those that are there already, it is.
+	sticky := r.stickiness()
+	if grows(r.weights(), weights) {
 		for arn := range weights {
 			attributes, err := c.targetGroupAttributes(ctx, arn)
 			if err != nil {
@@ -317,6 +355,9 @@ func (c *Cloud) setWeights(ctx context.Context, r route, weights map[string]int3
 			}
 			sticky = max(sticky, attributes.stickiness)
 		}
+	}
+	if len(weights) == 1 {
+		sticky = 0
 	}
 	return c.setActions(ctx, r, r.forward(weights, sticky), rule)
 }

@@ -223,14 +223,30 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 
 // retagELB gives a target group or rule exactly the tags, aside from ignored ones.
 func (c *Cloud) retagELB(ctx context.Context, arn string, should tagging.Set, ignored tagging.Ignored) error {
+	is, err := c.elbTags(ctx, arn)
+	if err != nil {
+		return err
+	}
+	return c.changeTags(ctx, arn, is, should, ignored)
+}
+
+// elbTags returns the tags of a target group or rule.
+func (c *Cloud) elbTags(ctx context.Context, arn string) (tagging.Set, error) {
 	out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: []string{arn}})
 	if err != nil {
-		return fmt.Errorf("read the tags of %s: %w", arn, err)
+		return nil, fmt.Errorf("read the tags of %s: %w", arn, err)
 	}
-	is := tagging.Set{}
+	tags := tagging.Set{}
 	for _, described := range out.TagDescriptions {
-		is = fromELBTags(described.Tags).WithoutIgnored(ignored)
+		tags = fromELBTags(described.Tags)
 	}
+	return tags, nil
+}
+
+// changeTags gives a target group or rule, which has the tags is, exactly the tags should, aside
+// from ignored ones.
+func (c *Cloud) changeTags(ctx context.Context, arn string, is, should tagging.Set, ignored tagging.Ignored) error {
+	is = is.WithoutIgnored(ignored)
 	if !maps.Equal(is, should) {
 		if _, err := c.elb.AddTags(ctx, &elb.AddTagsInput{ResourceArns: []string{arn}, Tags: elbTags(should)}); err != nil {
 			return fmt.Errorf("tag %s: %w", arn, err)

@@ -34,6 +34,16 @@ func pause(waited time.Duration) time.Duration {
 // or when within has passed, which is a *TimeoutError. The last check is never
 // before that.
 func Poll(ctx context.Context, c Clock, every, within time.Duration, check Condition) error {
+	return PollPaced(ctx, c, Growing(every), within, check)
+}
+
+// Growing is the pace of Poll: pauses that grow with the time that has passed, up to every.
+func Growing(every time.Duration) func(waited time.Duration) time.Duration {
+	return func(waited time.Duration) time.Duration { return min(pause(waited), every) }
+}
+
+// PollPaced is Poll with pauses that pace decides, given how long the wait has taken.
+func PollPaced(ctx context.Context, c Clock, pace func(waited time.Duration) time.Duration, within time.Duration, check Condition) error {
 	start := c.Now()
 	for {
 		waited := c.Now().Sub(start)
@@ -48,7 +58,7 @@ func Poll(ctx context.Context, c Clock, every, within time.Duration, check Condi
 		if waited >= within {
 			return &TimeoutError{After: waited, Saw: saw}
 		}
-		if err := c.Sleep(ctx, min(pause(waited), every, within-waited)); err != nil {
+		if err := c.Sleep(ctx, min(pace(waited), within-waited)); err != nil {
 			return fmt.Errorf("interrupted after %s: %s: %w", waited.Round(time.Second), saw, err)
 		}
 	}

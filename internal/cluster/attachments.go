@@ -299,6 +299,12 @@ func (a Attachments) Surplus(should Attachments) Attachments {
 	return surplus.normal()
 }
 
+// WithoutNamed returns what has no name: what is set as a whole, not part by part.
+func (a Attachments) WithoutNamed() Attachments {
+	a.Policies, a.Schedules, a.Hooks = nil, nil, nil
+	return a
+}
+
 // Same reports whether both attach the same. The order matters among termination policies only.
 func (a Attachments) Same(other Attachments) bool {
 	return reflect.DeepEqual(a.normal(), other.normal())

@@ -72,9 +72,6 @@ type Attacher interface {
 	// JoinTargets has a group's servers join target groups, and LeaveTargets leave them.
 	JoinTargets(ctx context.Context, g Generation, arns []string) error
 	LeaveTargets(ctx context.Context, g Generation, arns []string) error
-	// Callers names the alarms that call a scaling policy of the group, aside from those that
-	// Attach or AWS made.
-	Callers(ctx context.Context, g Generation) ([]string, error)
 	// ShareCallers has the callers of one generation's policies call the policies of the same
 	// names of another one, too. DropCallers ends the calls of a generation's policies.
 	ShareCallers(ctx context.Context, from, to Generation) error
@@ -89,6 +86,9 @@ type Attached struct {
 	// Obstacles are what the group has and another group cannot be given: each says what it is
 	// and what to do.
 	Obstacles []string
+	// Callers names the alarms that call a scaling policy of the group, aside from those that
+	// Attach or AWS made.
+	Callers []string
 }
 
 // Traffic distributes the requests of a listener among generations. All shares

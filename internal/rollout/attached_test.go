@@ -59,7 +59,7 @@ func (w *world) Attached(_ context.Context, of cluster.Generation) (cluster.Atta
 			all.Policies[i].Document = "{}"
 		}
 	}
-	return cluster.Attached{Attachments: all, Obstacles: w.obstacles}, nil
+	return cluster.Attached{Attachments: all, Obstacles: w.obstacles, Callers: w.callers}, nil
 }
 
 func (w *world) Attach(_ context.Context, of cluster.Generation, s cluster.Spec, obsolete cluster.Attachments) error {
@@ -70,7 +70,7 @@ func (w *world) Attach(_ context.Context, of cluster.Generation, s cluster.Spec,
 	should := s.AllAttachments()
 	should.TargetGroupARNs = nil
 	g.attached = should.And(g.attached.Surplus(obsolete))
-	g.alarms = should.HasAlarms()
+	g.alarms = g.attached.HasAlarms()
 	return nil
 }
 
@@ -107,10 +107,6 @@ func (w *world) checkFurther() {
 		w.breaks("no healthy server is in the further target group")
 	}
 	w.furtherServed = w.furtherServed || serves
-}
-
-func (w *world) Callers(context.Context, cluster.Generation) ([]string, error) {
-	return w.callers, nil
 }
 
 func (w *world) ShareCallers(_ context.Context, _, to cluster.Generation) error {
@@ -173,11 +169,6 @@ func (o outside) JoinTargets(ctx context.Context, g cluster.Generation, arns []s
 
 func (o outside) LeaveTargets(ctx context.Context, g cluster.Generation, arns []string) error {
 	return o.change(ctx, "LeaveTargets", func() error { return o.w.LeaveTargets(ctx, g, arns) })
-}
-
-func (o outside) Callers(ctx context.Context, g cluster.Generation) (names []string, err error) {
-	err = o.ask(ctx, "Callers", func() error { names, err = o.w.Callers(ctx, g); return err })
-	return names, err
 }
 
 func (o outside) ShareCallers(ctx context.Context, from, to cluster.Generation) error {

@@ -21,29 +21,12 @@ func (m *Manager) Carry(ctx context.Context, from GenerationRecord, settings Set
 		return cluster.Attachments{}, fmt.Errorf("auto scaling group %s has what no rollout can carry to the next group: %s",
 			g.Name, strings.Join(attached.Obstacles, "; "))
 	}
-	if !settings.CarryAlarmActions && mayBeCalled(attached.Policies) {
-		callers, err := m.Cloud.Callers(ctx, g)
-		if err != nil {
-			return cluster.Attachments{}, fmt.Errorf("which alarms call the scaling policies of Auto Scaling group %s could not be read: %w", g.Name, err)
-		}
-		if len(callers) > 0 {
-			return cluster.Attachments{}, fmt.Errorf("alarms call scaling policies of Auto Scaling group %s, which the rollout removes: %s; "+
-				"set carry_alarm_actions = true in the rollout block, so that they call those of the next group, "+
-				"or replace them by a scaling_policy of the cluster, which makes its own alarm", g.Name, strings.Join(callers, ", "))
-		}
+	if len(attached.Callers) > 0 && !settings.CarryAlarmActions {
+		return cluster.Attachments{}, fmt.Errorf("alarms call scaling policies of Auto Scaling group %s, which the rollout removes: %s; "+
+			"set carry_alarm_actions = true in the rollout block, so that they call those of the next group, "+
+			"or replace them by a scaling_policy of the cluster, which makes its own alarm", g.Name, strings.Join(attached.Callers, ", "))
 	}
 	return attached.Undeclared(from.Spec.Attachments), nil
-}
-
-// mayBeCalled reports whether there are policies that an alarm of others can call: AWS makes the
-// alarms of target tracking.
-func mayBeCalled(policies []cluster.Policy) bool {
-	for _, p := range policies {
-		if p.Tracking == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // attach gives the new generation its attachments. One that was kept may have others, which
@@ -79,7 +62,7 @@ func (r *runner) checkAttached(ctx context.Context, of GenerationRecord) error {
 		return nil
 	}
 	r.manager.Progress(ctx, "%s: attach %s again", of.Name, strings.Join(missing.Titles(), ", "))
-	of.Spec.Attachments, of.Spec.Carried = missing, is.Attachments
+	of.Spec.Attachments, of.Spec.Carried = missing, is.WithoutNamed()
 	if err := r.manager.Cloud.Attach(ctx, of.generation(), of.Spec, cluster.Attachments{}); err != nil {
 		return err
 	}
@@ -103,6 +86,7 @@ func (m *Manager) changeAttachments(ctx context.Context, serving GenerationRecor
 	if obsolete.Empty() && is.Declared(s.Attachments, m.Clock.Now()).Same(s.Attachments) {
 		return nil
 	}
+	s.Carried = s.Carried.WithoutNamed() // they are there
 	m.Progress(ctx, "%s: change its scaling policies, schedules and the like", g.Name)
 	if err := m.Cloud.Attach(ctx, g, s, obsolete); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-// pollInterval is the longest pause between two attempts. AWS throttles only
+// pollInterval is the longest pause between two attempts, and the pause while servers are observed. AWS throttles only
 // much shorter ones, and a server takes much longer to start.
 const pollInterval = 5 * time.Second
 
@@ -204,7 +204,7 @@ func (r *runner) runStep(ctx context.Context, s Step) error {
 		return err
 	}
 	r.mostHealthy, r.launches = notObserved, launches{}
-	err = r.manager.repeat(ctx, r.lease, r.timeout(s, of), func(ctx context.Context, waited time.Duration) error {
+	err = r.manager.repeatPaced(ctx, r.lease, r.pace(s), r.timeout(s, of), func(ctx context.Context, waited time.Duration) error {
 		if err := r.checkAbort(ctx); err != nil {
 			return err
 		}
@@ -227,12 +227,39 @@ func (r *runner) runStep(ctx context.Context, s Step) error {
 	return err
 }
 
+// pace is how often a step is attempted: while it only watches for a given time, every
+// pollInterval.
+func (r *runner) pace(s Step) func(waited time.Duration) time.Duration {
+	var long time.Duration
+	switch settings := r.journal.plan.Settings; s.Kind {
+	case Observe:
+		long = settings.ObserveFor
+	case WaitDrain, WaitStickyExpiry:
+		long = settings.Drain
+	}
+	soon := clock.Growing(pollInterval)
+	return func(waited time.Duration) time.Duration {
+		if waited < long {
+			return min(pollInterval, long-waited)
+		}
+		return soon(waited - long)
+	}
+}
+
 // repeat calls do, under the lease, until it needs no repetition. No attempt
 // lasts longer than the lease, so a process that takes the lease over is alone.
 func (m *Manager) repeat(
 	ctx context.Context, lease *heldLease, within time.Duration, do func(ctx context.Context, waited time.Duration) error,
 ) error {
-	return clock.Poll(ctx, m.Clock, pollInterval, within, func(ctx context.Context, waited time.Duration) (bool, string, error) {
+	return m.repeatPaced(ctx, lease, clock.Growing(pollInterval), within, do)
+}
+
+// repeatPaced is repeat with pauses that pace decides.
+func (m *Manager) repeatPaced(
+	ctx context.Context, lease *heldLease, pace func(waited time.Duration) time.Duration, within time.Duration,
+	do func(ctx context.Context, waited time.Duration) error,
+) error {
+	return clock.PollPaced(ctx, m.Clock, pace, within, func(ctx context.Context, waited time.Duration) (bool, string, error) {
 		if err := lease.renew(ctx); err != nil {
 			return false, "", &repositoryError{err}
 		}
