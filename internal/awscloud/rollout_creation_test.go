@@ -192,7 +192,7 @@ func TestAccRollout_PriorityTaken(t *testing.T) {
 		"Own":    {false, 100, "(priority 100) does not belong to cluster strawberry/prod"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openSite(t, 1000, nil)
+			s := openSite(t, 100, nil)
 			s.defaultAction = c.defaultAction
 			var taken *elb.CreateRuleOutput
 			s.proxy.Intercept(func(call rig.Call) *rig.Fault {
@@ -236,7 +236,7 @@ func TestAccRollout_OpenAlready(t *testing.T) {
 	for name, defaultAction := range map[string]bool{"Rule": false, "DefaultAction": true} {
 		for _, undone := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/Undone=%t", name, undone), func(t *testing.T) {
-				s := openSite(t, 1000, nil)
+				s := openSite(t, 100, nil)
 				s.defaultAction = defaultAction
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
