@@ -18,6 +18,7 @@ type Cloud interface {
 	Inspector
 	Parts
 	Traffic
+	Previews
 	Capacity
 	Alarms
 }

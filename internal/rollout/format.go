@@ -17,9 +17,12 @@ import (
 //
 // Format 2 added the number of a launch template's version. Format 3 added the tags that are
 // ignored, user data that is not text, further conditions of a rule, and the step WaitOpen.
+// Format 4 added the preview, the checks and the alarms of the new generation to the settings,
+// with the steps OpenPreview, WaitPreview, RunChecks, ClosePreview, MakeAlarms and
+// RemoveAlarms.
 // Formats from 1 on are read.
 const (
-	format   = 3
+	format   = 4
 	earliest = 1
 )
 

@@ -60,15 +60,32 @@ func samplePlan(format int) Plan {
 	record := func(name, version string) *GenerationRecord {
 		return &GenerationRecord{Name: "strawberry-prod-" + name, Spec: sampleSpec(version, format)}
 	}
+	settings := Settings{
+		Steps: []int32{10, 50, 100}, HealthyWithin: 15 * time.Minute, ObserveFor: 90 * time.Second,
+		Alarms: []string{"errors"}, MissingDataIsBad: true, Drain: 30 * time.Second, KeepPrevious: true, OnFailure: Keep, Protected: Ignore,
+	}
+	if format > 3 {
+		ten, one := int32(10), int32(1)
+		settings.TargetAlarms = &cluster.TargetAlarms{
+			Errors5xx: &ten, Latency: 800 * time.Millisecond, LatencyStatistic: "p95", UnhealthyServers: &one,
+			Period: time.Minute, EvaluationPeriods: 1,
+		}
+		settings.Preview = &cluster.Preview{
+			Header: &cluster.Header{Name: "X-Preview", Values: []string{"sesame"}}, Host: "preview.example.com", Priority: 9,
+		}
+		settings.CheckURL, settings.Unreachable = "https://balancer.example.com", Continue
+		settings.Checks = []Check{{
+			Path: "/buy", Method: "POST", Headers: map[string]string{"Authorization": "hunter2"}, Status: "200-299",
+			BodyContains: "thank you", BodyMatches: "^thank", Command: []string{"./smoke.sh"},
+			Timeout: 5 * time.Second, Within: 30 * time.Second,
+		}}
+	}
 	return Plan{
 		Account: "123456789012",
 		From:    record("bcdf1234", "1.0.0"), To: record("ghjk5678", "1.1.0"), Stays: record("lmnp9012", "0.9.0"),
 		FromComplete: true, Reused: true,
 		Kept: record("qrst3456", "0.8.0"), Left: []GenerationRecord{*record("vwxy7890", "0.7.0")},
-		Settings: Settings{
-			Steps: []int32{10, 50, 100}, HealthyWithin: 15 * time.Minute, ObserveFor: 90 * time.Second,
-			Alarms: []string{"errors"}, MissingDataIsBad: true, Drain: 30 * time.Second, KeepPrevious: true, OnFailure: Keep, Protected: Ignore,
-		},
+		Settings: settings,
 		Steps: []Step{
 			{Kind: PinCapacity, Generation: "strawberry-prod-bcdf1234"},
 			{Kind: Shift, Generation: "strawberry-prod-ghjk5678", Percent: 10},
@@ -155,8 +172,8 @@ func TestFormat_Result(t *testing.T) {
 
 func TestFormat_Refusals(t *testing.T) {
 	for name, tt := range map[string]struct{ stored, says string }{
-		"Later": {`{"format":4,"serving":{"generation":"x"}}`,
-			"cannot be read: it has format 4, and this program knows formats up to 3; use the version of the delivery provider"},
+		"Later": {`{"format":5,"serving":{"generation":"x"}}`,
+			"cannot be read: it has format 5, and this program knows formats up to 4; use the version of the delivery provider"},
 		"Earlier":    {`{"Serving":null}`, "it has format 0, and this program knows formats from 1 on; start a new build data repository"},
 		"UnknownKey": {`{"format":1,"spare":{}}`, `unknown field "spare"`},
 		"NoJSON":     {`x`, "the result of rollout r1 cannot be read: invalid character"},
@@ -198,6 +215,13 @@ func TestStep_Code(t *testing.T) {
 		"remove_template:g":              {Kind: RemoveTemplate, Generation: "g"},
 		"restore_traffic:g":              {Kind: RestoreTraffic, Generation: "g"},
 		"retag:g":                        {Kind: Retag, Generation: "g"},
+		"open_preview:g":                 {Kind: OpenPreview, Generation: "g"},
+		"wait_preview:g":                 {Kind: WaitPreview, Generation: "g"},
+		"check:g":                        {Kind: RunChecks, Generation: "g"},
+		"check:g:100":                    {Kind: RunChecks, Generation: "g", Percent: 100},
+		"close_preview:g":                {Kind: ClosePreview, Generation: "g"},
+		"make_alarms:g":                  {Kind: MakeAlarms, Generation: "g"},
+		"remove_alarms:g":                {Kind: RemoveAlarms, Generation: "g"},
 		"begin_rollback":                 {Kind: beginRollback},
 	} {
 		got, err := ParseStep(code)

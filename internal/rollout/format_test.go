@@ -38,6 +38,7 @@ type sampleEntry struct {
 // of earlier formats are of the same stories.
 func TestFormat_Journal(t *testing.T) {
 	for file, name := range map[string]string{
+		"checked.json":      "CheckedUnreachable",
 		"rolled-back.json":  "AlarmFires",
 		"servers-left.json": "ProtectedIgnore",
 	} {
@@ -61,8 +62,12 @@ func TestFormat_Journal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			goldenFile(t, "journal-3-"+file, string(got))
-			for _, format := range []string{"journal-1-", "journal-2-", "journal-3-"} {
+			goldenFile(t, "journal-4-"+file, string(got))
+			formats := []string{"journal-1-", "journal-2-", "journal-3-", "journal-4-"}
+			if file == "checked.json" {
+				formats = formats[3:] // there were no checks before
+			}
+			for _, format := range formats {
 				readSample(t, format+file, s.status().Inventory)
 			}
 		})

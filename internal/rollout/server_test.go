@@ -18,6 +18,8 @@ type behaviour struct {
 	dies time.Duration
 	// flaky is how many servers fail at first and are replaced after grace.
 	flaky int
+	// fails says that the servers answer 500 to everything but health checks.
+	fails bool
 	// protected is how many servers of each group are protected from scale-in.
 	protected int
 }

@@ -114,8 +114,8 @@ func Steps(r builddata.Rollout) ([]StepState, error) {
 			return nil, err
 		}
 		state := StepState{Step: e.Step, Title: step.Title(), Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note, Detail: e.Note}
-		if e.Note == serversLeft {
-			state.Detail = errServersLeft.Error()
+		if text, ok := noteTexts[e.Note]; ok {
+			state.Detail = text
 		}
 		rollingBack = rollingBack || e.Undo
 		k := key{e.Step, e.Undo}

@@ -12,7 +12,7 @@ type Step struct {
 	// Generation names the generation that the step changes or watches.
 	Generation string `json:"generation"`
 	// Percent is the share of the requests that the new generation gets, for Shift
-	// and for the Observe after it.
+	// and for the RunChecks and Observe after it.
 	Percent int32 `json:"percent,omitempty"`
 }
 
@@ -41,6 +41,12 @@ const (
 	RemoveTemplate   Kind = "remove_template"
 	RestoreTraffic   Kind = "restore_traffic"
 	Retag            Kind = "retag"
+	OpenPreview      Kind = "open_preview"
+	WaitPreview      Kind = "wait_preview"
+	RunChecks        Kind = "check"
+	ClosePreview     Kind = "close_preview"
+	MakeAlarms       Kind = "make_alarms"
+	RemoveAlarms     Kind = "remove_alarms"
 )
 
 // Kinds that no plan has. From the journal's entry beginRollback on, a rollout
@@ -71,6 +77,12 @@ var titles = map[Kind]string{
 	RemoveTemplate:   "remove the launch template",
 	RestoreTraffic:   "send all requests back",
 	Retag:            "update the tags",
+	OpenPreview:      "open the preview",
+	WaitPreview:      "wait until the preview is open",
+	RunChecks:        "run the checks",
+	ClosePreview:     "close the preview",
+	MakeAlarms:       "create the alarms",
+	RemoveAlarms:     "remove the alarms",
 	beginRollback:    "begin the rollback",
 	recordEnd:        "record the end",
 }
