@@ -120,7 +120,7 @@ var stories = []story{
 		spares: func(calls []string, at int) bool {
 			opened := slices.Index(calls, "CreateRule")
 			removed := slices.Index(calls, "DeleteAlarms")
-			return at < opened-3 || at > removed+3
+			return at < opened || at > removed+3 || reads(calls[at])
 		},
 		do: func(ctx context.Context, v *victim, m *rollout.Manager) error {
 			m.Prober = good{}
@@ -135,6 +135,7 @@ var stories = []story{
 			},
 			"Undo": rolloutEnds["Undo"],
 			"Destroy": func(v *victim, m *rollout.Manager) (string, error) {
+				v.proxy.Notify(nil) // nothing serves in the end
 				return "", m.Destroy(v.Context(), strawberry, v.state)
 			},
 		},

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -30,6 +31,10 @@ const (
 	SuffixLatency   = "-latency"
 	SuffixUnhealthy = "-unhealthy"
 )
+
+// StatisticPattern describes LatencyStatistic,
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html.
+var StatisticPattern = regexp.MustCompile(`^(Average|p[1-9][0-9]?(\.[0-9])?)$`)
 
 // Window is the time that an alarm looks back to.
 func (t TargetAlarms) Window() time.Duration { return time.Duration(t.EvaluationPeriods) * t.Period }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
@@ -106,6 +107,9 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("rollout: observe_for is %s, but target_alarms need %s to fire (period times evaluation_periods); "+
 				"observe for as long at least", s.ObserveFor, t.Window()))
 		}
+	}
+	if u, err := url.Parse(s.CheckURL); s.CheckURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, errors.New("rollout: the preview's url must be an address such as https://balancer.example.com"))
 	}
 	for _, c := range s.Checks {
 		if err := c.validate(); err != nil {

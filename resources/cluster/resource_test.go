@@ -92,7 +92,8 @@ func config(e *acctest.Env, changes ...arguments) string {
 }
 
 // blocks are the arguments whose objects are written as blocks.
-var blocks = []string{"launch_template", "listener_rule", "http_header", "query_string", "target", "health_check", "rollout", "timeouts"}
+var blocks = []string{"launch_template", "listener_rule", "http_header", "query_string", "target", "health_check", "rollout",
+	"preview", "check", "target_alarms", "timeouts"}
 
 // argument writes an argument, or a block whose arguments are those of the object.
 func argument(name, value string) string {

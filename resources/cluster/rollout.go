@@ -28,6 +28,10 @@ type rolloutModel struct {
 	KeepPrevious       types.Bool   `tfsdk:"keep_previous"`
 	OnFailure          types.String `tfsdk:"on_failure"`
 	ProtectedInstances types.String `tfsdk:"protected_instances"`
+
+	Preview      *previewModel      `tfsdk:"preview"`
+	Checks       types.List         `tfsdk:"check"`
+	TargetAlarms *targetAlarmsModel `tfsdk:"target_alarms"`
 }
 
 // lastRollout is the value of last_rollout.
@@ -118,6 +122,7 @@ func rolloutBlock() schema.Block {
 				"`ignore` leaves them running without requests, and the next rollout removes them; `force` terminates them.",
 				string(rollout.Wait), string(rollout.Ignore), string(rollout.Force)),
 		},
+		Blocks: map[string]schema.Block{"preview": previewBlock(), "check": checkBlock(), "target_alarms": targetAlarmsBlock()},
 	}
 }
 
@@ -148,6 +153,7 @@ func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings,
 	if !r.ProtectedInstances.IsNull() {
 		settings.Protected = rollout.Protected(r.ProtectedInstances.ValueString())
 	}
+	d.tests(r, &settings)
 	return settings, d.diags
 }
 
