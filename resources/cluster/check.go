@@ -63,7 +63,7 @@ const (
 	defaultMethod         = "GET"
 	defaultStatus         = "200-299"
 	defaultRequestTimeout = 5 * time.Second
-	defaultRequestWithin  = 30 * time.Second
+	defaultRequestWithin  = 10 * time.Second
 	defaultCommandTimeout = 5 * time.Minute
 	defaultStatistic      = "p95"
 	defaultPeriod         = time.Minute

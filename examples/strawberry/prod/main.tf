@@ -116,6 +116,7 @@ resource "delivery_cluster" "strawberry" {
       content {
         path   = check.value
         status = "200"
+        within = "5s"
       }
     }
   }
