@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/probe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
@@ -119,7 +120,9 @@ func TestCommand_Ended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(200 * time.Millisecond)
+	if err := (clock.System{}).Sleep(t.Context(), 200*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
 	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
 		t.Errorf("a process that the command started still runs: %q, then %q (%v)", before, after, err)
 	}

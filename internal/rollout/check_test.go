@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
@@ -98,12 +99,7 @@ func TestCheck_Command(t *testing.T) {
 			var environ []string
 			m.Prober = prober{command: func(ctx context.Context, _, with []string) error {
 				environ = with
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(time.Minute):
-					return nil
-				}
+				return clock.System{}.Sleep(ctx, time.Minute)
 			}}
 			if err := s.apply(m, spec("2"), settings); err != nil {
 				t.Fatal(err)
@@ -141,9 +137,10 @@ func TestCheck_Command(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := false
 			m.Prober = prober{command: func(ctx context.Context, _, _ []string) error {
-				time.AfterFunc(1500*time.Millisecond, cancel)
+				_ = clock.System{}.Sleep(ctx, 1500*time.Millisecond)
+				cancel()
 				<-ctx.Done()
-				time.Sleep(time.Second) // it takes a while to end
+				_ = clock.System{}.Sleep(context.WithoutCancel(ctx), time.Second) // it takes a while to end
 				ended = true
 				return ctx.Err()
 			}}
@@ -175,10 +172,11 @@ func TestCheck_Command(t *testing.T) {
 				<-ctx.Done()
 				return ctx.Err()
 			}}
-			began := time.Now()
+			began := clock.System{}.Now()
 			err := s.apply(m, spec("2"), settings)
-			if outcome(err) != rollout.RolledBack || !strings.Contains(err.Error(), `alarm "errors" fires`) || time.Since(began) > 10*time.Second {
-				t.Errorf("after %s got %v, want it rolled back by the alarm", time.Since(began), err)
+			took := clock.System{}.Now().Sub(began)
+			if outcome(err) != rollout.RolledBack || !strings.Contains(err.Error(), `alarm "errors" fires`) || took > 10*time.Second {
+				t.Errorf("after %s got %v, want it rolled back by the alarm", took, err)
 			}
 		})
 	})

@@ -102,7 +102,7 @@ func previewBlock() schema.Block {
 		Blocks: map[string]schema.Block{
 			"http_header": schema.SingleNestedBlock{
 				Validators: []validator.Object{resources.Required{"name", "value"}},
-				MarkdownDescription: "A header that only tests send. Whoever knows it can see the version before it gets requests. " +
+				MarkdownDescription: "A header that only tests send. Everyone who knows it can see the version before it gets requests. " +
 					"Its value is in Terraform's state and in the build data repository, also if it is sensitive, and never in messages and events.",
 				Attributes: map[string]schema.Attribute{
 					"name":  schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the header. Required in the block."},
@@ -114,8 +114,8 @@ func previewBlock() schema.Block {
 }
 
 func checkBlock() schema.Block {
-	optional := func(description string, validators ...validator.String) schema.StringAttribute {
-		return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: validators}
+	optional := func(description string) schema.StringAttribute {
+		return schema.StringAttribute{Optional: true, MarkdownDescription: description}
 	}
 	return schema.ListNestedBlock{
 		MarkdownDescription: "A check of the new servers: a request with expectations, or a command. " +
