@@ -154,7 +154,8 @@ func (c *Cloud) OpenPreview(ctx context.Context, g cluster.Generation, s cluster
 		// If the reply to an earlier call was lost, the next attempt finds the rule. If another
 		// process has taken the priority, it chooses another one.
 		err = hideValues(err, rule)
-		return notYet(fmt.Errorf("create the preview rule with priority %d at listener %s: %w", rule.Priority, s.Listener.ARN, err), codePriorityInUse)
+		err = fmt.Errorf("create the preview rule with priority %d at listener %s: %w", rule.Priority, s.Listener.ARN, err)
+		return notYet(err, codePriorityInUse)
 	}
 	return nil
 }

@@ -111,7 +111,8 @@ func TestAccRollout_TargetAlarms(t *testing.T) {
 		case c.Action == "ModifyRule" && len(put) > 0 && fire: // the shift
 			fire = false
 			_, err := watch.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{
-				AlarmName: aws.String(put[0].Get("AlarmName")), StateValue: cwtypes.StateValueAlarm, StateReason: aws.String("5 answers were a 5xx"),
+				AlarmName: aws.String(put[0].Get("AlarmName")), StateValue: cwtypes.StateValueAlarm,
+				StateReason: aws.String("5 answers were a 5xx"),
 			})
 			if err != nil {
 				t.Error(err)

@@ -75,7 +75,9 @@ func (c *Cloud) RemoveAlarms(ctx context.Context, names []string) error {
 
 // alarmInputs are the requests that make the alarms of a generation. The metrics are those of
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html.
-func alarmInputs(g cluster.Generation, s cluster.Spec, t cluster.TargetAlarms, targetGroupARN string) ([]cloudwatch.PutMetricAlarmInput, error) {
+func alarmInputs(
+	g cluster.Generation, s cluster.Spec, t cluster.TargetAlarms, targetGroupARN string,
+) ([]cloudwatch.PutMetricAlarmInput, error) {
 	group, err := arn.Parse(targetGroupARN)
 	if err != nil {
 		return nil, fmt.Errorf("target group %s: %w", targetGroupARN, err)

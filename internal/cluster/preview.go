@@ -67,7 +67,8 @@ func (p Preview) Validate(own *Rule) error {
 	}
 	var errs []error
 	if p.Header != nil && (len(p.Header.Values) != 1 || hasWildcard(p.Header.Values[0])) {
-		errs = append(errs, fmt.Errorf("preview: the header %q needs one value without the wildcards * and ?, because the checks send it", p.Header.Name))
+		errs = append(errs, fmt.Errorf("preview: the header %q needs one value without the wildcards * and ?, because the checks send it",
+			p.Header.Name))
 	}
 	if hasWildcard(p.Host) {
 		errs = append(errs, fmt.Errorf("preview: the host %q must have no wildcards, because the checks ask for it", p.Host))

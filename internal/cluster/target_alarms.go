@@ -67,7 +67,8 @@ func (t TargetAlarms) Validate() error {
 		errs = append(errs, errors.New("target_alarms: give at least one of errors_5xx, latency and unhealthy_servers"))
 	}
 	if t.Period < time.Minute || t.Period%time.Minute != 0 {
-		errs = append(errs, fmt.Errorf("target_alarms: the period is %s, but whole minutes are needed: load balancers report once a minute", t.Period))
+		errs = append(errs, fmt.Errorf("target_alarms: the period is %s, but whole minutes are needed: load balancers report once a minute",
+			t.Period))
 	}
 	if t.Window() > maxWindow {
 		errs = append(errs, fmt.Errorf("target_alarms: %d periods of %s are longer than a day, which is the longest that CloudWatch evaluates",

@@ -163,8 +163,9 @@ func (s Settings) ValidateFor(spec cluster.Spec) error {
 			continue
 		}
 		if !rule.Matches(s.request(c, spec)) {
-			errs = append(errs, fmt.Errorf("check %q: the preview's rule, which has the conditions of the cluster's rule, does not select this request, "+
-				"so that another version might answer it; compare host (set the header Host), path, method, headers and query string", c.name()))
+			errs = append(errs, fmt.Errorf("check %q: the preview's rule, which has the conditions of the cluster's rule, "+
+				"does not select this request, so that another version might answer it; "+
+				"compare host (set the header Host), path, method, headers and query string", c.name()))
 		}
 	}
 	return errors.Join(errs...)

@@ -49,7 +49,8 @@ func TestCheck_Requests(t *testing.T) {
 	two.Listener = &cluster.Listener{ARN: two.Listener.ARN, Rule: &rule}
 	settings := quick(preview, steps(10))
 	settings.Checks = []rollout.Check{{
-		Path: "/buy?n=1", Method: "POST", Status: "200-299", BodyMatches: "^thank", Headers: map[string]string{"Accept": "text/plain"}, Timeout: time.Second,
+		Path: "/buy?n=1", Method: "POST", Status: "200-299", BodyMatches: "^thank", Headers: map[string]string{"Accept": "text/plain"},
+		Timeout: time.Second,
 	}}
 	if err := errors.Join(settings.Validate(), settings.ValidateFor(two)); err != nil {
 		t.Fatal(err)

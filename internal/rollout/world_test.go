@@ -191,7 +191,8 @@ func (w *world) Alarms(_ context.Context, names []string) ([]cluster.Alarm, erro
 		switch state := w.alarms[name]; {
 		case w.made[name]:
 			a.State = cluster.AlarmNoData
-			if of, ok := w.generations[strings.TrimSuffix(name, cluster.SuffixErrors)]; ok && w.behaviour[of.spec.Version].fails && w.share(of.name) > 0 {
+			of, ok := w.generations[strings.TrimSuffix(name, cluster.SuffixErrors)]
+			if ok && w.behaviour[of.spec.Version].fails && w.share(of.name) > 0 {
 				a.State, a.Reason = cluster.AlarmFiring, "servers answer 500"
 			}
 		case state != nil:

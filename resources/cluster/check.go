@@ -79,7 +79,8 @@ func previewBlock() schema.Block {
 			"If another process chooses the priority, the rule gets another one.",
 		Attributes: map[string]schema.Attribute{
 			"host": schema.StringAttribute{
-				Optional: true, MarkdownDescription: "A host that the cluster's own rule does not select, such as `preview.example.com`, without wildcards.",
+				Optional:            true,
+				MarkdownDescription: "A host that the cluster's own rule does not select, such as `preview.example.com`, without wildcards.",
 			},
 			"priority": schema.Int32Attribute{
 				Optional: true, Validators: []validator.Int32{int32validator.Between(1, cluster.MaxPriority-1)},
@@ -105,8 +106,10 @@ func previewBlock() schema.Block {
 				MarkdownDescription: "A header that only tests send. Everyone who knows it can see the version before it gets requests. " +
 					"Its value is in Terraform's state and in the build data repository, also if it is sensitive, and never in messages and events.",
 				Attributes: map[string]schema.Attribute{
-					"name":  schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the header. Required in the block."},
-					"value": schema.StringAttribute{Optional: true, MarkdownDescription: "Value, without wildcards. Required in the block. May be sensitive."},
+					"name": schema.StringAttribute{Optional: true, MarkdownDescription: "Name of the header. Required in the block."},
+					"value": schema.StringAttribute{
+						Optional: true, MarkdownDescription: "Value, without wildcards. Required in the block. May be sensitive.",
+					},
 				},
 			},
 		},
@@ -162,14 +165,16 @@ func targetAlarmsBlock() schema.Block {
 		}
 	}
 	return schema.SingleNestedBlock{
-		MarkdownDescription: "CloudWatch alarms on the target group of the new servers alone, made before they get requests and removed when the rollout ends. " +
-			"They are observed together with `alarms`. An alarm without data does not fire, whatever `missing_data` says. " +
-			"Load balancers report once a minute, and CloudWatch takes a minute or two to notice, so set `observe_for` to more than `period` times " +
-			"`evaluation_periods`; less is refused. Give at least one of `errors_5xx`, `latency` and `unhealthy_servers`. A creation makes no alarms.",
+		MarkdownDescription: "CloudWatch alarms on the target group of the new servers alone, made before they get requests and removed " +
+			"when the rollout ends. They are observed together with `alarms`. An alarm without data does not fire, whatever `missing_data` says. " +
+			"Load balancers report once a minute, and CloudWatch takes a minute or two to notice, so set `observe_for` to more than `period` " +
+			"times `evaluation_periods`; less is refused. Give at least one of `errors_5xx`, `latency` and `unhealthy_servers`. " +
+			"A creation makes no alarms.",
 		Attributes: map[string]schema.Attribute{
 			"errors_5xx": threshold("Fires if the servers answer more than so many requests with a status of 500 and above in a period."),
 			"latency": schema.StringAttribute{
-				Optional: true, Validators: []validator.String{resources.DurationBetween{Least: time.Millisecond, Most: time.Hour, Unit: time.Millisecond}},
+				Optional:            true,
+				Validators:          []validator.String{resources.DurationBetween{Least: time.Millisecond, Most: time.Hour, Unit: time.Millisecond}},
 				MarkdownDescription: "Fires if the servers take longer to answer, such as `800ms`.",
 			},
 			"latency_statistic": schema.StringAttribute{
@@ -177,7 +182,8 @@ func targetAlarmsBlock() schema.Block {
 				MarkdownDescription: "The statistic of `latency`: a percentile such as `p99`, or `Average`. Defaults to `" + defaultStatistic + "`.",
 			},
 			"unhealthy_servers": threshold("Fires if the load balancer finds more than so many servers unhealthy."),
-			"period":            durationAttribute(time.Minute, time.Hour, "The length of a period in whole minutes. Defaults to `"+humanDuration(defaultPeriod)+"`."),
+			"period": durationAttribute(time.Minute, time.Hour,
+				"The length of a period in whole minutes. Defaults to `"+humanDuration(defaultPeriod)+"`."),
 			"evaluation_periods": schema.Int32Attribute{
 				Optional: true, Validators: []validator.Int32{int32validator.Between(1, 1440)},
 				MarkdownDescription: "The number of consecutive periods in which the threshold must be exceeded. Defaults to 1.",

@@ -25,7 +25,9 @@ func TestEncode_StateWithoutChecks(t *testing.T) {
 
 func TestTests_Defaults(t *testing.T) {
 	d := decoder{ctx: t.Context()}
-	request := d.check(checkModel{Path: types.StringValue("/"), Headers: types.MapNull(types.StringType), Command: types.ListNull(types.StringType)})
+	request := d.check(checkModel{
+		Path: types.StringValue("/"), Headers: types.MapNull(types.StringType), Command: types.ListNull(types.StringType),
+	})
 	command := d.check(checkModel{
 		Headers: types.MapNull(types.StringType), Command: types.ListValueMust(types.StringType, []attr.Value{types.StringValue("./smoke.sh")}),
 	})
