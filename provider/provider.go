@@ -28,6 +28,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/probe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/repository"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
@@ -312,6 +313,7 @@ func (p *deliveryProvider) Configure(ctx context.Context, req provider.Configure
 		IgnoredTags:        ignored,
 		Clock:              p.clock,
 		Entropy:            rand.Reader,
+		Prober:             probe.Prober{},
 		Holder:             config.Holder,
 	}
 	resp.ResourceData, resp.DataSourceData = d, d

@@ -17,6 +17,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/pipe"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/runner"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/tagging"
 )
@@ -41,6 +42,8 @@ type Dependencies struct {
 
 	Clock   clock.Clock
 	Entropy io.Reader
+	// Prober runs the checks of rollouts.
+	Prober rollout.Prober
 	// Holder identifies this process in leases.
 	Holder string
 }

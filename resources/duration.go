@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -8,12 +9,16 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
-// DurationBetween accepts durations of whole seconds, AWS's unit.
-type DurationBetween struct{ Least, Most time.Duration }
+// DurationBetween accepts durations of whole units; 0 is seconds, AWS's unit.
+type DurationBetween struct{ Least, Most, Unit time.Duration }
 
 // Description implements validator.String.
 func (v DurationBetween) Description(context.Context) string {
-	return fmt.Sprintf("whole seconds from %s to %s", v.Least, v.Most)
+	unit := "seconds"
+	if v.Unit == time.Millisecond {
+		unit = "milliseconds"
+	}
+	return fmt.Sprintf("whole %s from %s to %s", unit, v.Least, v.Most)
 }
 
 // MarkdownDescription implements validator.String.
@@ -25,7 +30,7 @@ func (v DurationBetween) ValidateString(ctx context.Context, req validator.Strin
 		return
 	}
 	d, err := time.ParseDuration(req.ConfigValue.ValueString())
-	if err != nil || d < v.Least || d > v.Most || d%time.Second != 0 {
+	if err != nil || d < v.Least || d > v.Most || d%cmp.Or(v.Unit, time.Second) != 0 {
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid duration",
 			fmt.Sprintf("Got %q. Use %s, written like \"30s\" or \"5m\".", req.ConfigValue.ValueString(), v.Description(ctx)))
 	}

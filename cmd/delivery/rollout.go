@@ -10,6 +10,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/app"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/catalog"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/probe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
@@ -90,7 +91,7 @@ func (c *common) changeCluster(ctx context.Context, name string, do clusterActio
 		}
 		m := &rollout.Manager{
 			Store: cat.Store, Cloud: cloud, Clock: c.clock, Region: regions[0], Holder: app.Holder("delivery"), Entropy: c.entropy,
-			Progress: c.progress,
+			Progress: c.progress, Prober: probe.Prober{},
 		}
 		if _, err := do(m, ctx, id); err != nil {
 			return err

@@ -2,7 +2,6 @@ package awscloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,8 +66,14 @@ func (c *Cloud) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec,
 		if _, there := weights[own]; !there {
 			continue
 		}
-		if ours, err := c.owns(ctx, s.ID, r); !ours || err != nil {
-			return errors.Join(err, fmt.Errorf("%s does not belong to cluster %s alone", r, s.ID))
+		is, err := c.owner(ctx, s.ID, r)
+		switch {
+		case err != nil:
+			return err
+		case is == ofPreview:
+			continue
+		case is != ofCluster:
+			return fmt.Errorf("%s does not belong to cluster %s alone", r, s.ID)
 		}
 		wanted := map[string]int32{}
 		for arn := range weights {
@@ -188,7 +193,7 @@ func ruleTags(g cluster.Generation, s cluster.Spec) tagging.Set {
 	return g.Tags(s.Tags).Without(tagging.Generation, "Name")
 }
 
-// Disconnect implements cluster.Cloud. If something else forwards to the
+// Disconnect implements cluster.Cloud. It also deletes the generation's preview rule. If something else forwards to the
 // generation, it is not ours to delete, and without the generation it would lead
 // nowhere. So Disconnect refuses before it changes anything.
 func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.Listener) error {
@@ -206,14 +211,14 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 		return !there
 	})
 	for _, r := range routes {
-		ours, err := c.owns(ctx, g.Cluster, r)
+		is, err := c.owner(ctx, g.Cluster, r)
 		if err != nil {
 			return err
 		}
 		// A default action is the cluster's only if the cluster serves by it, or if
 		// a new generation shares it until it serves by a rule.
 		shared := r.listenerARN == l.ARN && len(r.weights()) > 1
-		if !ours || r.ruleARN == "" && !r.matches(l) && !shared {
+		if is == ofOthers || r.ruleARN == "" && !r.matches(l) && !shared {
 			return fmt.Errorf("%s, which does not belong to cluster %s, forwards to its target group; remove that first", r, g.Cluster)
 		}
 	}
@@ -305,7 +310,7 @@ func (c *Cloud) observeListener(ctx context.Context, g cluster.Generation, liste
 		if r.ruleARN == "" {
 			return &observedRoute{listener: &cluster.Listener{ARN: listenerARN}, share: r.share(targetGroupARN)}, nil
 		}
-		ours, err := c.belongsTo(ctx, g.Cluster, r.ruleARN)
+		ours, err := c.owns(ctx, g.Cluster, r)
 		if err != nil {
 			return nil, err
 		}

@@ -151,10 +151,8 @@ func (c *Cloud) newScope(ctx context.Context, g cluster.Generation, s cluster.Sp
 	}
 	arn := aws.ToString(group.TargetGroupArn)
 	names.targetGroup = arn[strings.LastIndex(arn, ":")+1:]
-	// arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/LISTENER
-	_, names.loadBalancer, _ = strings.Cut(s.Listener.ARN, ":listener/")
-	names.loadBalancer = names.loadBalancer[:max(0, strings.LastIndex(names.loadBalancer, "/"))]
-	return names, nil
+	names.loadBalancer, err = balancerDimension(s.Listener.ARN)
+	return names, err
 }
 
 // dimension returns the value of a dimension.
@@ -369,17 +367,12 @@ func (c *Cloud) deleteStepAlarms(ctx context.Context, prefix string) error {
 		return err
 	}
 	for batch := range slices.Chunk(names, maxAlarmNames) {
-		_, err := c.cloudwatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: batch})
-		if err != nil && !hasCode(err, codeAlarmNotFound) {
-			return fmt.Errorf("delete alarms %s: %w", strings.Join(batch, ", "), err)
+		if _, err := c.cloudwatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: batch}); err != nil {
+			return notYet(fmt.Errorf("delete alarms %s: %w", strings.Join(batch, ", "), err), codeAlarmNotFound)
 		}
 	}
 	return nil
 }
-
-// codeAlarmNotFound: one of the alarms is gone already, so that none was deleted. The next
-// attempt lists those that are left.
-const codeAlarmNotFound = "ResourceNotFound"
 
 // callers lists the alarms that call one of the group's policies, with the ARNs of those by their
 // names, aside from alarms of the generation's own and those that target tracking makes.
@@ -473,8 +466,8 @@ func (c *Cloud) DropCallers(ctx context.Context, g cluster.Generation) error {
 	})
 }
 
-// RemoveAlarms implements cluster.Attacher.
-func (c *Cloud) RemoveAlarms(ctx context.Context, g cluster.Generation) error {
+// RemovePolicyAlarms implements cluster.Attacher.
+func (c *Cloud) RemovePolicyAlarms(ctx context.Context, g cluster.Generation) error {
 	return c.deleteStepAlarms(ctx, stepAlarmPrefix(g))
 }
 

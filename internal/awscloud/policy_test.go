@@ -15,7 +15,7 @@ import (
 // The policy in the README allows what the code calls, and nothing else but
 // what AWS asks for in turn.
 func TestReadmePolicy(t *testing.T) {
-	inTurn := []string{"ec2:RunInstances", "iam:PassRole", "iam:CreateServiceLinkedRole"}
+	inTurn := []string{"cloudwatch:TagResource", "ec2:RunInstances", "iam:PassRole", "iam:CreateServiceLinkedRole"}
 
 	files, err := filepath.Glob("*.go")
 	if err != nil {

@@ -42,6 +42,28 @@ var killedSettings = rollout.Settings{
 	OnFailure: rollout.Undo, Protected: rollout.Wait,
 }
 
+// checkedSettings also have a preview, a check, and all alarms on the new target group.
+func checkedSettings() rollout.Settings {
+	none := int32(0)
+	settings := killedSettings
+	settings.Preview = &cluster.Preview{Header: &cluster.Header{Name: "X-Preview", Values: []string{"open sesame"}}}
+	settings.Checks = []rollout.Check{{Path: "/buy", Method: "GET", Status: "200", Timeout: 5 * time.Second}}
+	settings.TargetAlarms = &cluster.TargetAlarms{
+		Errors5xx: &none, Latency: 800 * time.Millisecond, LatencyStatistic: "p95", UnhealthyServers: &none,
+		Period: time.Minute, EvaluationPeriods: 2,
+	}
+	return settings
+}
+
+// good passes every check.
+type good struct{}
+
+func (good) Request(context.Context, rollout.ProbeRequest) (rollout.ProbeAnswer, error) {
+	return rollout.ProbeAnswer{Status: 200}, nil
+}
+
+func (good) Command(context.Context, []string, []string) error { return nil }
+
 // rolloutEnds are the ways to continue a rollout. Terraform applies again.
 var rolloutEnds = map[string]func(v *victim, m *rollout.Manager) (string, error){
 	"Apply": func(v *victim, m *rollout.Manager) (string, error) {
@@ -90,6 +112,33 @@ var stories = []story{
 			return errors.Join(err, errors.New("it was not rolled back"))
 		},
 		ends: rolloutEnds,
+	},
+	{
+		// With a preview, checks, and alarms on the new target group. They change nothing
+		// else, so only what they do is killed.
+		name: "Checked", prepare: (*victim).replace, live: liveSize,
+		spares: func(calls []string, at int) bool {
+			opened := slices.Index(calls, "CreateRule")
+			removed := slices.Index(calls, "DeleteAlarms")
+			return at < opened || at > removed+3 || reads(calls[at])
+		},
+		do: func(ctx context.Context, v *victim, m *rollout.Manager) error {
+			m.Prober = good{}
+			_, err := m.Apply(ctx, v.spec(v.next()), checkedSettings(), v.state)
+			return err
+		},
+		ends: map[string]func(v *victim, m *rollout.Manager) (string, error){
+			"Apply": func(v *victim, m *rollout.Manager) (string, error) {
+				m.Prober = good{}
+				_, err := m.Apply(v.Context(), v.spec(v.next()), checkedSettings(), v.state)
+				return v.next(), err
+			},
+			"Undo": rolloutEnds["Undo"],
+			"Destroy": func(v *victim, m *rollout.Manager) (string, error) {
+				v.proxy.Notify(nil) // nothing serves in the end
+				return "", m.Destroy(v.Context(), strawberry, v.state)
+			},
+		},
 	},
 	{name: "Creation", prepare: (*victim).clear, do: create, ends: creationEnds},
 	{

@@ -20,6 +20,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/awscloud"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/probe"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/sqlite"
@@ -170,7 +171,7 @@ func (s *site) open() (*sqlite.Store, error) {
 // run is a process that works on the cluster.
 func (s *site) run(holder string, store rollout.Store) *rollout.Manager {
 	return &rollout.Manager{
-		Cloud: s.cloud, Store: store, Clock: s.clock, Region: rolloutRegion, Holder: holder, Entropy: rand.Reader,
+		Cloud: s.cloud, Store: store, Prober: probe.Prober{}, Clock: s.clock, Region: rolloutRegion, Holder: holder, Entropy: rand.Reader,
 		Progress: func(_ context.Context, format string, args ...any) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

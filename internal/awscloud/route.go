@@ -205,17 +205,11 @@ func findRoute(routes []route, l cluster.Listener) *route {
 	return nil
 }
 
-// owns reports whether the route belongs to the cluster: a rule by its tag, the
-// default action by the tags of all target groups that it forwards to.
+// owns reports whether the cluster gets its requests by the route: a rule by its
+// tags, the default action by those of all target groups that it forwards to.
 func (c *Cloud) owns(ctx context.Context, id cluster.ID, r route) (bool, error) {
-	if r.ruleARN != "" {
-		return c.belongsTo(ctx, id, r.ruleARN)
-	}
-	weights := r.weights()
-	if len(weights) == 0 {
-		return false, nil
-	}
-	return c.belongsTo(ctx, id, sortedKeys(weights)...)
+	is, err := c.owner(ctx, id, r)
+	return is == ofCluster, err
 }
 
 // checkRoute refuses a route that does not belong to the cluster. A fixed
@@ -239,19 +233,34 @@ func notOurs(id cluster.ID, r route) error {
 	return fmt.Errorf("%s does not belong to cluster %s; choose another priority or listener, or put a fixed response there first", r, id)
 }
 
-// belongsTo reports whether all the resources carry the cluster's tag. AWS
-// takes at most 20 in one call, and a forward action has at most 5.
+// belongsTo reports whether all the resources carry the cluster's tag.
 func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (bool, error) {
-	out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: arns})
-	if err != nil {
-		return false, fmt.Errorf("read the tags of %v: %w", arns, err)
-	}
-	for _, described := range out.TagDescriptions {
-		if fromELBTags(described.Tags)[tagging.Cluster] != id.String() {
-			return false, nil
+	tags, err := c.elbTagsOf(ctx, arns...)
+	for _, arn := range arns {
+		if tags[arn][tagging.Cluster] != id.String() {
+			return false, err
 		}
 	}
-	return len(out.TagDescriptions) == len(arns), nil
+	return err == nil, err
+}
+
+// maxTagged is the most resources that one call takes,
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html.
+const maxTagged = 20
+
+// elbTagsOf reads the tags of rules or target groups.
+func (c *Cloud) elbTagsOf(ctx context.Context, arns ...string) (map[string]tagging.Set, error) {
+	all := map[string]tagging.Set{}
+	for batch := range slices.Chunk(arns, maxTagged) {
+		out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: batch})
+		if err != nil {
+			return nil, fmt.Errorf("read the tags of %v: %w", batch, err)
+		}
+		for _, described := range out.TagDescriptions {
+			all[aws.ToString(described.ResourceArn)] = fromELBTags(described.Tags)
+		}
+	}
+	return all, nil
 }
 
 // createRule creates a rule of the cluster, which forwards to the target group. If it

@@ -6,10 +6,15 @@ import (
 	"strings"
 )
 
-// Alarms reads the states of alarms.
+// Alarms reads the states of alarms, and makes those of a generation.
 type Alarms interface {
 	// Alarms returns one Alarm for each name, in their order.
 	Alarms(ctx context.Context, names []string) ([]Alarm, error)
+	// MakeAlarms makes the alarms on the generation's target group, and returns once all of
+	// them are visible.
+	MakeAlarms(ctx context.Context, g Generation, s Spec, t TargetAlarms) error
+	// RemoveAlarms removes those of the alarms that exist.
+	RemoveAlarms(ctx context.Context, names []string) error
 }
 
 // Alarm is an alarm and its state.

@@ -19,6 +19,7 @@ type Cloud interface {
 	Parts
 	Attacher
 	Traffic
+	Previews
 	Capacity
 	Alarms
 }
@@ -76,8 +77,8 @@ type Attacher interface {
 	// names of another one, too. DropCallers ends the calls of a generation's policies.
 	ShareCallers(ctx context.Context, from, to Generation) error
 	DropCallers(ctx context.Context, g Generation) error
-	// RemoveAlarms removes the alarms that Attach made.
-	RemoveAlarms(ctx context.Context, g Generation) error
+	// RemovePolicyAlarms removes the alarms that Attach made.
+	RemovePolicyAlarms(ctx context.Context, g Generation) error
 }
 
 // Attached describes what is attached to a group.

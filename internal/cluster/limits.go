@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -170,18 +171,40 @@ func (h HealthCheck) Validate() error {
 	if !strings.HasPrefix(h.Path, "/") {
 		errs = append(errs, fmt.Errorf("health check: the path %q must begin with a slash", h.Path))
 	}
-	for part := range strings.SplitSeq(h.Matcher, ",") {
-		m := matcher.FindStringSubmatch(part)
-		if m == nil || !statusCode(m[1]) || m[2] != "" && (!statusCode(m[2]) || m[2] < m[1]) {
-			errs = append(errs, fmt.Errorf("health check: the matcher %q is not valid: use status codes from %d to %d, "+
-				"such as 200, 200-299 or 200,302", h.Matcher, minStatus, maxStatus))
-			break
-		}
+	if err := ValidateMatcher(h.Matcher, minStatus, maxStatus); err != nil {
+		errs = append(errs, fmt.Errorf("health check: %w", err))
 	}
 	return errors.Join(errs...)
 }
 
-func statusCode(text string) bool {
-	code, err := strconv.Atoi(text)
-	return err == nil && code >= minStatus && code <= maxStatus
+// ValidateMatcher reports a list of status codes and ranges that is not valid, or names
+// others than those from least to most.
+func ValidateMatcher(text string, least, most int) error {
+	for part := range strings.SplitSeq(text, ",") {
+		if low, high, ok := statusRange(part); !ok || low < least || high > most || high < low {
+			return fmt.Errorf("the matcher %q is not valid: use status codes from %d to %d, such as 200, 200-299 or 200,302", text, least, most)
+		}
+	}
+	return nil
+}
+
+// MatchesStatus reports whether a matcher, which is valid, lists a status code.
+func MatchesStatus(text string, status int) bool {
+	for part := range strings.SplitSeq(text, ",") {
+		if low, high, ok := statusRange(part); ok && low <= status && status <= high {
+			return true
+		}
+	}
+	return false
+}
+
+// statusRange reads one part of a matcher.
+func statusRange(part string) (low, high int, ok bool) {
+	m := matcher.FindStringSubmatch(part)
+	if m == nil {
+		return 0, 0, false
+	}
+	low, lowErr := strconv.Atoi(m[1])
+	high, highErr := strconv.Atoi(cmp.Or(m[2], m[1]))
+	return low, high, lowErr == nil && highErr == nil
 }

@@ -50,6 +50,8 @@ type harness struct {
 	version string
 	// bad is the version whose servers fail.
 	bad atomic.Value
+	// alarmed is how its rollout with an alarm ended.
+	alarmed verdict
 	// webhook receives notifications, which it adds to notes.
 	webhook *httptest.Server
 	mu      sync.Mutex

@@ -1,8 +1,8 @@
 // Command demo shows the main job from start to end with the real programs, on an
 // emulated AWS: one pipe builds a version, bakes its image in two regions, tests it
 // in an environment of its own and removes that; another rolls the tested image out
-// to production under load; then a bad version is rolled out, and rolled back. The
-// demo checks everything that it prints.
+// to production under load; then a bad version is rolled out, and rolled back: once
+// because of an alarm, and once because of a check. The demo checks everything that it prints.
 package main
 
 import (
@@ -44,7 +44,8 @@ func run(ctx context.Context) (err error) {
 		{"Run the pipe: build, bake, test in an environment of its own, promote", s.application},
 		{"Show what the build data repository has recorded", s.remember},
 		{"Roll the tested image out to production, under load", s.release},
-		{"Roll out a bad version", s.releaseBad},
+		{"Roll out a bad version, with an alarm", s.releaseBad},
+		{"Roll out the bad version, with a check before it gets requests", s.releaseChecked},
 	} {
 		s.title(scene.title)
 		if err := scene.play(ctx); err != nil {

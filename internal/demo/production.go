@@ -13,7 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
 const (
@@ -95,19 +97,63 @@ func (s *harness) releaseBad(ctx context.Context) error {
 	s.bad.Store(bad)
 	s.printf("")
 	s.printf("Version %s passes its health checks, but answers 500 to other requests. An alarm watches for that.", bad)
+	s.alarmed, err = s.rollBack(ctx, bad)
+	if err != nil {
+		return err
+	}
+	if failed, sent := s.alarmed.Failed, s.alarmed.Sent; failed == 0 || failed > sent/4 {
+		return fmt.Errorf("%d of %d requests failed, want some, but of a tenth only", failed, sent)
+	}
+	return s.status(ctx, s.version)
+}
+
+// releaseChecked rolls the bad version out again, with a check that its first request fails.
+func (s *harness) releaseChecked(ctx context.Context) error {
+	if err := s.setAlarm(ctx, types.StateValueOk); err != nil {
+		return err
+	}
+	s.environ = append(s.environ, "STRAWBERRY_PREVIEW_TOKEN=open-sesame", "STRAWBERRY_CHECK_URL="+s.plane.URL)
+	s.printf("A preview rule sends requests with a header that only the check knows to the new servers.")
+	checked, err := s.rollBack(ctx, fmt.Sprint(s.bad.Load()))
+	if err != nil {
+		return err
+	}
+	if checked.Failed > 0 || checked.ByVersion[s.version] != checked.Sent {
+		return fmt.Errorf("%d of %d requests failed, and %v answered: want none to fail", checked.Failed, checked.Sent, checked.ByVersion)
+	}
+	s.printf("")
+	s.printf("The same bad version   failed requests   from healthy servers to the verdict")
+	for _, row := range []struct {
+		name string
+		v    verdict
+	}{{"with an alarm", s.alarmed}, {"with a check", checked}} {
+		s.printf("  %-20s %6d of %-6d %6.1f s", row.name, row.v.Failed, row.v.Sent, row.v.after.Seconds())
+	}
+	return s.status(ctx, s.version)
+}
+
+// verdict is how the rollout of a bad version ended.
+type verdict struct {
+	rig.Report
+	// after is how long it took from healthy servers to the decision to roll back.
+	after time.Duration
+}
+
+// rollBack rolls a bad version out under load, which must be rolled back.
+func (s *harness) rollBack(ctx context.Context, bad string) (verdict, error) {
 	t := s.startTraffic(ctx)
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- s.watch(watching, t.load) }()
-	summary, err = s.pipeRun(ctx, "--pipe", "release", "--version", bad)
+	summary, err := s.pipeRun(ctx, "--pipe", "release", "--version", bad)
 	stop()
 	watchErr := <-watched
 	report := t.stop()
 	if watchErr != nil {
-		return watchErr
+		return verdict{}, watchErr
 	}
 	if err == nil {
-		return errors.New("the bad version was rolled out")
+		return verdict{}, errors.New("the bad version was rolled out")
 	}
 	failed := summary.Failed()
 	// Terraform breaks lines, and draws a border next to them.
@@ -115,15 +161,36 @@ func (s *harness) releaseBad(ctx context.Context) error {
 		return strings.Join(strings.Fields(strings.ReplaceAll(text, "│", "")), " ")
 	}
 	if failed == nil || failed.Name != "roll out" || !strings.Contains(words(failed.Tail), "nothing is left that was made for this rollout") {
-		return err
+		return verdict{}, err
 	}
 	_, text, _ := strings.Cut(failed.Tail, "Error: ")
 	s.quote("Error: " + text)
 	s.printReport(report)
-	if report.Failed == 0 || report.Failed > report.Sent/4 {
-		return fmt.Errorf("%d of %d requests failed, want some, but of a tenth only", report.Failed, report.Sent)
+	after, err := s.decided(ctx)
+	return verdict{report, after}, err
+}
+
+// decided is how long the latest rollout took from healthy servers to the decision to roll
+// it back, by its journal.
+func (s *harness) decided(ctx context.Context) (time.Duration, error) {
+	latest, err := s.store.Rollouts(ctx, builddata.RolloutQuery{Service: service, Environment: "prod", Region: home, Limit: 1})
+	if err != nil || len(latest) == 0 {
+		return 0, errors.Join(err, errors.New("no rollout is on record"))
 	}
-	return s.status(ctx, s.version)
+	r, err := s.store.Rollout(ctx, service, latest[0].ID)
+	if err != nil {
+		return 0, err
+	}
+	var healthy time.Time
+	for _, e := range r.Entries {
+		switch {
+		case strings.HasPrefix(e.Step, string(rollout.WaitHealthy)+":") && e.Phase == builddata.Done:
+			healthy = e.At
+		case e.Undo:
+			return e.At.Sub(healthy), nil
+		}
+	}
+	return 0, fmt.Errorf("rollout %s was not rolled back", r.ID)
 }
 
 // watch stands in for CloudWatch: it makes the alarm fire once requests are answered

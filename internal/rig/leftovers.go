@@ -3,18 +3,22 @@ package rig
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 // Leftovers lists what is in the account besides its landscape and images: Auto
-// Scaling groups, running instances, volumes, launch templates, target groups and
-// listener rules. It does not filter by tags, so it also finds what has lost them.
+// Scaling groups, running instances, volumes, launch templates, target groups, listener
+// rules, and alarms on target groups. It does not filter by tags, so it also finds what has
+// lost them.
 func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 	cfg := a.Config(l.Region)
 	var left []string
@@ -88,6 +92,17 @@ func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 		for _, rule := range page.Rules {
 			if !aws.ToBool(rule.IsDefault) {
 				found("listener rule", rule.RuleArn)
+			}
+		}
+	}
+	alarms, err := pages(ctx, cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(cfg), &cloudwatch.DescribeAlarmsInput{}))
+	if err != nil {
+		return nil, err
+	}
+	for _, page := range alarms {
+		for _, alarm := range page.MetricAlarms {
+			if slices.ContainsFunc(alarm.Dimensions, func(d cwtypes.Dimension) bool { return aws.ToString(d.Name) == "TargetGroup" }) {
+				found("alarm", alarm.AlarmName)
 			}
 		}
 	}

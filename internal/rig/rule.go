@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,9 +18,21 @@ import (
 // rule is a rule of a listener: its conditions and its action. The default action is a
 // rule for all requests.
 type rule struct {
-	hosts, paths []string
-	action       action
+	hosts, paths, methods []string
+	headers               []headerCondition
+	queries               [][]queryValue
+	sources               []netip.Prefix
+	action                action
 }
+
+// headerCondition has patterns in small letters.
+type headerCondition struct {
+	name   string
+	values []string
+}
+
+// queryValue has patterns in small letters. Without a key, all are searched.
+type queryValue struct{ key, value string }
 
 // action is a forward if it has weights, or else a fixed response.
 type action struct {
@@ -35,8 +49,8 @@ type weight struct {
 	share int
 }
 
-// newRule reads a rule. It skips rules with conditions other than hosts and paths, or
-// with regular expressions, as if no request matched them.
+// newRule reads a rule. It skips rules with regular expressions and with conditions that it
+// does not know, as if no request matched them.
 func newRule(r elbtypes.Rule, speed float64) (made rule, ok bool) {
 	for _, condition := range r.Conditions {
 		// AWS also sets the older Values, moto only one of them.
@@ -46,14 +60,44 @@ func newRule(r elbtypes.Rule, speed float64) (made rule, ok bool) {
 			if condition.HostHeaderConfig != nil {
 				values = condition.HostHeaderConfig.Values
 			}
-			for _, host := range values {
-				made.hosts = append(made.hosts, strings.ToLower(host))
-			}
+			made.hosts = append(made.hosts, lower(values)...)
 		case "path-pattern":
 			if condition.PathPatternConfig != nil {
 				values = condition.PathPatternConfig.Values
 			}
 			made.paths = append(made.paths, values...)
+		case "http-request-method":
+			if condition.HttpRequestMethodConfig != nil {
+				values = condition.HttpRequestMethodConfig.Values
+			}
+			made.methods = append(made.methods, values...)
+		case "http-header":
+			if condition.HttpHeaderConfig == nil {
+				return rule{}, false
+			}
+			values = condition.HttpHeaderConfig.Values
+			made.headers = append(made.headers, headerCondition{aws.ToString(condition.HttpHeaderConfig.HttpHeaderName), lower(values)})
+		case "query-string":
+			if condition.QueryStringConfig == nil {
+				return rule{}, false
+			}
+			var pairs []queryValue
+			for _, pair := range condition.QueryStringConfig.Values {
+				pairs = append(pairs, queryValue{strings.ToLower(aws.ToString(pair.Key)), strings.ToLower(aws.ToString(pair.Value))})
+				values = append(values, aws.ToString(pair.Value))
+			}
+			made.queries = append(made.queries, pairs)
+		case "source-ip":
+			if condition.SourceIpConfig != nil {
+				values = condition.SourceIpConfig.Values
+			}
+			for _, value := range values {
+				prefix, err := netip.ParsePrefix(value)
+				if err != nil {
+					return rule{}, false
+				}
+				made.sources = append(made.sources, prefix)
+			}
 		default:
 			return rule{}, false
 		}
@@ -79,6 +123,13 @@ func newRule(r elbtypes.Rule, speed float64) (made rule, ok bool) {
 	return made, true
 }
 
+func lower(all []string) (lowered []string) {
+	for _, s := range all {
+		lowered = append(lowered, strings.ToLower(s))
+	}
+	return lowered
+}
+
 func newForward(a elbtypes.Action, speed float64) action {
 	var forward action
 	if c := a.ForwardConfig; c != nil {
@@ -100,7 +151,7 @@ func newForward(a elbtypes.Action, speed float64) action {
 }
 
 // matches reports whether a request matches the rule. Hosts are compared without case
-// and port, paths with case.
+// and port, paths and methods with case, and headers and query strings without.
 func (r rule) matches(req *http.Request) bool {
 	host := strings.ToLower(req.Host)
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -109,7 +160,37 @@ func (r rule) matches(req *http.Request) bool {
 	one := func(patterns []string, s string) bool {
 		return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matchesWildcards(p, s) })
 	}
-	return one(r.hosts, host) && one(r.paths, req.URL.Path)
+	if !one(r.hosts, host) || !one(r.paths, req.URL.Path) || len(r.methods) > 0 && !slices.Contains(r.methods, req.Method) {
+		return false
+	}
+	for _, h := range r.headers {
+		if !slices.ContainsFunc(req.Header.Values(h.name), func(value string) bool { return one(h.values, strings.ToLower(value)) }) {
+			return false
+		}
+	}
+	for _, pairs := range r.queries {
+		if !slices.ContainsFunc(pairs, func(p queryValue) bool { return p.matches(req.URL.Query()) }) {
+			return false
+		}
+	}
+	if len(r.sources) == 0 {
+		return true
+	}
+	from, err := netip.ParseAddrPort(req.RemoteAddr)
+	return err == nil && slices.ContainsFunc(r.sources, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
+}
+
+// matches reports whether one of the pairs of a query string matches.
+func (q queryValue) matches(query url.Values) bool {
+	for key, values := range query {
+		if q.key != "" && !matchesWildcards(q.key, strings.ToLower(key)) {
+			continue
+		}
+		if slices.ContainsFunc(values, func(value string) bool { return matchesWildcards(q.value, strings.ToLower(value)) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // matchesWildcards reports whether s matches a pattern, in which * matches any number

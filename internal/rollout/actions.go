@@ -40,7 +40,13 @@ func (r *runner) timeout(s Step, of GenerationRecord) time.Duration {
 		return settings.HealthyWithin
 	case Observe:
 		return settings.ObserveFor + settings.HealthyWithin
-	case WaitOpen, WaitDrain, WaitStickyExpiry:
+	case RunChecks:
+		bound := propagationTimeout
+		for _, c := range settings.Checks {
+			bound += c.Within + c.Timeout + pollInterval
+		}
+		return bound
+	case WaitOpen, WaitPreview, WaitDrain, WaitStickyExpiry:
 		return settings.Drain + settings.HealthyWithin
 	case RemoveServers:
 		bound := removalTimeout + of.Spec.AllAttachments().TerminatingWait()
@@ -90,7 +96,17 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 			return err
 		}
 		return cloud.Serve(ctx, g, spec)
-	case WaitOpen:
+	case OpenPreview:
+		return cloud.OpenPreview(ctx, g, spec, *plan.Settings.Preview)
+	case RunChecks:
+		return r.check(ctx, s, of, waited)
+	case ClosePreview:
+		return r.confirmRemoval(cloud.ClosePreview(ctx, g, plan.To.Spec.ListenerARN()), OpenPreview, of, waited)
+	case MakeAlarms:
+		return cloud.MakeAlarms(ctx, g, spec, *plan.Settings.TargetAlarms)
+	case RemoveAlarms:
+		return r.confirmRemoval(cloud.RemoveAlarms(ctx, plan.targetAlarms()), MakeAlarms, of, waited)
+	case WaitOpen, WaitPreview:
 		if long := min(plan.Settings.Drain, openDelay); waited < long {
 			return &cluster.NotYetError{Saw: fmt.Sprintf("the load balancer has had %s of %s to open it", waited.Round(time.Second), long)}
 		}
@@ -120,13 +136,13 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		return err
 	case LeaveTargets:
 		return cloud.LeaveTargets(ctx, g, spec.AllAttachments().TargetGroupARNs)
-	case RemoveAlarms:
+	case RemovePolicyAlarms:
 		if plan.Settings.CarryAlarmActions {
 			if err := cloud.DropCallers(ctx, g); err != nil {
 				return err
 			}
 		}
-		return r.confirmRemoval(cloud.RemoveAlarms(ctx, g), Attach, of, waited)
+		return r.confirmRemoval(cloud.RemovePolicyAlarms(ctx, g), Attach, of, waited)
 	case CheckAttached:
 		return r.checkAttached(ctx, of)
 	case Disconnect:
@@ -268,7 +284,7 @@ var errNoServers = errors.New("no server was started, because the cluster is sca
 // is healthy at the beginning or some are not at the end.
 func (r *runner) observe(ctx context.Context, long, waited time.Duration) error {
 	name := r.journal.plan.To.Name
-	if err := r.manager.checkAlarms(ctx, r.journal.plan.Settings); err != nil {
+	if err := r.checkAlarms(ctx, *r.journal.plan.To, waited >= long); err != nil {
 		return err
 	}
 	to, err := r.pinCapacity(ctx)

@@ -121,7 +121,7 @@ func (w *world) DropCallers(_ context.Context, of cluster.Generation) error {
 	return nil
 }
 
-func (w *world) RemoveAlarms(_ context.Context, of cluster.Generation) error {
+func (w *world) RemovePolicyAlarms(_ context.Context, of cluster.Generation) error {
 	w.at(of).alarms = false
 	return nil
 }
@@ -179,6 +179,6 @@ func (o outside) DropCallers(ctx context.Context, g cluster.Generation) error {
 	return o.change(ctx, "DropCallers", func() error { return o.w.DropCallers(ctx, g) })
 }
 
-func (o outside) RemoveAlarms(ctx context.Context, g cluster.Generation) error {
-	return o.change(ctx, "RemoveAlarms", func() error { return o.w.RemoveAlarms(ctx, g) })
+func (o outside) RemovePolicyAlarms(ctx context.Context, g cluster.Generation) error {
+	return o.change(ctx, "RemovePolicyAlarms", func() error { return o.w.RemovePolicyAlarms(ctx, g) })
 }

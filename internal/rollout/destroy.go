@@ -42,6 +42,15 @@ func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *GenerationR
 func (r *runner) abandon(ctx context.Context) (Inventory, error) {
 	plan := r.journal.plan
 	i := plan.before()
+	// Nothing else knows what the tests of the new generation needed.
+	if steps := plan.untestSteps(); len(steps) > 0 && !r.journal.irreversible() {
+		if err := r.beginRollback(ctx, "the cluster is destroyed"); err != nil {
+			return i, err
+		}
+		if _, err := r.runSteps(ctx, steps); err != nil {
+			return i, err
+		}
+	}
 	if plan.To != nil && !plan.Reused {
 		i.Left = append(i.Left, *plan.To)
 	}

@@ -95,6 +95,7 @@ func third(s *harness, y story) error {
 	}
 	settings := y.settings
 	settings.Alarms = nil
+	s.world.unreachable = false
 	m, _ := s.process(nil)
 	err := s.apply(m, other, settings)
 	if s.imported(err) {

@@ -65,6 +65,11 @@ func (e *Error) advice() (now, do string) {
 	case Refused:
 		return "nothing was changed; " + e.Serving, "fix the cause and apply again"
 	case RolledBack:
+		if e.cannotTell() {
+			return e.Serving + "; nothing is left that was made for this rollout",
+				"make the load balancer reachable from where the rollout runs, set the preview's url to an address that is, " +
+					"or set its unreachable to \"continue\", and apply again"
+		}
 		return e.Serving + "; nothing is left that was made for this rollout", "fix the cause and apply again"
 	case Irreversible:
 		if e.To == "" {
@@ -87,6 +92,8 @@ func (e *Error) headline() string {
 		return fmt.Sprintf("rollout of cluster %s from version %s to %s is not complete", e.Cluster, e.From, e.To)
 	case e.Cleanup:
 		return fmt.Sprintf("the kept generation of cluster %s could not be removed", e.Cluster)
+	case e.Outcome == RolledBack && e.cannotTell():
+		return fmt.Sprintf("cluster %s was not changed to version %s, because the version could not be checked", e.Cluster, e.To)
 	case e.From == "" && e.To != "":
 		return fmt.Sprintf("cluster %s could not be created with version %s", e.Cluster, e.To)
 	case e.To == "":
@@ -96,6 +103,15 @@ func (e *Error) headline() string {
 	}
 	return fmt.Sprintf("rollout of cluster %s from version %s to %s failed", e.Cluster, e.From, e.To)
 }
+
+// cannotTell reports whether the rollout failed for a reason that says nothing about the
+// version.
+func (e *Error) cannotTell() bool {
+	return errors.As(e.Err, new(*UnreachableError)) || errors.As(e.Err, new(*recordedUnreachable))
+}
+
+// recordedUnreachable is an *UnreachableError as another process recorded it.
+type recordedUnreachable struct{ error }
 
 // sentence is an error's text without the full stop that some end with.
 func sentence(err error) string { return strings.TrimRight(err.Error(), ".") }

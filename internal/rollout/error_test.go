@@ -127,6 +127,17 @@ func TestErrors(t *testing.T) {
 		{"Called", []cluster.Spec{spec("1", declares)}, func(s *harness) { s.world.callers = []string{"orders-high"} },
 			apply(spec("2", declares), quick()), rollout.Refused, "1"},
 		{"AttachmentsDenied", one, nil, fails("Attached", failsBefore), rollout.Refused, "1"},
+		{"CheckFails", one, answers500, apply(two, quick(preview)), rollout.RolledBack, "1"},
+		{"CheckCommandFails", one, answers500, apply(two, quick(func(s *rollout.Settings) {
+			preview(s)
+			s.Checks = nil
+			checkCommand(s)
+		})), rollout.RolledBack, "1"},
+		{"CheckUnreachable", one, unreachable, apply(two, quick(preview)), rollout.RolledBack, "1"},
+		{"CheckUnreachableCreation", nil, unreachable, apply(two, quick(preview)), rollout.RolledBack, ""},
+		{"PreviewHasNoPriority", one, nil,
+			apply(spec("2", func(s *cluster.Spec) { s.ImageID = "ami-no-priority" }), quick(preview)), rollout.Refused, "1"},
+		{"TargetAlarmFires", one, answers500, apply(two, quick(watched)), rollout.RolledBack, "1"},
 		{"SameVersion", one, func(s *harness) { s.world.behaviour["1"] = behaviour{start: time.Hour} },
 			apply(spec("1", func(s *cluster.Spec) { s.Servers.InstanceType = "t3.large" }), quick()), rollout.RolledBack, "1"},
 	} {

@@ -19,7 +19,8 @@ import (
 // ignored, user data that is not text, further conditions of a rule, and the step WaitOpen.
 // Format 4 added how servers are launched (key, volumes, hop limit, monitoring, mixed
 // instances, rebalancing), the note that no server was started, attachments with their steps,
-// and the setting for alarm actions.
+// the setting for alarm actions, and the preview, the checks and the alarms of the new
+// generation, with their steps.
 // Formats from 1 on are read.
 const (
 	format   = 4

@@ -109,22 +109,38 @@ func samplePlan(format int) Plan {
 	record := func(name, version string) *GenerationRecord {
 		return &GenerationRecord{Name: "strawberry-prod-" + name, Spec: sampleSpec(version, format)}
 	}
-	plan := Plan{
+	settings := Settings{
+		Steps: []int32{10, 50, 100}, HealthyWithin: 15 * time.Minute, ObserveFor: 90 * time.Second,
+		Alarms: []string{"errors"}, MissingDataIsBad: true, Drain: 30 * time.Second, KeepPrevious: true, OnFailure: Keep, Protected: Ignore,
+	}
+	if format > 3 {
+		ten, one := int32(10), int32(1)
+		settings.TargetAlarms = &cluster.TargetAlarms{
+			Errors5xx: &ten, Latency: 800 * time.Millisecond, LatencyStatistic: "p95", UnhealthyServers: &one,
+			Period: time.Minute, EvaluationPeriods: 1,
+		}
+		settings.Preview = &cluster.Preview{
+			Header: &cluster.Header{Name: "X-Preview", Values: []string{"sesame"}}, Host: "preview.example.com", Priority: 9,
+		}
+		settings.CheckURL, settings.Unreachable = "https://balancer.example.com", Continue
+		settings.Checks = []Check{{
+			Path: "/buy", Method: "POST", Headers: map[string]string{"Authorization": "hunter2"}, Status: "200-299",
+			BodyContains: "thank you", BodyMatches: "^thank", Command: []string{"./smoke.sh"},
+			Timeout: 5 * time.Second, Within: 30 * time.Second,
+		}}
+	}
+	settings.CarryAlarmActions = format > 3
+	return Plan{
 		Account: "123456789012",
 		From:    record("bcdf1234", "1.0.0"), To: record("ghjk5678", "1.1.0"), Stays: record("lmnp9012", "0.9.0"),
 		FromComplete: true, Reused: true,
 		Kept: record("qrst3456", "0.8.0"), Left: []GenerationRecord{*record("vwxy7890", "0.7.0")},
-		Settings: Settings{
-			Steps: []int32{10, 50, 100}, HealthyWithin: 15 * time.Minute, ObserveFor: 90 * time.Second,
-			Alarms: []string{"errors"}, MissingDataIsBad: true, Drain: 30 * time.Second, KeepPrevious: true, OnFailure: Keep, Protected: Ignore,
-		},
+		Settings: settings,
 		Steps: []Step{
 			{Kind: PinCapacity, Generation: "strawberry-prod-bcdf1234"},
 			{Kind: Shift, Generation: "strawberry-prod-ghjk5678", Percent: 10},
 		},
 	}
-	plan.Settings.CarryAlarmActions = format > 3
-	return plan
 }
 
 func sampleResult(format int) Inventory {
@@ -255,8 +271,15 @@ func TestStep_Code(t *testing.T) {
 		"attach:g":                       {Kind: Attach, Generation: "g"},
 		"join_targets:g":                 {Kind: JoinTargets, Generation: "g"},
 		"leave_targets:g":                {Kind: LeaveTargets, Generation: "g"},
-		"remove_alarms:g":                {Kind: RemoveAlarms, Generation: "g"},
+		"remove_policy_alarms:g":         {Kind: RemovePolicyAlarms, Generation: "g"},
 		"check_attached:g":               {Kind: CheckAttached, Generation: "g"},
+		"open_preview:g":                 {Kind: OpenPreview, Generation: "g"},
+		"wait_preview:g":                 {Kind: WaitPreview, Generation: "g"},
+		"check:g":                        {Kind: RunChecks, Generation: "g"},
+		"check:g:100":                    {Kind: RunChecks, Generation: "g", Percent: 100},
+		"close_preview:g":                {Kind: ClosePreview, Generation: "g"},
+		"make_alarms:g":                  {Kind: MakeAlarms, Generation: "g"},
+		"remove_alarms:g":                {Kind: RemoveAlarms, Generation: "g"},
 		"begin_rollback":                 {Kind: beginRollback},
 	} {
 		got, err := ParseStep(code)

@@ -44,6 +44,7 @@ func TestFormat_Journal(t *testing.T) {
 	}{
 		"rolled-back.json":  {"AlarmFires", 1},
 		"servers-left.json": {"ProtectedIgnore", 1},
+		"checked.json":      {"CheckedUnreachable", 4},
 		"untried.json":      {"ScaledToZero", 4},
 	} {
 		name := of.story

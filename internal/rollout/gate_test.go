@@ -184,6 +184,40 @@ func (o outside) Alarms(ctx context.Context, names []string) (all []cluster.Alar
 	return all, err
 }
 
+func (o outside) MakeAlarms(ctx context.Context, g cluster.Generation, s cluster.Spec, t cluster.TargetAlarms) error {
+	return o.change(ctx, "MakeAlarms", func() error { return o.w.MakeAlarms(ctx, g, s, t) })
+}
+
+func (o outside) RemoveAlarms(ctx context.Context, names []string) error {
+	return o.change(ctx, "RemoveAlarms", func() error { return o.w.RemoveAlarms(ctx, names) })
+}
+
+func (o outside) CheckPreview(ctx context.Context, s cluster.Spec, p cluster.Preview) error {
+	return o.ask(ctx, "CheckPreview", func() error { return o.w.CheckPreview(ctx, s, p) })
+}
+
+func (o outside) OpenPreview(ctx context.Context, g cluster.Generation, s cluster.Spec, p cluster.Preview) error {
+	return o.change(ctx, "OpenPreview", func() error { return o.w.OpenPreview(ctx, g, s, p) })
+}
+
+func (o outside) ClosePreview(ctx context.Context, g cluster.Generation, arn string) error {
+	return o.change(ctx, "ClosePreview", func() error { return o.w.ClosePreview(ctx, g, arn) })
+}
+
+func (o outside) Address(ctx context.Context, arn string) (address string, err error) {
+	err = o.ask(ctx, "Address", func() error { address, err = o.w.Address(ctx, arn); return err })
+	return address, err
+}
+
+func (o outside) Request(ctx context.Context, r rollout.ProbeRequest) (a rollout.ProbeAnswer, err error) {
+	err = o.ask(ctx, "Request", func() error { a, err = o.w.Request(ctx, r); return err })
+	return a, err
+}
+
+func (o outside) Command(ctx context.Context, args, environ []string) error {
+	return o.ask(ctx, "Command", func() error { return o.w.Command(ctx, args, environ) })
+}
+
 func (o outside) RemoveServers(ctx context.Context, g cluster.Generation, force bool) error {
 	return o.change(ctx, "RemoveServers", func() error { return o.w.RemoveServers(ctx, g, force) })
 }

@@ -81,6 +81,23 @@ func alarms(names ...string) func(*rollout.Settings) {
 	return func(s *rollout.Settings) { s.Alarms = names }
 }
 
+// preview adds a preview by a header, and a check.
+func preview(s *rollout.Settings) {
+	s.Preview = &cluster.Preview{Header: &cluster.Header{Name: "X-Preview", Values: []string{"sesame"}}}
+	s.Checks = []rollout.Check{{Path: "/buy", Method: "GET", Status: "200", Timeout: 5 * time.Second, Within: 6 * time.Second}}
+}
+
+// checkCommand adds a check by a command.
+func checkCommand(s *rollout.Settings) {
+	s.Checks = append(s.Checks, rollout.Check{Command: []string{"./smoke.sh", "--fast"}, Timeout: time.Minute})
+}
+
+// watched adds an alarm on the target group.
+func watched(s *rollout.Settings) {
+	none := int32(0)
+	s.TargetAlarms = &cluster.TargetAlarms{Errors5xx: &none, Period: time.Minute, EvaluationPeriods: 1}
+}
+
 func protected(p rollout.Protected) func(*rollout.Settings) {
 	return func(s *rollout.Settings) { s.Protected = p }
 }
@@ -124,7 +141,7 @@ func (s *harness) process(f func(k int, name string) fault) (*rollout.Manager, *
 	p := &process{harness: s, holder: fmt.Sprintf("process %d", s.processes), fault: f}
 	out := outside{process: p, w: s.world, s: s.records()}
 	return &rollout.Manager{
-		Cloud: out, Store: out, Clock: p, Region: region, Holder: p.holder, Entropy: s.entropy,
+		Cloud: out, Store: out, Prober: out, Clock: p, Region: region, Holder: p.holder, Entropy: s.entropy,
 		Progress: func(_ context.Context, format string, args ...any) {
 			if s.trace != nil {
 				s.trace("%s %s: "+format, append([]any{s.clock.Now().Format("15:04:05"), p.holder}, args...)...)
@@ -252,6 +269,12 @@ func (s *harness) converged(want string) error {
 		if !slices.Contains(expected, name) {
 			wrong("%s exists and is not on record", name)
 		}
+	}
+	for name := range s.world.previews {
+		wrong("the preview of %s is open", name)
+	}
+	for name := range s.world.made {
+		wrong("the alarm %s is left", name)
 	}
 	for key, route := range s.world.routes {
 		if p.Serving == nil || route.share(p.Serving.Name) != 100 {

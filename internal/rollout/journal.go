@@ -15,6 +15,21 @@ const (
 	noServers = "no_servers"
 )
 
+// notChecked is the note of a RunChecks that is done without its checks, and unreachable that
+// of one that failed because it could not run them.
+const (
+	notChecked  = "not_checked"
+	unreachable = "unreachable"
+)
+
+// noteTexts are the codes of notes for people.
+var noteTexts = map[string]string{
+	serversLeft: errServersLeft.Error(),
+	noServers:   errNoServers.Error(),
+	notChecked:  errNotChecked.Error(),
+	unreachable: "the checks could not be run",
+}
+
 // journal is the progress of a rollout: its plan, and what the entries that the
 // repository has of it amount to.
 type journal struct {
@@ -25,6 +40,8 @@ type journal struct {
 	// rollingBack says that the rollout is rolled back, and cause is why.
 	rollingBack bool
 	cause       string
+	// unreachable says that this was because the checks could not be run.
+	unreachable bool
 	// doubtful are the steps that had begun and were not done when the rollback
 	// began.
 	doubtful map[string]bool
@@ -54,6 +71,9 @@ func (j *journal) add(e builddata.Entry) {
 		return
 	}
 	j.began[e.Step] = true
+	if !j.rollingBack {
+		j.unreachable = e.Phase == builddata.Erred && e.Note == unreachable
+	}
 	if !j.rollingBack && slices.ContainsFunc(j.plan.restoreSteps(), func(s Step) bool { return s.Code() == e.Step }) {
 		// The old generation gets all requests again, and the new one is kept. A
 		// resumed rollout repeats every step.

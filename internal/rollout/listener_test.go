@@ -47,6 +47,9 @@ func (w *world) share(name string) (share int32) {
 
 // connected reports whether a route forwards to a generation.
 func (w *world) connected(name string) bool {
+	if _, ok := w.previews[name]; ok {
+		return true
+	}
 	for _, p := range w.routes {
 		if _, there := p.weights[name]; there {
 			return true
@@ -155,6 +158,7 @@ func (w *world) Disconnect(_ context.Context, of cluster.Generation, l cluster.L
 	if g.gone() || !g.targets || w.now.Before(w.routesShow) {
 		return nil
 	}
+	delete(w.previews, g.name)
 	for _, key := range w.keys() {
 		w.disconnectFrom(key, g.name)
 	}

@@ -33,6 +33,19 @@ type Manager struct {
 	Entropy io.Reader
 	// Progress reports what is being done and waited for.
 	Progress func(ctx context.Context, format string, args ...any)
+	// Prober runs checks. A program that only removes clusters needs none.
+	Prober Prober
+	// Warn reports what people should know although nothing failed; nil reports it as
+	// progress.
+	Warn func(ctx context.Context, format string, args ...any)
+}
+
+func (m *Manager) warn(ctx context.Context, format string, args ...any) {
+	if m.Warn != nil {
+		m.Warn(ctx, format, args...)
+		return
+	}
+	m.Progress(ctx, format, args...)
 }
 
 // Status reads what the repository knows of a cluster, for comparison with what
@@ -195,6 +208,11 @@ func (m *Manager) rollOut(
 		}
 		plan.From.Spec.Carried = s.Carried
 	}
+	if settings.Preview != nil {
+		if err := m.Cloud.CheckPreview(ctx, s, *settings.Preview); err != nil {
+			return i, refused(err)
+		}
+	}
 	if plan.FromComplete { // otherwise alarms only say that nothing serves
 		if err := m.checkAlarms(ctx, settings); err != nil {
 			return i, refused(err)
@@ -282,6 +300,9 @@ func (m *Manager) recordEvent(ctx context.Context, rollout string, id cluster.ID
 	message := fmt.Sprintf("rollout %s in %s, the first servers", rollout, m.Region)
 	if plan.From != nil {
 		message = fmt.Sprintf("rollout %s in %s, after version %s", rollout, m.Region, versionOf(plan.From))
+	}
+	if status == builddata.Interrupted {
+		message += "; rolled back because the version could not be checked"
 	}
 	ctx = context.WithoutCancel(ctx)
 	v, err := m.Store.Version(ctx, id.Service, plan.To.Spec.Version)

@@ -101,11 +101,27 @@ func (p *Plan) forwardSteps() []Step {
 		if p.attaches() {
 			add(Attach, to, 0)
 		}
+		if p.Settings.Preview != nil {
+			add(OpenPreview, to, 0)
+			if p.Settings.Drain > 0 {
+				add(WaitPreview, to, 0)
+			}
+		}
+		check := func(percent int32) {
+			if len(p.Settings.Checks) > 0 {
+				add(RunChecks, to, percent)
+			}
+		}
+		check(0)
 		if to.Spec.Listener != nil {
+			if p.watches() {
+				add(MakeAlarms, to, 0)
+			}
 			if from != nil && p.FromComplete {
 				for _, percent := range p.Settings.Steps {
 					if percent < 100 {
 						add(Shift, to, percent)
+						check(percent)
 						add(Observe, to, percent)
 					}
 				}
@@ -119,12 +135,19 @@ func (p *Plan) forwardSteps() []Step {
 			if from == nil && p.Settings.Drain > 0 {
 				add(WaitOpen, to, 0)
 			}
+			check(100)
+		}
+		if p.Settings.Preview != nil {
+			add(ClosePreview, to, 0)
 		}
 		if from != nil { // a creation has nothing to roll back to
 			add(Observe, to, 0)
 		}
 		if from != nil && from.Spec.Listener != nil && p.Settings.Drain > 0 {
 			add(WaitDrain, from, 0)
+		}
+		if p.watches() {
+			add(RemoveAlarms, to, 0)
 		}
 		add(UnpinCapacity, to, 0)
 	}
@@ -148,6 +171,24 @@ func (p *Plan) forwardSteps() []Step {
 		add(UnpinCapacity, from, 0)
 	default:
 		steps = append(steps, p.removalSteps(*from)...)
+	}
+	return steps
+}
+
+// watches reports whether the plan makes alarms for the new generation. A creation is not
+// observed.
+func (p *Plan) watches() bool { return p.From != nil && p.Settings.TargetAlarms != nil }
+
+// untestSteps lists the steps that remove what only the tests of the new generation need.
+func (p *Plan) untestSteps() []Step {
+	var steps []Step
+	for _, s := range p.Steps {
+		switch s.Kind {
+		case OpenPreview:
+			steps = append(steps, Step{Kind: ClosePreview, Generation: s.Generation})
+		case MakeAlarms:
+			steps = append(steps, Step{Kind: RemoveAlarms, Generation: s.Generation})
+		}
 	}
 	return steps
 }
@@ -208,13 +249,15 @@ func (p *Plan) keepsFrom() bool { return p.Settings.KeepPrevious && p.From != ni
 // the new generation may have got requests.
 func (p *Plan) rollbackSteps(shifted bool) []Step {
 	var steps []Step
-	switch {
-	case shifted:
+	if shifted { // users come first
 		steps = p.restoreSteps()
-		if len(steps) > 0 && p.Settings.Drain > 0 {
-			steps = append(steps, Step{Kind: WaitDrain, Generation: p.To.Name})
-		}
-	case p.Reused && p.moves():
+	}
+	restores := len(steps) > 0
+	steps = append(steps, p.untestSteps()...)
+	switch {
+	case restores && p.Settings.Drain > 0:
+		steps = append(steps, Step{Kind: WaitDrain, Generation: p.To.Name})
+	case !shifted && p.Reused && p.moves():
 		steps = append(steps, Step{Kind: Disconnect, Generation: p.To.Name})
 	}
 	if p.Reused {
@@ -242,7 +285,7 @@ func (p *Plan) removalSteps(g GenerationRecord) []Step {
 	var steps []Step
 	// A change in place that was interrupted may have made some that are not on record.
 	if g.Spec.AllAttachments().HasAlarms() || p.Settings.CarryAlarmActions || p.destroys() {
-		steps = append(steps, Step{Kind: RemoveAlarms, Generation: g.Name})
+		steps = append(steps, Step{Kind: RemovePolicyAlarms, Generation: g.Name})
 	}
 	if g.Spec.Listener != nil {
 		steps = append(steps, Step{Kind: Disconnect, Generation: g.Name})
@@ -274,7 +317,7 @@ func (p *Plan) irreversible(s Step) bool {
 	case s.Generation == p.To.Name:
 		return false
 	}
-	return slices.Contains([]Kind{UnpinCapacity, RemoveAlarms, LeaveTargets, Disconnect, RemoveServers, RemoveTargets, RemoveTemplate}, s.Kind)
+	return slices.Contains([]Kind{UnpinCapacity, RemovePolicyAlarms, LeaveTargets, Disconnect, RemoveServers, RemoveTargets, RemoveTemplate}, s.Kind)
 }
 
 // generations are all the generations of the plan.

@@ -33,6 +33,8 @@ type runner struct {
 	mostHealthy int32
 	// launches are those of the new generation in the present step.
 	launches launches
+	// checks is how far the present step has come with the checks.
+	checks checkProgress
 }
 
 // notObserved: the present step has not observed anything yet.
@@ -105,6 +107,9 @@ func (r *runner) rollBack(ctx context.Context, step Step, cause error) error {
 	defer cancel()
 	if r.journal.rollingBack {
 		step, cause = Step{}, errors.New(r.journal.cause)
+		if r.journal.unreachable {
+			cause = &recordedUnreachable{cause}
+		}
 	} else {
 		why := cause.Error()
 		if step.Kind != "" {
@@ -155,7 +160,7 @@ func (r *runner) adoptNew(ctx context.Context) (Inventory, error) {
 	if plan.Reused {
 		i.Kept = nil
 	}
-	steps := []Step{{Kind: UnpinCapacity, Generation: plan.To.Name}}
+	steps := append(plan.untestSteps(), Step{Kind: UnpinCapacity, Generation: plan.To.Name})
 	if plan.attaches() {
 		steps = append(steps, Step{Kind: Attach, Generation: plan.To.Name})
 	}
@@ -203,7 +208,8 @@ func (r *runner) runStep(ctx context.Context, s Step) error {
 	if err := r.record(ctx, entry(builddata.Began, "")); err != nil {
 		return err
 	}
-	r.mostHealthy, r.launches = notObserved, launches{}
+	r.mostHealthy, r.launches, r.checks = notObserved, launches{}, checkProgress{}
+	defer func() { r.checks.stop() }()
 	err = r.manager.repeatPaced(ctx, r.lease, r.pace(s), r.timeout(s, of), func(ctx context.Context, waited time.Duration) error {
 		if err := r.checkAbort(ctx); err != nil {
 			return err
@@ -218,10 +224,16 @@ func (r *runner) runStep(ctx context.Context, s Step) error {
 	case errors.Is(err, errNoServers):
 		r.manager.Progress(ctx, "%s", err)
 		return r.record(ctx, entry(builddata.Done, noServers))
+	case errors.Is(err, errNotChecked):
+		return r.record(ctx, entry(builddata.Done, notChecked))
+	}
+	note := err.Error()
+	if errors.As(err, new(*UnreachableError)) {
+		note = unreachable
 	}
 	// People read this entry, and nothing else does. So its own failure matters
 	// only if it says that another process has taken over.
-	if recordErr := r.record(ctx, entry(builddata.Erred, err.Error())); errors.As(recordErr, new(*builddata.LostError)) {
+	if recordErr := r.record(ctx, entry(builddata.Erred, note)); errors.As(recordErr, new(*builddata.LostError)) {
 		return recordErr
 	}
 	return err
@@ -330,6 +342,9 @@ func (r *runner) end(ctx context.Context, status builddata.Status, i Inventory) 
 	}
 	if err := r.manager.Store.End(ctx, r.lease.lease, r.rollout, builddata.Ending{Status: status, Result: result, Gone: i.empty()}); err != nil {
 		return &repositoryError{err}
+	}
+	if status == builddata.Failed && r.journal.unreachable {
+		status = builddata.Interrupted // nothing is known of the version
 	}
 	r.manager.recordEvent(ctx, r.rollout, r.cluster, r.journal.plan, status)
 	return nil

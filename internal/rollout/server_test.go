@@ -21,6 +21,8 @@ type behaviour struct {
 	// hopeless, when set, is why no server can be started, until it heals.
 	hopeless string
 	heals    time.Time
+	// fails says that the servers answer 500 to everything but health checks.
+	fails bool
 	// protected is how many servers of each group are protected from scale-in.
 	protected int
 }

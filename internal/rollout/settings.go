@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
@@ -26,6 +27,17 @@ type Settings struct {
 	// CarryAlarmActions has alarms of others that call a scaling policy of the cluster call that
 	// of the new generation. Otherwise such an alarm is a reason not to begin.
 	CarryAlarmActions bool `json:"carry_alarm_actions,omitempty"`
+	// TargetAlarms are made for the new generation, and observed as Alarms are; nil for none.
+	TargetAlarms *cluster.TargetAlarms `json:"target_alarms,omitempty"`
+	// Preview lets the requests of tests reach the new generation; nil for none. Its header's
+	// value, and those of the Checks, may be secret.
+	Preview *cluster.Preview `json:"preview,omitempty"`
+	// Checks test the new generation before it gets requests, and after each shift.
+	Checks []Check `json:"checks,omitempty"`
+	// CheckURL is where the checks go; empty is the address of the load balancer.
+	CheckURL string `json:"check_url,omitempty"`
+	// Unreachable says what happens if the checks cannot be run.
+	Unreachable Unreachable `json:"unreachable,omitempty"`
 	// Drain is how long the old servers stay, without new requests, before they
 	// are terminated.
 	Drain time.Duration `json:"drain_ns"`
@@ -91,6 +103,22 @@ func (s Settings) Validate() error {
 	if len(s.Alarms) > 0 && s.ObserveFor == 0 {
 		errs = append(errs, errors.New("rollout: alarms are observed for observe_for, which is 0; set it to the time that they need to fire"))
 	}
+	if t := s.TargetAlarms; t != nil {
+		if err := t.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("rollout: %w", err))
+		} else if s.ObserveFor < t.Window() {
+			errs = append(errs, fmt.Errorf("rollout: observe_for is %s, but target_alarms need %s to fire (period times evaluation_periods); "+
+				"observe for as long at least", s.ObserveFor, t.Window()))
+		}
+	}
+	if u, err := url.Parse(s.CheckURL); s.CheckURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, errors.New("rollout: the preview's url must be an address such as https://balancer.example.com"))
+	}
+	for _, c := range s.Checks {
+		if err := c.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("rollout: %w", err))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -101,4 +129,7 @@ func (s *Settings) revise(by Settings) {
 	s.HealthyWithin, s.ObserveFor = by.HealthyWithin, by.ObserveFor
 	s.Alarms, s.MissingDataIsBad = by.Alarms, by.MissingDataIsBad
 	s.OnFailure, s.Protected = by.OnFailure, by.Protected
+	if len(s.Checks) > 0 { // otherwise no step runs them
+		s.Checks, s.CheckURL, s.Unreachable = by.Checks, by.CheckURL, by.Unreachable
+	}
 }

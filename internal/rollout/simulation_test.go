@@ -100,6 +100,10 @@ func (v *simulation) choose() {
 		if s.ObserveFor > 0 {
 			s.Alarms = []string{"errors"}
 		}
+		if serves := v.shape == nil || spec("", v.shape...).Listener != nil; serves && d.IntN(3) == 0 {
+			preview(s)
+			watched(s)
+		}
 	})
 }
 
@@ -121,6 +125,8 @@ func (v *simulation) next(good bool) cluster.Spec {
 			b.protected = 1
 		case 4:
 			v.bad[name] = true
+		case 5:
+			b.fails = true
 		}
 	}
 	v.world.behaviour[name] = b
@@ -261,6 +267,11 @@ func (v *simulation) run() error {
 	}
 	settings := v.settings
 	settings.Alarms, settings.Protected, settings.HealthyWithin = nil, rollout.Force, 10*time.Minute
+	settings.Unreachable = rollout.Continue // it may be scaled to no servers
+	settings.Checks = slices.Clone(settings.Checks)
+	for i := range settings.Checks {
+		settings.Checks[i].Within = time.Minute // and then to some
+	}
 	last := v.next(true)
 	m, _ := v.process(nil)
 	err := v.apply(m, last, settings)
@@ -278,7 +289,7 @@ func (v *simulation) run() error {
 	if err := m.Destroy(context.Background(), web, v.known); err != nil {
 		return fmt.Errorf("the destruction: %w", err)
 	}
-	if left := v.world.names(); len(left) > 0 || len(v.world.routes) > 0 {
+	if left := v.world.names(); len(left) > 0 || len(v.world.routes)+len(v.world.previews)+len(v.world.made) > 0 {
 		return fmt.Errorf("the destruction left %v %v", left, v.world.routes)
 	}
 	return v.converged("")

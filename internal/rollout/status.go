@@ -126,11 +126,8 @@ func Steps(r builddata.Rollout) ([]StepState, error) {
 			return nil, err
 		}
 		state := StepState{Step: e.Step, Title: step.Title(), Phase: e.Phase, Undo: e.Undo, At: e.At, Note: e.Note, Detail: e.Note}
-		switch e.Note {
-		case serversLeft:
-			state.Detail = errServersLeft.Error()
-		case noServers:
-			state.Detail = errNoServers.Error()
+		if text, ok := noteTexts[e.Note]; ok {
+			state.Detail = text
 		}
 		rollingBack = rollingBack || e.Undo
 		k := key{e.Step, e.Undo}

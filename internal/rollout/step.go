@@ -12,7 +12,7 @@ type Step struct {
 	// Generation names the generation that the step changes or watches.
 	Generation string `json:"generation"`
 	// Percent is the share of the requests that the new generation gets, for Shift
-	// and for the Observe after it.
+	// and for the RunChecks and Observe after it.
 	Percent int32 `json:"percent,omitempty"`
 }
 
@@ -21,32 +21,38 @@ type Kind string
 
 // The kinds of steps.
 const (
-	PinCapacity      Kind = "pin_capacity"
-	MakeTemplate     Kind = "make_template"
-	MakeTargets      Kind = "make_targets"
-	Connect          Kind = "connect"
-	MakeServers      Kind = "make_servers"
-	ScaleToLive      Kind = "scale_to_live"
-	WaitHealthy      Kind = "wait_healthy"
-	Shift            Kind = "shift"
-	Serve            Kind = "serve"
-	WaitOpen         Kind = "wait_open"
-	Observe          Kind = "observe"
-	WaitDrain        Kind = "wait_drain"
-	UnpinCapacity    Kind = "unpin_capacity"
-	Disconnect       Kind = "disconnect"
-	WaitStickyExpiry Kind = "wait_sticky_expiry"
-	RemoveServers    Kind = "remove_servers"
-	RemoveTargets    Kind = "remove_targets"
-	RemoveTemplate   Kind = "remove_template"
-	RestoreTraffic   Kind = "restore_traffic"
-	Retag            Kind = "retag"
-	Attach           Kind = "attach"
-	JoinTargets      Kind = "join_targets"
-	LeaveTargets     Kind = "leave_targets"
-	RemoveAlarms     Kind = "remove_alarms"
+	PinCapacity        Kind = "pin_capacity"
+	MakeTemplate       Kind = "make_template"
+	MakeTargets        Kind = "make_targets"
+	Connect            Kind = "connect"
+	MakeServers        Kind = "make_servers"
+	ScaleToLive        Kind = "scale_to_live"
+	WaitHealthy        Kind = "wait_healthy"
+	Shift              Kind = "shift"
+	Serve              Kind = "serve"
+	WaitOpen           Kind = "wait_open"
+	Observe            Kind = "observe"
+	WaitDrain          Kind = "wait_drain"
+	UnpinCapacity      Kind = "unpin_capacity"
+	Disconnect         Kind = "disconnect"
+	WaitStickyExpiry   Kind = "wait_sticky_expiry"
+	RemoveServers      Kind = "remove_servers"
+	RemoveTargets      Kind = "remove_targets"
+	RemoveTemplate     Kind = "remove_template"
+	RestoreTraffic     Kind = "restore_traffic"
+	Retag              Kind = "retag"
+	Attach             Kind = "attach"
+	JoinTargets        Kind = "join_targets"
+	LeaveTargets       Kind = "leave_targets"
+	RemovePolicyAlarms Kind = "remove_policy_alarms"
 	// CheckAttached puts what the generation before has lost during the rollout.
 	CheckAttached Kind = "check_attached"
+	OpenPreview   Kind = "open_preview"
+	WaitPreview   Kind = "wait_preview"
+	RunChecks     Kind = "check"
+	ClosePreview  Kind = "close_preview"
+	MakeAlarms    Kind = "make_alarms"
+	RemoveAlarms  Kind = "remove_alarms"
 )
 
 // Kinds that no plan has. From the journal's entry beginRollback on, a rollout
@@ -57,33 +63,39 @@ const (
 )
 
 var titles = map[Kind]string{
-	PinCapacity:      "pin the capacity",
-	MakeTemplate:     "create the launch template",
-	MakeTargets:      "create the target group",
-	Connect:          "connect to the listener",
-	MakeServers:      "start the servers",
-	ScaleToLive:      "scale to the live size",
-	WaitHealthy:      "wait for healthy servers",
-	Shift:            "shift requests",
-	Serve:            "send all requests",
-	WaitOpen:         "wait until it is open to requests",
-	Observe:          "observe",
-	WaitDrain:        "wait for requests to finish",
-	UnpinCapacity:    "unpin the capacity",
-	Disconnect:       "disconnect from the listener",
-	WaitStickyExpiry: "wait for stickiness to expire",
-	RemoveServers:    "terminate the servers",
-	RemoveTargets:    "remove the target group",
-	RemoveTemplate:   "remove the launch template",
-	RestoreTraffic:   "send all requests back",
-	Retag:            "update the tags",
-	Attach:           "attach policies, schedules and the like",
-	JoinTargets:      "join further target groups",
-	LeaveTargets:     "leave further target groups",
-	RemoveAlarms:     "remove the alarms of scaling policies",
-	CheckAttached:    "check policies, schedules and the like",
-	beginRollback:    "begin the rollback",
-	recordEnd:        "record the end",
+	PinCapacity:        "pin the capacity",
+	MakeTemplate:       "create the launch template",
+	MakeTargets:        "create the target group",
+	Connect:            "connect to the listener",
+	MakeServers:        "start the servers",
+	ScaleToLive:        "scale to the live size",
+	WaitHealthy:        "wait for healthy servers",
+	Shift:              "shift requests",
+	Serve:              "send all requests",
+	WaitOpen:           "wait until it is open to requests",
+	Observe:            "observe",
+	WaitDrain:          "wait for requests to finish",
+	UnpinCapacity:      "unpin the capacity",
+	Disconnect:         "disconnect from the listener",
+	WaitStickyExpiry:   "wait for stickiness to expire",
+	RemoveServers:      "terminate the servers",
+	RemoveTargets:      "remove the target group",
+	RemoveTemplate:     "remove the launch template",
+	RestoreTraffic:     "send all requests back",
+	Retag:              "update the tags",
+	Attach:             "attach policies, schedules and the like",
+	JoinTargets:        "join further target groups",
+	LeaveTargets:       "leave further target groups",
+	RemovePolicyAlarms: "remove the alarms of scaling policies",
+	CheckAttached:      "check policies, schedules and the like",
+	OpenPreview:        "open the preview",
+	WaitPreview:        "wait until the preview is open",
+	RunChecks:          "run the checks",
+	ClosePreview:       "close the preview",
+	MakeAlarms:         "create the alarms",
+	RemoveAlarms:       "remove the alarms",
+	beginRollback:      "begin the rollback",
+	recordEnd:          "record the end",
 }
 
 // Title describes the kind for people. A kind that this release does not know

@@ -121,7 +121,57 @@ func live(n int32) func(*harness) {
 	}
 }
 
-func stories() []story {
+// answers500 has version 2 answer 500 to everything but health checks.
+func answers500(s *harness) {
+	s.world.behaviour["2"] = behaviour{start: time.Second, fails: true}
+}
+
+func unreachable(s *harness) { s.world.unreachable = true }
+
+// checkedStories test the new generation before it gets requests, and watch it alone.
+func checkedStories() []story {
+	one, two := spec("1"), spec("2")
+	before := []cluster.Spec{one}
+	return []story{
+		{name: "Checked", before: before, prepare: live(4), spec: two, settings: quick(steps(50), preview, checkCommand, watched)},
+		{name: "CheckedBad", before: before, spec: two, settings: quick(steps(50), preview, watched), prepare: answers500, bad: true},
+		{name: "CheckedCreation", spec: one, settings: quick(preview, watched)},
+		{name: "CheckedCreationBad", spec: two, settings: quick(preview), prepare: answers500, bad: true},
+		{name: "CheckedCreationDefaultAction", spec: spec("1", defaultAction), settings: quick(preview)},
+		{name: "CheckedWorker", before: []cluster.Spec{spec("1", worker)}, spec: spec("2", worker), settings: quick(checkCommand)},
+		{name: "CheckedWorkerBad", before: []cluster.Spec{spec("1", worker)}, spec: spec("2", worker), settings: quick(checkCommand),
+			prepare: answers500, bad: true},
+		{name: "CheckedUnreachable", before: before, spec: two, settings: quick(preview), bad: true, prepare: unreachable},
+		{name: "CheckedUnreachableContinues", before: before, spec: two, prepare: unreachable,
+			settings: quick(preview, func(s *rollout.Settings) { s.Unreachable = rollout.Continue })},
+		{name: "CheckedOtherListener", before: before, spec: spec("2", listener("arn:listener/2")), settings: quick(steps(50), preview, watched)},
+		{name: "CheckedOtherPriorityAlarm", before: before, spec: spec("2", priority(5)),
+			settings: quick(preview, watched, alarms("errors")), prepare: fires, bad: true},
+		{name: "CheckedBackToKept", before: []cluster.Spec{spec("2"), one}, spec: two, settings: quick(keepPrevious, preview, watched)},
+		{name: "CheckedBackToKeptBad", before: []cluster.Spec{spec("2"), one}, spec: two, settings: quick(keepPrevious, preview, watched),
+			prepare: answers500, bad: true},
+		{name: "Watched", before: before, spec: two, settings: quick(watched), prepare: func(s *harness) { s.world.lag = 2 }},
+		{name: "WatchedBad", before: before, spec: two, settings: quick(watched), prepare: answers500, bad: true},
+		{name: "CheckedKeepOnFailure", before: before, spec: two,
+			settings: quick(keepOnFailure, preview, watched, alarms("errors")), prepare: fires, bad: true, kept: true},
+		{name: "CheckedDeadPredecessorBad", before: before, spec: two,
+			settings: quick(preview, watched, alarms("errors")), bad: true, dead: true, prepare: func(s *harness) {
+				s.world.generations[s.known.Name].group = nil
+				fires(s)
+			}},
+		{name: "CheckedDestroyOfOpen", before: before, spec: two, settings: quick(keepOnFailure, preview, watched, alarms("errors")), gone: true,
+			prepare: func(s *harness) {
+				fires(s)
+				m, _ := s.process(nil)
+				_ = s.apply(m, spec("2"), quick(keepOnFailure, preview, watched, alarms("errors")))
+			},
+			act: func(s *harness, m *rollout.Manager) error { return m.Destroy(context.Background(), web, s.known) }},
+	}
+}
+
+func stories() []story { return append(plainStories(), checkedStories()...) }
+
+func plainStories() []story {
 	one, two := spec("1"), spec("2")
 	sudden := quick(func(s *rollout.Settings) { s.HealthyWithin = 2 * time.Second })
 	return []story{

@@ -140,9 +140,10 @@ func (m *Manager) rollOutPrevious(ctx context.Context, lease *heldLease, id clus
 	if s.Listener == nil || s.Target == nil {
 		s.Target = now.Spec.Target // both or neither
 	}
-	// A firing alarm is a reason to go back, not a reason against it.
+	// A firing alarm is a reason to go back, not a reason against it, and no check holds up
+	// what is done in an emergency.
 	settings := arrival.Settings
-	settings.Alarms = nil
+	settings.Alarms, settings.TargetAlarms, settings.Preview, settings.Checks = nil, nil, nil, nil
 	settings.CarryAlarmActions = true // nor is an alarm that would have to be changed
 	m.Progress(ctx, "going back from version %s to %s", now.Spec.Version, s.Version)
 	return m.rollOut(ctx, lease, s, settings, i, is)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
@@ -39,9 +40,15 @@ type world struct {
 
 	generations map[string]*generation
 	routes      map[string]*route
+	// previews are the generations that a preview rule forwards to, by name, and made the
+	// alarms that were made for generations.
+	previews map[string]cluster.Preview
+	made     map[string]bool
 	// now is up to when the world has moved, scaled when it was scaled last.
 	now, scaled time.Time
 	serial      int
+	// unreachable says that the load balancer cannot be reached by checks.
+	unreachable bool
 	// needed is the live size of the serving generation at the last Health call.
 	needed int32
 	// returning says that requests are being sent back to the old generation.
@@ -85,6 +92,7 @@ func newWorld(c *clock.Fake) *world {
 		clock: c, behaviour: map[string]behaviour{}, alarms: map[string]func() cluster.Alarm{},
 		ending: time.Second, deleting: time.Second, scaleEvery: 7 * time.Second,
 		generations: map[string]*generation{}, routes: map[string]*route{},
+		previews: map[string]cluster.Preview{}, made: map[string]bool{},
 		now: c.Now(), scaled: c.Now(),
 	}
 }
@@ -199,7 +207,14 @@ func (w *world) Alarms(_ context.Context, names []string) ([]cluster.Alarm, erro
 	var all []cluster.Alarm
 	for _, name := range names {
 		a := cluster.Alarm{Name: name, State: cluster.AlarmMissing}
-		if state := w.alarms[name]; state != nil {
+		switch state := w.alarms[name]; {
+		case w.made[name]:
+			a.State = cluster.AlarmNoData
+			of, ok := w.generations[strings.TrimSuffix(name, cluster.SuffixErrors)]
+			if ok && w.behaviour[of.spec.Version].fails && w.share(of.name) > 0 {
+				a.State, a.Reason = cluster.AlarmFiring, "servers answer 500"
+			}
+		case state != nil:
 			a = state()
 			a.Name = name
 		}

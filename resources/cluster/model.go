@@ -222,6 +222,9 @@ func (d *decoder) duration(v types.String) time.Duration {
 // parts keep their values, so that the absence shows only in "missing".
 func (m *model) encode(ctx context.Context, o cluster.Observed, defaults tagging.Set) diag.Diagnostics {
 	e := encoder{ctx: ctx}
+	if m.Rollout != nil && m.Rollout.Checks.IsNull() {
+		m.Rollout.Checks = types.ListValueMust(checkType, nil) // the state is from before there were checks
+	}
 	imported := m.ImageID.IsNull()
 	m.ID = types.StringValue(o.ID.String())
 	if o.GroupName != "" {

@@ -205,7 +205,11 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		resources.Fail(&resp.Diagnostics, "reach AWS", err)
 		return
 	}
-	if s, err = cloud.Check(ctx, s); err != nil {
+	s, err = cloud.Check(ctx, s)
+	if err == nil && settings.Preview != nil {
+		err = cloud.CheckPreview(ctx, s, *settings.Preview)
+	}
+	if err != nil {
 		resp.Diagnostics.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
 		return
 	}
@@ -228,7 +232,7 @@ func (r *clusterResource) wanted(ctx context.Context, m *model, diags *diag.Diag
 	if diags.HasError() {
 		return s, settings
 	}
-	if err := errors.Join(r.validate(s), settings.Validate()); err != nil {
+	if err := errors.Join(r.validate(s), settings.Validate(), settings.ValidateFor(s)); err != nil {
 		diags.AddError(fmt.Sprintf("Cluster %s cannot be created with this configuration", s.ID), err.Error())
 	}
 	return s, settings
@@ -544,6 +548,10 @@ func (r *clusterResource) manager(ctx context.Context, diags *diag.Diagnostics) 
 		Cloud: cloud, Store: store, Clock: r.Clock, Region: region, Holder: r.Holder, Entropy: r.Entropy,
 		Progress: func(ctx context.Context, format string, args ...any) {
 			tflog.Info(ctx, fmt.Sprintf(format, args...))
+		},
+		Prober: r.Prober,
+		Warn: func(_ context.Context, format string, args ...any) {
+			diags.AddWarning("The version was not checked", strings.ToUpper(format[:1])+fmt.Sprintf(format[1:], args...)+".")
 		},
 	}
 }

@@ -29,6 +29,10 @@ type rolloutModel struct {
 	OnFailure          types.String `tfsdk:"on_failure"`
 	ProtectedInstances types.String `tfsdk:"protected_instances"`
 	CarryAlarmActions  types.Bool   `tfsdk:"carry_alarm_actions"`
+
+	Preview      *previewModel      `tfsdk:"preview"`
+	Checks       types.List         `tfsdk:"check"`
+	TargetAlarms *targetAlarmsModel `tfsdk:"target_alarms"`
 }
 
 // lastRollout is the value of last_rollout.
@@ -125,6 +129,7 @@ func rolloutBlock() schema.Block {
 				"`ignore` leaves them running without requests, and the next rollout removes them; `force` terminates them.",
 				string(rollout.Wait), string(rollout.Ignore), string(rollout.Force)),
 		},
+		Blocks: map[string]schema.Block{"preview": previewBlock(), "check": checkBlock(), "target_alarms": targetAlarmsBlock()},
 	}
 }
 
@@ -156,6 +161,7 @@ func (m *model) settings(ctx context.Context, s cluster.Spec) (rollout.Settings,
 	if !r.ProtectedInstances.IsNull() {
 		settings.Protected = rollout.Protected(r.ProtectedInstances.ValueString())
 	}
+	d.tests(r, &settings)
 	return settings, d.diags
 }
 

@@ -1,6 +1,7 @@
 # Strawberry in production. To release a version, apply with its name: new servers
-# with its image get a tenth of the requests, then all, and the old servers are
-# removed. If an alarm fires meanwhile, the rollout is rolled back.
+# with its image are checked, get a tenth of the requests, then all, and the old
+# servers are removed. If a check fails or an alarm fires meanwhile, the rollout is
+# rolled back.
 
 terraform {
   required_providers {
@@ -51,6 +52,23 @@ variable "drain" {
   default     = "30s"
 }
 
+variable "preview_token" {
+  type        = string
+  description = "Value of the header X-Preview, by which a new version is checked before it gets requests. Without it, there are no checks."
+  default     = ""
+  sensitive   = true
+}
+
+variable "check_url" {
+  type        = string
+  description = "Address that the checks go to, if it is not the load balancer's name."
+  default     = ""
+}
+
+locals {
+  checked = nonsensitive(var.preview_token != "")
+}
+
 provider "delivery" {
   region       = var.region
   default_tags = { owner_team = "fruit", solution = "shop" }
@@ -82,6 +100,25 @@ resource "delivery_cluster" "strawberry" {
     steps       = [10, 100]
     observe_for = var.observe_for
     alarms      = var.alarms
+
+    dynamic "preview" {
+      for_each = local.checked ? [1] : []
+      content {
+        url = var.check_url == "" ? null : var.check_url
+        http_header {
+          name  = "X-Preview"
+          value = var.preview_token
+        }
+      }
+    }
+    dynamic "check" {
+      for_each = local.checked ? ["/"] : []
+      content {
+        path   = check.value
+        status = "200"
+        within = "5s"
+      }
+    }
   }
 }
 
