@@ -98,9 +98,19 @@ func (s *site) withAttachments() (targets string) {
 // attachByHand attaches a policy, a hook and a schedule to a generation's group.
 func (s *site) attachByHand(generation string) {
 	s.Helper()
+	if err := s.tryAttachByHand(generation); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *site) tryAttachByHand(generation string) error {
+	suffix, err := s.targetSuffix(generation)
+	if err != nil {
+		return err
+	}
 	ctx := s.Context()
 	scaling := autoscaling.NewFromConfig(s.account.Config(rolloutRegion), func(o *autoscaling.Options) { o.BaseEndpoint = &s.proxy.URL })
-	_, err := scaling.PutScalingPolicy(ctx, &autoscaling.PutScalingPolicyInput{
+	_, err = scaling.PutScalingPolicy(ctx, &autoscaling.PutScalingPolicyInput{
 		AutoScalingGroupName: &generation, PolicyName: aws.String("by-hand"), PolicyType: aws.String("TargetTrackingScaling"),
 		TargetTrackingConfiguration: &asgtypes.TargetTrackingConfiguration{
 			TargetValue: aws.Float64(7),
@@ -108,7 +118,7 @@ func (s *site) attachByHand(generation string) {
 				{Id: aws.String("m"), ReturnData: aws.Bool(false), MetricStat: &asgtypes.TargetTrackingMetricStat{
 					Stat: aws.String("Sum"), Metric: &asgtypes.Metric{
 						Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("RequestCount"),
-						Dimensions: []asgtypes.MetricDimension{{Name: aws.String("TargetGroup"), Value: aws.String(s.targetSuffix(generation))}},
+						Dimensions: []asgtypes.MetricDimension{{Name: aws.String("TargetGroup"), Value: &suffix}},
 					},
 				}},
 				{Id: aws.String("e"), Expression: aws.String("m / 60"), ReturnData: aws.Bool(true)},
@@ -122,43 +132,46 @@ func (s *site) attachByHand(generation string) {
 	_, scheduleErr := scaling.PutScheduledUpdateGroupAction(ctx, &autoscaling.PutScheduledUpdateGroupActionInput{
 		AutoScalingGroupName: &generation, ScheduledActionName: aws.String("sale"), Recurrence: aws.String("0 8 1 12 *"), MinSize: aws.Int32(3),
 	})
-	if err := errors.Join(err, hookErr, scheduleErr); err != nil {
-		s.Fatal(err)
-	}
+	return errors.Join(err, hookErr, scheduleErr)
 }
 
 // targetSuffix is the end of the ARN of a generation's target group.
-func (s *site) targetSuffix(generation string) string {
-	s.Helper()
+func (s *site) targetSuffix(generation string) (string, error) {
 	out, err := s.balancing.DescribeTargetGroups(s.Context(), &elb.DescribeTargetGroupsInput{Names: []string{generation}})
 	if err != nil {
-		s.Fatal(err)
+		return "", err
 	}
 	arn := aws.ToString(out.TargetGroups[0].TargetGroupArn)
-	return arn[strings.LastIndex(arn, ":")+1:]
+	return arn[strings.LastIndex(arn, ":")+1:], nil
 }
 
 // attached describes what a generation's group has, and checks that it is what it should have.
 func (s *site) attached(generation string, byHand bool) cluster.Attachments {
 	s.Helper()
-	g := cluster.Generation{Cluster: strawberry, Name: generation}
-	got, err := s.cloud.Attached(s.Context(), g)
+	all, err := s.checkAttached(generation, byHand)
+	if err != nil {
+		s.Error(err)
+	}
+	return all
+}
+
+func (s *site) checkAttached(generation string, byHand bool) (cluster.Attachments, error) {
+	got, err := s.cloud.Attached(s.Context(), cluster.Generation{Cluster: strawberry, Name: generation})
 	if err != nil || len(got.Obstacles) > 0 {
-		s.Fatalf("got %v and %v", got.Obstacles, err)
+		return got.Attachments, fmt.Errorf("%s has the obstacles %v: %w", generation, got.Obstacles, err)
 	}
 	declared := s.spec("").Attachments
 	if own := got.Declared(declared, s.clock.Now()); !own.Same(declared) {
-		s.Errorf("%s has (-), want (+):\n%s", generation, cmp.Diff(own, declared))
+		return got.Attachments, fmt.Errorf("%s has (-), want (+):\n%s", generation, cmp.Diff(own, declared))
 	}
-	others := got.Undeclared(declared).Titles()
 	var want []string
 	if byHand {
 		want = []string{"scaling policy by-hand", "scheduled action sale", "lifecycle hook log"}
 	}
-	if !slices.Equal(others, want) {
-		s.Errorf("%s has %q of others, want %q", generation, others, want)
+	if others := got.Undeclared(declared).Titles(); !slices.Equal(others, want) {
+		return got.Attachments, fmt.Errorf("%s has %q of others, want %q", generation, others, want)
 	}
-	return got.Attachments
+	return got.Attachments, nil
 }
 
 // alarmNames lists the alarms in the account.

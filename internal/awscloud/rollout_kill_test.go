@@ -34,6 +34,8 @@ type story struct {
 	// ends are the ways to continue. Each returns the version that has to serve
 	// then; empty for none.
 	ends map[string]func(v *victim, m *rollout.Manager) (string, error)
+	// also checks what only the story has; nil for nothing.
+	also func(v *victim) error
 }
 
 // killedSettings have all kinds of steps, and as few calls as possible.
@@ -139,6 +141,16 @@ var stories = []story{
 				return "", m.Destroy(v.Context(), strawberry, v.state)
 			},
 		},
+	},
+	{
+		// With attachments, declared and by others. Only what changes something is killed.
+		name: "Attachments", prepare: (*victim).attach, live: liveSize,
+		spares: func(calls []string, at int) bool { return reads(calls[at]) },
+		do: func(ctx context.Context, v *victim, m *rollout.Manager) error {
+			_, err := m.Apply(ctx, v.spec(v.next()), killedSettings, v.state)
+			return err
+		},
+		ends: rolloutEnds, also: (*victim).stillAttached,
 	},
 	{name: "Creation", prepare: (*victim).clear, do: create, ends: creationEnds},
 	{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rig"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
@@ -109,7 +111,37 @@ func (v *victim) kill(s story, k killing) error {
 	if v.short != nil {
 		return v.short
 	}
-	return v.check(want, s.live)
+	if err := v.check(want, s.live); err != nil || s.also == nil {
+		return err
+	}
+	return s.also(v)
+}
+
+// attach has the cluster serve with attachments of every kind.
+func (v *victim) attach() error {
+	if v.serving != "" {
+		return nil
+	}
+	v.change = func(s *cluster.Spec) {
+		severalTypes(s)
+		attaches(s)
+	}
+	if err := v.replace(); err != nil {
+		return err
+	}
+	return v.tryAttachByHand(v.state.Name)
+}
+
+// stillAttached checks that what serves has everything, and nothing else has alarms.
+func (v *victim) stillAttached() error {
+	_, err := v.checkAttached(v.state.Name, true)
+	if err != nil {
+		return err
+	}
+	if got, want := v.alarmNames(), []string{v.state.Name + "/queue"}; !slices.Equal(got, want) {
+		return fmt.Errorf("there are the alarms %v, want %v", got, want)
+	}
+	return nil
 }
 
 // interrupt has a process begin a story, and kills it: from then on, none of
