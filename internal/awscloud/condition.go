@@ -176,7 +176,34 @@ func (r route) conditionsFor(rule cluster.Rule) ([]types.RuleCondition, error) {
 		}
 		all = append(all, c)
 	}
+	if n := countValues(all); n > cluster.MaxConditionValues && len(foreign) > 0 {
+		errs = append(errs, fmt.Errorf("%s would have %d values in its conditions, together with those that are kept (%s), "+
+			"but a load balancer allows at most %d in one rule", r, n, strings.Join(describeConditions(foreign), ", "), cluster.MaxConditionValues))
+	}
 	return all, errors.Join(errs...)
+}
+
+// countValues counts the values of conditions, regular expressions among them.
+func countValues(all []types.RuleCondition) (n int) {
+	for _, c := range all {
+		switch {
+		case c.HostHeaderConfig != nil:
+			n += len(c.HostHeaderConfig.Values) + len(c.HostHeaderConfig.RegexValues)
+		case c.PathPatternConfig != nil:
+			n += len(c.PathPatternConfig.Values) + len(c.PathPatternConfig.RegexValues)
+		case c.HttpHeaderConfig != nil:
+			n += len(c.HttpHeaderConfig.Values) + len(c.HttpHeaderConfig.RegexValues)
+		case c.HttpRequestMethodConfig != nil:
+			n += len(c.HttpRequestMethodConfig.Values)
+		case c.QueryStringConfig != nil:
+			n += len(c.QueryStringConfig.Values)
+		case c.SourceIpConfig != nil:
+			n += len(c.SourceIpConfig.Values)
+		default:
+			n += len(c.Values)
+		}
+	}
+	return n
 }
 
 // representable reports whether a condition can be sent back as it was received.

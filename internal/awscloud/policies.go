@@ -193,9 +193,7 @@ func (c *Cloud) putPolicies(ctx context.Context, g cluster.Generation, s cluster
 			return err
 		}
 		alarm.AlarmActions = []string{arn}
-		for key, value := range g.Tags(s.Tags) {
-			alarm.Tags = append(alarm.Tags, cwtypes.Tag{Key: aws.String(key), Value: aws.String(value)})
-		}
+		alarm.Tags = alarmTags(g.Tags(s.Tags))
 		if _, err := c.cloudwatch.PutMetricAlarm(ctx, alarm); err != nil {
 			return fmt.Errorf("put the alarm of scaling policy %q: %w", p.Name, err)
 		}

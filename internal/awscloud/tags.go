@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	asgtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -122,6 +124,9 @@ func (c *Cloud) Retag(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err := c.retagBalancing(ctx, g, s); err != nil {
 		return err
 	}
+	if err := c.retagAlarms(ctx, g, s, should); err != nil {
+		return err
+	}
 	// The group's own tags come last: they tell which tags are obsolete, so they
 	// must not change before all others.
 	if _, err := c.autoscaling.CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: groupTags(g, should)}); err != nil {
@@ -190,6 +195,54 @@ func (c *Cloud) retagRunning(
 		}
 	}
 	return nil
+}
+
+// retagAlarms tags the alarms of scaling policies.
+func (c *Cloud) retagAlarms(ctx context.Context, g cluster.Generation, s cluster.Spec, should tagging.Set) error {
+	if !s.AllAttachments().HasAlarms() {
+		return nil
+	}
+	var arns []string
+	err := c.eachAlarm(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String(stepAlarmPrefix(g))}, func(a cwtypes.MetricAlarm) {
+		arns = append(arns, aws.ToString(a.AlarmArn))
+	})
+	if err != nil {
+		return err
+	}
+	for _, arn := range arns {
+		if err := c.retagAlarm(ctx, arn, should, s.IgnoredTags); err != nil {
+			return notYet(fmt.Errorf("tag alarm %s: %w", arn, err), codeAlarmNotFound)
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) retagAlarm(ctx context.Context, arn string, should tagging.Set, ignored tagging.Ignored) error {
+	out, err := c.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: &arn})
+	if err != nil {
+		return err
+	}
+	is := tagging.Set{}
+	for _, tag := range out.Tags {
+		is[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	if _, err := c.cloudwatch.TagResource(ctx, &cloudwatch.TagResourceInput{ResourceARN: &arn, Tags: alarmTags(should)}); err != nil {
+		return err
+	}
+	gone := surplus(withoutSystemTags(is), should, ignored)
+	if len(gone) == 0 {
+		return nil
+	}
+	_, err = c.cloudwatch.UntagResource(ctx, &cloudwatch.UntagResourceInput{ResourceARN: &arn, TagKeys: gone})
+	return err
+}
+
+func alarmTags(s tagging.Set) []cwtypes.Tag {
+	var tags []cwtypes.Tag
+	for _, key := range s.Keys() {
+		tags = append(tags, cwtypes.Tag{Key: aws.String(key), Value: aws.String(s[key])})
+	}
+	return tags
 }
 
 // retagBalancing tags the target group and the listener rule.

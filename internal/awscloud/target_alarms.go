@@ -86,11 +86,7 @@ func alarmInputs(
 	if err != nil {
 		return nil, err
 	}
-	var tags []types.Tag
-	all := g.Tags(s.Tags)
-	for _, key := range all.Keys() {
-		tags = append(tags, types.Tag{Key: aws.String(key), Value: aws.String(all[key])})
-	}
+	tags := alarmTags(g.Tags(s.Tags))
 	alarm := func(suffix, metric string, threshold float64) cloudwatch.PutMetricAlarmInput {
 		return cloudwatch.PutMetricAlarmInput{
 			AlarmName:        aws.String(g.Name + suffix),

@@ -14,8 +14,8 @@ import (
 // Limits of a listener rule,
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html.
 const (
-	// maxConditionValues is the number of values of all conditions in one rule.
-	maxConditionValues = 5
+	// MaxConditionValues is the number of values of all conditions in one rule.
+	MaxConditionValues = 5
 	// maxWildcards is the number of * and ? in one rule.
 	maxWildcards = 5
 	// documentedValues is the number of values in one condition,
@@ -58,9 +58,9 @@ func (r Rule) Validate() error {
 			"or leave the rule out to take the listener's default action")
 	}
 	var errs []error
-	if len(values) > maxConditionValues {
+	if len(values) > MaxConditionValues {
 		errs = append(errs, fmt.Errorf("the listener rule has %d values in its conditions, but a load balancer allows at most %d in one rule",
-			len(values), maxConditionValues))
+			len(values), MaxConditionValues))
 	}
 	wildcards := 0
 	for _, pattern := range patterns {
