@@ -146,7 +146,9 @@ func (w *world) attachmentsWrong(g *generation, declared cluster.Attachments, se
 	case w.halfAttached:
 	case serves && !slices.Equal(g.joined, further) || !serves && len(g.joined) > 0:
 		return fmt.Sprintf("it is in the target groups %v", g.joined)
-	case g.alarms != should.HasAlarms():
+	// A destruction that stopped may have removed those of one that is kept since. It gets
+	// them again when it serves.
+	case g.alarms != should.HasAlarms() && (serves || g.alarms):
 		return fmt.Sprintf("it has alarms: %t", g.alarms)
 	case g.called != (serves && len(w.callers) > 0):
 		return fmt.Sprintf("its policies are called by alarms of others: %t", g.called)
