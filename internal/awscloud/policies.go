@@ -80,7 +80,7 @@ func policyDocument(g cluster.Generation, p types.ScalingPolicy) (string, error)
 	}
 	in.AutoScalingGroupName, in.PredictiveScalingConfiguration = nil, nil // predictive scaling is refused
 	if in.MinAdjustmentMagnitude != nil {
-		in.MinAdjustmentStep = nil // its former name; only one of both is allowed
+		in.MinAdjustmentStep = nil //nolint:staticcheck // its former name, which AWS may return; only one of both is allowed
 	}
 	if encoded, err = json.Marshal(in); err != nil {
 		return "", fmt.Errorf("copy scaling policy %q: %w", aws.ToString(p.PolicyName), err)
@@ -434,8 +434,8 @@ func (c *Cloud) ShareCallers(ctx context.Context, from, to cluster.Generation) e
 	return c.changeActions(ctx, callers, func(actions []string) []string {
 		all := slices.Clone(actions)
 		for _, arn := range actions {
-			if new, ok := also[arn]; ok && !slices.Contains(all, new) {
-				all = append(all, new)
+			if same, ok := also[arn]; ok && !slices.Contains(all, same) {
+				all = append(all, same)
 			}
 		}
 		return all
