@@ -56,8 +56,11 @@ type underLoad struct {
 }
 
 func (c underLoad) test(t *testing.T) {
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		c.rollouts = 3
+	case c.attachments && !rig.Long():
+		c.rollouts = 6
 	}
 	s := openSite(t, 50, &c.options)
 	s.sticky, s.unhealthy = c.sticky, 5

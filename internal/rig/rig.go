@@ -40,6 +40,10 @@ func Acceptance(t testing.TB) {
 	}
 }
 
+// Long reports whether tests take the time that "make test-long" gives them. Otherwise they try
+// fewer combinations of the same.
+func Long() bool { return os.Getenv("DELIVERY_TEST_LONG") != "" }
+
 // NewAccount returns a new, empty account for an acceptance test, in the moto
 // that all tests of the binary share.
 func NewAccount(t testing.TB) Account {
