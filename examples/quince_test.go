@@ -72,7 +72,7 @@ func TestAccQuince(t *testing.T) {
 		return string(out)
 	}
 	for _, alarm := range []string{"quince-qa", "quince-prod"} {
-		_, err := cloudwatch.NewFromConfig(e.Config(acctest.Region)).PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
+		_, err := e.CloudWatch(acctest.Region).PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
 			AlarmName: aws.String(alarm), Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
 			Statistic: types.StatisticSum, Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(0),
 			ComparisonOperator: types.ComparisonOperatorGreaterThanThreshold,

@@ -16,13 +16,14 @@ import (
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
 const maxAlarmNames = 100
 
-// Alarms implements cluster.Alarms. It asks for composite alarms as well, which
-// AWS otherwise leaves out.
+// Alarms implements cluster.Alarms. It asks for every type of alarm: by default, AWS
+// returns metric alarms only.
 func (c *Cloud) Alarms(ctx context.Context, names []string) ([]cluster.Alarm, error) {
 	found := map[string]cluster.Alarm{}
 	for batch := range slices.Chunk(names, maxAlarmNames) {
 		pages := cloudwatch.NewDescribeAlarmsPaginator(c.cloudwatch, &cloudwatch.DescribeAlarmsInput{
-			AlarmNames: batch, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
+			AlarmNames: batch,
+			AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm, types.AlarmTypeLogAlarm},
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
@@ -33,6 +34,9 @@ func (c *Cloud) Alarms(ctx context.Context, names []string) ([]cluster.Alarm, er
 				found[aws.ToString(a.AlarmName)] = alarm(a.AlarmName, a.StateValue, a.StateReason)
 			}
 			for _, a := range page.CompositeAlarms {
+				found[aws.ToString(a.AlarmName)] = alarm(a.AlarmName, a.StateValue, a.StateReason)
+			}
+			for _, a := range page.LogAlarms {
 				found[aws.ToString(a.AlarmName)] = alarm(a.AlarmName, a.StateValue, a.StateReason)
 			}
 		}

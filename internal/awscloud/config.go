@@ -15,9 +15,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/clock"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
@@ -148,6 +150,8 @@ func newCloud(cfg aws.Config, endpoints map[string]string, c clock.Clock) *Cloud
 		elb: elb.NewFromConfig(cfg, func(o *elb.Options) { override(&o.BaseEndpoint, endpoints[endpointELB]) }),
 		cloudwatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			override(&o.BaseEndpoint, endpoints[endpointCloudWatch])
+			// CloudWatch's model names Query besides CBOR, the SDK's default, which moto does not know.
+			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)
 		}),
 		sts: sts.NewFromConfig(cfg, func(o *sts.Options) { override(&o.BaseEndpoint, endpoints[endpointSTS]) }),
 	}

@@ -177,7 +177,7 @@ func (s *site) checkAttached(generation string, byHand bool) (cluster.Attachment
 // alarmNames lists the alarms in the account.
 func (s *site) alarmNames() (names []string) {
 	s.Helper()
-	out, err := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion)).DescribeAlarms(s.Context(), &cloudwatch.DescribeAlarmsInput{})
+	out, err := s.account.CloudWatch(rolloutRegion).DescribeAlarms(s.Context(), &cloudwatch.DescribeAlarmsInput{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestAccRollout_Attachments(t *testing.T) {
 // hasAlarm checks the alarm of the step policy, and whom it calls.
 func (s *site) hasAlarm(generation string) {
 	s.Helper()
-	out, err := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion)).DescribeAlarms(s.Context(), &cloudwatch.DescribeAlarmsInput{
+	out, err := s.account.CloudWatch(rolloutRegion).DescribeAlarms(s.Context(), &cloudwatch.DescribeAlarmsInput{
 		AlarmNames: []string{generation + "/queue"},
 	})
 	if err != nil || len(out.MetricAlarms) != 1 {
@@ -340,7 +340,7 @@ func TestAccRollout_Callers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion))
+	watch := s.account.CloudWatch(rolloutRegion)
 	alarm := &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String("busy"), AlarmDescription: aws.String("Too busy."), Namespace: aws.String("Custom"), MetricName: aws.String("Load"),
 		Statistic: cwtypes.StatisticMaximum, Period: aws.Int32(60), EvaluationPeriods: aws.Int32(3), DatapointsToAlarm: aws.Int32(2),

@@ -157,7 +157,7 @@ func dies(t *testing.T) (v verdict) {
 // putAlarm creates an alarm, which is OK.
 func (s *site) putAlarm(name string) {
 	s.Helper()
-	watch := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion))
+	watch := s.account.CloudWatch(rolloutRegion)
 	_, err := watch.PutMetricAlarm(s.Context(), &cloudwatch.PutMetricAlarmInput{
 		AlarmName: &name, Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
 		Statistic: cwtypes.StatisticSum, Period: aws.Int32(10), EvaluationPeriods: aws.Int32(1),
@@ -174,7 +174,7 @@ func fails(t *testing.T) verdict {
 	const name = "strawberry-5xx"
 	s := trial(t, 10, func(version string) rig.Behaviour { return rig.Behaviour{Fails: version != "1"} })
 	s.putAlarm(name)
-	watch := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion))
+	watch := s.account.CloudWatch(rolloutRegion)
 	set := func(state cwtypes.StateValue, reason string) {
 		_, err := watch.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{
 			AlarmName: aws.String(name), StateValue: state, StateReason: &reason,

@@ -93,7 +93,7 @@ func TestAccRollout_CheckUnreachable(t *testing.T) {
 func TestAccRollout_TargetAlarms(t *testing.T) {
 	enter(t, 3)
 	s := openSite(t, 50, nil)
-	watch := cloudwatch.NewFromConfig(s.account.Config(rolloutRegion))
+	watch := s.account.CloudWatch(rolloutRegion)
 	settings := checkedSettings()
 	settings.Preview, settings.Checks = nil, nil
 	settings.MissingDataIsBad = true // does not hold for these alarms

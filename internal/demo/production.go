@@ -206,7 +206,7 @@ func (s *harness) watch(ctx context.Context, load *rig.Load) error {
 }
 
 func (s *harness) setAlarm(ctx context.Context, state types.StateValue) error {
-	client := cloudwatch.NewFromConfig(s.account.Config(home))
+	client := s.account.CloudWatch(home)
 	_, err := client.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String(alarm), Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
 		Statistic: types.StatisticSum, Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(0),

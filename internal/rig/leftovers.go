@@ -95,7 +95,7 @@ func Leftovers(ctx context.Context, a Account, l Landscape) ([]string, error) {
 			}
 		}
 	}
-	alarms, err := pages(ctx, cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(cfg), &cloudwatch.DescribeAlarmsInput{}))
+	alarms, err := pages(ctx, cloudwatch.NewDescribeAlarmsPaginator(a.CloudWatch(l.Region), &cloudwatch.DescribeAlarmsInput{}))
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 )
 
 // Moto is a running moto server, the independent emulator of AWS.
@@ -136,6 +139,13 @@ func (a Account) Config(region string) aws.Config {
 		BaseEndpoint: aws.String(a.Endpoint),
 		Credentials:  credentials.StaticCredentialsProvider{Value: a.Credentials},
 	}
+}
+
+// CloudWatch returns a client that speaks the protocol that moto knows.
+func (a Account) CloudWatch(region string) *cloudwatch.Client {
+	return cloudwatch.NewFromConfig(a.Config(region), func(o *cloudwatch.Options) {
+		o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)
+	})
 }
 
 // Account returns a new, empty account.

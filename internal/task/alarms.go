@@ -23,7 +23,7 @@ func (r *Registry) alarms() pipe.Definition {
 	return pipe.Definition{
 		Type: "verify.alarms", AnyRevision: true, Summary: "Watches CloudWatch alarms, and fails as soon as one fires.",
 		Arguments: []pipe.Argument{
-			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms."},
+			{Name: "alarms", Kind: pipe.List, Required: true, Summary: "The names of the alarms: metric, composite and log alarms."},
 			{Name: "for", Kind: pipe.Duration, Summary: "How long to watch, by default 5m; 0s looks once."},
 			{
 				Name: "missing_data", Kind: pipe.Text, OneOf: []string{"ok", "alarm"},

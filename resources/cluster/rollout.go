@@ -99,7 +99,7 @@ func rolloutBlock() schema.Block {
 					resources.NoNull{},
 					setvalidator.SizeBetween(1, 100), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 255)),
 				},
-				MarkdownDescription: "Names of CloudWatch alarms, including composite alarms. " +
+				MarkdownDescription: "Names of CloudWatch alarms: metric, composite and log alarms. " +
 					"The rollout is rolled back if one of them fires while it is observed. " +
 					"The rollout does not start if one of them fires or does not exist.",
 			},

@@ -331,7 +331,7 @@ func foreignGroupGone(t *testing.T, e *acctest.Env, arn, serving string) error {
 func alarm(t *testing.T, e *acctest.Env, state cwtypes.StateValue) {
 	t.Helper()
 	name := "5xx"
-	client := cloudwatch.NewFromConfig(e.Account.Config(acctest.Region))
+	client := e.Account.CloudWatch(acctest.Region)
 	_, err := client.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
 		AlarmName: &name, Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String("HTTPCode_Target_5XX_Count"),
 		Statistic: cwtypes.StatisticSum,
