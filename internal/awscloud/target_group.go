@@ -1,6 +1,7 @@
 package awscloud
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -29,6 +30,16 @@ const (
 	attributeStickyDuration = "stickiness.lb_cookie.duration_seconds"
 )
 
+// trafficPort has each target checked on the port that it gets requests on.
+const trafficPort = "traffic-port"
+
+func healthCheckPort(h cluster.HealthCheck) string {
+	if h.Port == 0 {
+		return trafficPort
+	}
+	return strconv.Itoa(int(h.Port))
+}
+
 // MakeTargets implements cluster.Cloud.
 func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	_, vpc, err := c.subnets(ctx, s.Servers.SubnetIDs)
@@ -44,7 +55,8 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 		VpcId:                      &vpc,
 		HealthCheckEnabled:         aws.Bool(true),
 		HealthCheckPath:            &t.Health.Path,
-		HealthCheckProtocol:        types.ProtocolEnum(t.Protocol),
+		HealthCheckPort:            aws.String(healthCheckPort(t.Health)),
+		HealthCheckProtocol:        types.ProtocolEnum(cmp.Or(t.Health.Protocol, t.Protocol)),
 		HealthCheckIntervalSeconds: seconds(t.Health.Interval),
 		HealthCheckTimeoutSeconds:  seconds(t.Health.Timeout),
 		HealthyThresholdCount:      &t.Health.HealthyThreshold,
@@ -109,17 +121,26 @@ func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*c
 		Protocol:            string(group.Protocol),
 		DeregistrationDelay: attributes.delay,
 		Stickiness:          attributes.stickiness,
-		Health: cluster.HealthCheck{
-			Path:               aws.ToString(group.HealthCheckPath),
-			Interval:           time.Duration(aws.ToInt32(group.HealthCheckIntervalSeconds)) * time.Second,
-			Timeout:            time.Duration(aws.ToInt32(group.HealthCheckTimeoutSeconds)) * time.Second,
-			HealthyThreshold:   aws.ToInt32(group.HealthyThresholdCount),
-			UnhealthyThreshold: aws.ToInt32(group.UnhealthyThresholdCount),
-		},
+	}
+	health := cluster.HealthCheck{
+		Path:               aws.ToString(group.HealthCheckPath),
+		Interval:           time.Duration(aws.ToInt32(group.HealthCheckIntervalSeconds)) * time.Second,
+		Timeout:            time.Duration(aws.ToInt32(group.HealthCheckTimeoutSeconds)) * time.Second,
+		HealthyThreshold:   aws.ToInt32(group.HealthyThresholdCount),
+		UnhealthyThreshold: aws.ToInt32(group.UnhealthyThresholdCount),
+		Protocol:           string(group.HealthCheckProtocol),
 	}
 	if group.Matcher != nil {
-		t.Health.Matcher = aws.ToString(group.Matcher.HttpCode)
+		health.Matcher = aws.ToString(group.Matcher.HttpCode)
 	}
+	if port := aws.ToString(group.HealthCheckPort); port != "" && port != trafficPort {
+		n, err := strconv.ParseInt(port, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("health check port of target group %s: %w", aws.ToString(group.TargetGroupName), err)
+		}
+		health.Port = int32(n)
+	}
+	t.SetHealth(health)
 	return t, nil
 }
 

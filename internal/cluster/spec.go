@@ -193,6 +193,18 @@ type Target struct {
 	Stickiness time.Duration `json:"stickiness_ns"`
 }
 
+// SetHealth sets the health check. Its port and protocol are zero if they are those of the
+// target, however they were named.
+func (t *Target) SetHealth(h HealthCheck) {
+	if h.Port == t.Port {
+		h.Port = 0
+	}
+	if h.Protocol == t.Protocol {
+		h.Protocol = ""
+	}
+	t.Health = h
+}
+
 // HealthCheck decides whether a server gets requests.
 type HealthCheck struct {
 	Path               string        `json:"path"`
@@ -201,6 +213,9 @@ type HealthCheck struct {
 	Timeout            time.Duration `json:"timeout_ns"`
 	HealthyThreshold   int32         `json:"healthy_threshold"`
 	UnhealthyThreshold int32         `json:"unhealthy_threshold"`
+	// Port and Protocol are those of the checks; zero for those of the target.
+	Port     int32  `json:"port,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
 	// GracePeriod is how long a new server may be unhealthy before it is replaced.
 	GracePeriod time.Duration `json:"grace_period_ns"`
 }

@@ -66,6 +66,7 @@ func sampleSpec(version string, format int) cluster.Spec {
 		s.IgnoredTags = tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:"}}
 	}
 	if format > 3 {
+		s.Target.Health.Port, s.Target.Health.Protocol = 9090, "HTTPS"
 		s.Attachments, s.Carried = sampleAttachments(), sampleAttachments()
 	}
 	return s

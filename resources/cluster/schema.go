@@ -38,6 +38,8 @@ var objectOptions = basetypes.ObjectAsOptions{}
 
 var healthCheckTypes = map[string]attr.Type{
 	"path":                types.StringType,
+	"port":                types.Int32Type,
+	"protocol":            types.StringType,
 	"matcher":             types.StringType,
 	"interval":            types.StringType,
 	"timeout":             types.StringType,
@@ -60,6 +62,8 @@ const (
 
 var defaultHealthCheck = types.ObjectValueMust(healthCheckTypes, map[string]attr.Value{
 	"path":                types.StringValue(defaultPath),
+	"port":                types.Int32Null(),
+	"protocol":            types.StringNull(),
 	"matcher":             types.StringValue(defaultMatcher),
 	"interval":            types.StringValue(defaultInterval),
 	"timeout":             types.StringValue(defaultTimeout),
@@ -324,6 +328,15 @@ func targetBlock() schema.Block {
 						Optional: true, Computed: true, Default: stringdefault.StaticString(defaultPath),
 						Validators:          []validator.String{stringvalidator.LengthBetween(1, 1024)},
 						MarkdownDescription: "The path that is requested. Defaults to `" + defaultPath + "`.",
+					},
+					"port": schema.Int32Attribute{
+						Optional: true, Validators: []validator.Int32{int32validator.Between(1, 65535)},
+						MarkdownDescription: "The port that is checked. Defaults to the port of the target. " +
+							"The servers' security group has to allow the load balancer to reach it.",
+					},
+					"protocol": schema.StringAttribute{
+						Optional: true, Validators: []validator.String{targetProtocol{}},
+						MarkdownDescription: "`HTTP` or `HTTPS`. Defaults to the protocol of the target.",
 					},
 					"matcher": schema.StringAttribute{
 						Optional: true, Computed: true, Default: stringdefault.StaticString(defaultMatcher),
