@@ -312,7 +312,7 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2
 	if err != nil {
 		return err
 	}
-	if r := findRoute(routes, *s.Listener); r != nil {
+	if r := routeAt(routes, *s.Listener); r != nil {
 		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return fmt.Errorf("listener: %w", err)
 		}

@@ -22,7 +22,10 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 	if err != nil {
 		return err
 	}
-	r := findRoute(routes, *s.Listener)
+	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
+	if err != nil {
+		return err
+	}
 	if r != nil {
 		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return err
@@ -37,7 +40,7 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 			return err
 		}
 		if shared == nil {
-			return c.createRule(ctx, g, s, own, closedRule(routes, *s.Listener), nil)
+			return c.createRule(ctx, g, s, own, closedRule(routes, *s.Listener), routes, nil)
 		}
 		r = shared
 	}
@@ -92,10 +95,14 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err != nil {
 		return err
 	}
-	if r := findRoute(routes, *s.Listener); r == nil {
+	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
+	if err != nil {
+		return err
+	}
+	if r == nil {
 		var present *route
 		if present, err = c.presentRoute(ctx, s.ID, routes); err == nil {
-			err = c.createRule(ctx, g, s, own, *s.Listener.Rule, present)
+			err = c.createRule(ctx, g, s, own, *s.Listener.Rule, routes, present)
 		}
 	} else {
 		err = c.serveAt(ctx, g, s, own, *r)
@@ -105,7 +112,7 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	}
 	// The generation no longer needs the route that Connect may have added it to.
 	for _, other := range routes {
-		if _, there := other.weights()[own]; !there || other.matches(*s.Listener) {
+		if _, there := other.weights()[own]; !there || r != nil && other.ruleARN == r.ruleARN {
 			continue
 		}
 		ours, err := c.owns(ctx, s.ID, other)
@@ -253,9 +260,9 @@ func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Lis
 	if err != nil {
 		return err
 	}
-	r := findRoute(routes, l)
-	if r == nil || r.ruleARN == "" || r.weights() != nil {
-		return nil
+	r, err := c.findRoute(ctx, id, routes, l)
+	if r == nil || err != nil || r.ruleARN == "" || r.weights() != nil {
+		return err
 	}
 	if ours, err := c.owns(ctx, id, *r); !ours || err != nil {
 		return err

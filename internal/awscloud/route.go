@@ -177,8 +177,31 @@ func (r route) matches(l cluster.Listener) bool {
 	return r.priority == strconv.Itoa(int(l.Rule.Priority))
 }
 
-// findRoute finds the route that l names; nil if it does not exist.
-func findRoute(routes []route, l cluster.Listener) *route {
+// findRoute finds the route that l names; nil if it does not exist. A rule of any priority is
+// the cluster's rule.
+func (c *Cloud) findRoute(ctx context.Context, id cluster.ID, routes []route, l cluster.Listener) (*route, error) {
+	if l.Rule == nil || l.Rule.Priority != 0 {
+		return routeAt(routes, l), nil
+	}
+	tagged, err := c.tagged(ctx, id, ruleARNs(routes))
+	if i := slices.IndexFunc(routes, func(r route) bool { return r.ruleARN != "" && slices.Contains(tagged, r.ruleARN) }); i >= 0 {
+		return &routes[i], err
+	}
+	return nil, err
+}
+
+func ruleARNs(routes []route) (arns []string) {
+	for _, r := range routes {
+		if r.ruleARN != "" {
+			arns = append(arns, r.ruleARN)
+		}
+	}
+	return arns
+}
+
+// routeAt finds the route at the priority that l names, or the default action; nil if it does
+// not exist.
+func routeAt(routes []route, l cluster.Listener) *route {
 	if i := slices.IndexFunc(routes, func(r route) bool { return r.matches(l) }); i >= 0 {
 		return &routes[i]
 	}
@@ -215,29 +238,44 @@ func (c *Cloud) checkRoute(ctx context.Context, id cluster.ID, r route) error {
 	return nil
 }
 
-// belongsTo reports whether all the resources carry the cluster's tag. AWS
-// takes at most 20 in one call, and a forward action has at most 5.
+// belongsTo reports whether all the resources carry the cluster's tag.
 func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (bool, error) {
-	out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: arns})
-	if err != nil {
-		return false, fmt.Errorf("read the tags of %v: %w", arns, err)
-	}
-	for _, described := range out.TagDescriptions {
-		if fromELBTags(described.Tags)[tagging.Cluster] != id.String() {
-			return false, nil
-		}
-	}
-	return len(out.TagDescriptions) == len(arns), nil
+	tagged, err := c.tagged(ctx, id, arns)
+	return len(tagged) == len(arns), err
 }
 
-// createRule creates a rule of the cluster, which forwards to the target group. If it
+// tagged returns those of the resources that carry the cluster's tag. A rule that was deleted
+// since it was listed is a reason to list them again.
+func (c *Cloud) tagged(ctx context.Context, id cluster.ID, arns []string) (tagged []string, err error) {
+	for batch := range slices.Chunk(arns, 20) { // AWS takes no more in one call
+		out, err := c.elb.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: batch})
+		if err != nil {
+			return nil, notYet(fmt.Errorf("read the tags of %v: %w", batch, err), codeRuleNotFound)
+		}
+		for _, described := range out.TagDescriptions {
+			if fromELBTags(described.Tags)[tagging.Cluster] == id.String() {
+				tagged = append(tagged, aws.ToString(described.ResourceArn))
+			}
+		}
+	}
+	return tagged, nil
+}
+
+// createRule creates a rule of the cluster, which forwards to the target group. Routes are
+// those that exist. A rule of any priority gets a free one. If it
 // replaces a route, it keeps the conditions that a cluster.Rule cannot express. If its
 // priority is in use, the reply to an earlier call may have been lost: then the rule
 // forwards to the target group. Otherwise another process has taken the priority, and the
 // caller finds out what for when it tries again.
 func (c *Cloud) createRule(
-	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, replaces *route,
+	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, routes []route, replaces *route,
 ) error {
+	if rule.Priority == 0 {
+		if rule.Priority = freePriority(routes, s); rule.Priority == 0 {
+			return fmt.Errorf("listener %s has no free priority from %d to %d; name one that is free in listener_rule",
+				s.Listener.ARN, cluster.FirstFreePriority, cluster.LastFreePriority)
+		}
+	}
 	if replaces == nil {
 		replaces = &route{}
 	}
@@ -257,7 +295,7 @@ func (c *Cloud) createRule(
 		if readErr != nil {
 			return readErr
 		}
-		if r := findRoute(routes, cluster.Listener{Rule: &rule}); r != nil && r.weights()[own] > 0 {
+		if r := routeAt(routes, cluster.Listener{Rule: &rule}); r != nil && r.weights()[own] > 0 {
 			return nil
 		}
 	}
@@ -284,14 +322,25 @@ const closedPriority = 49000
 // free one.
 func closedRule(routes []route, l cluster.Listener) cluster.Rule {
 	closed := cluster.Rule{Priority: closedPriority, Hosts: []string{closedHost}}
-	if l.Rule != nil && findRoute(routes, l) == nil {
+	if l.Rule != nil && routeAt(routes, l) == nil {
 		closed.Priority = l.Rule.Priority
 		return closed
 	}
-	for findRoute(routes, cluster.Listener{Rule: &closed}) != nil {
+	for routeAt(routes, cluster.Listener{Rule: &closed}) != nil {
 		closed.Priority--
 	}
 	return closed
+}
+
+// freePriority chooses the priority of a rule that names none; 0 if there is none.
+func freePriority(routes []route, s cluster.Spec) int32 {
+	var taken []int32
+	for _, r := range routes {
+		if n, err := strconv.ParseInt(r.priority, 10, 32); err == nil { // the default action has none
+			taken = append(taken, int32(n))
+		}
+	}
+	return cluster.FreePriority(taken, cluster.FirstFreePriority, cluster.LastFreePriority, s.ID.String())
 }
 
 // closed reports whether the route is a closed rule.

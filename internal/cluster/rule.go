@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"hash/fnv"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 // Rule selects requests. A request must match every kind of condition that is given, every
 // header and every query string. Of the values of one condition, it must match one.
 type Rule struct {
-	// Priority is 1 to 50000 and unique in the listener.
+	// Priority is 1 to 50000 and unique in the listener. 0 is any: the cluster's rule at the
+	// listener keeps the one that it has, and a new rule gets a free one.
 	Priority int32    `json:"priority"`
 	Hosts    []string `json:"hosts,omitempty"`
 	Paths    []string `json:"paths,omitempty"`
@@ -20,6 +22,32 @@ type Rule struct {
 	QueryStrings []QueryString `json:"query_strings,omitempty"`
 	// SourceIPs are CIDR blocks.
 	SourceIPs []string `json:"source_ips,omitempty"`
+}
+
+// The priorities that a rule gets which names none. Lower ones are left for rules that name
+// theirs, and higher ones for tools that take the next one after the highest that exists.
+const (
+	FirstFreePriority = 1000
+	LastFreePriority  = 40_000
+)
+
+// FreePriority chooses a priority, from first to last, that is not taken; 0 if there is none.
+// Where it begins to search depends on seed, so that different clusters rarely choose the same
+// one at the same time.
+func FreePriority(taken []int32, first, last int32, seed string) int32 {
+	if first > last {
+		return 0
+	}
+	n := last - first + 1
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(seed)) // never fails
+	begin := int32(hash.Sum32() % uint32(n))
+	for i := range n {
+		if p := first + (begin+i)%n; !slices.Contains(taken, p) {
+			return p
+		}
+	}
+	return 0
 }
 
 // Header is a condition on an HTTP header. Its values may be secret.

@@ -51,6 +51,8 @@ func priority(n int32) func(*cluster.Spec) {
 	}
 }
 
+func anyPriority(s *cluster.Spec) { priority(0)(s) }
+
 func listener(arn string) func(*cluster.Spec) {
 	return func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: arn, Rule: s.Listener.Rule} }
 }
@@ -192,6 +194,10 @@ func (s *harness) refresh() *rollout.GenerationRecord {
 	if g.group != nil {
 		record.Spec.Size = g.group.size
 	}
+	if l := record.Spec.Listener; l != nil {
+		named := s.world.named(*l)
+		record.Spec.Listener = &named
+	}
 	return &record
 }
 
@@ -286,8 +292,9 @@ func (s *harness) converged(want string) error {
 			wrong("%s: %s", record.Name, wrongs)
 		}
 		if record == p.Serving && record.Spec.Listener != nil {
-			if route := s.world.routes[routeKey(*record.Spec.Listener)]; route == nil || route.share(record.Name) != 100 {
-				wrong("%s does not get the requests at %s", record.Name, routeKey(*record.Spec.Listener))
+			key := routeKey(s.world.named(*record.Spec.Listener))
+			if route := s.world.routes[key]; route == nil || route.share(record.Name) != 100 {
+				wrong("%s does not get the requests at %s", record.Name, key)
 			}
 		}
 	}

@@ -23,6 +23,21 @@ func routeKey(l cluster.Listener) string {
 	return fmt.Sprintf("%s %05d", l.ARN, l.Rule.Priority)
 }
 
+// named returns l with a rule of any priority at that of the cluster's rule, or else a free one.
+func (w *world) named(l cluster.Listener) cluster.Listener {
+	if l.Rule == nil || l.Rule.Priority != 0 {
+		return l
+	}
+	rule := *l.Rule
+	rule.Priority = cluster.FirstFreePriority
+	for _, key := range w.keys() {
+		if there := w.routes[key].listener; there.ARN == l.ARN && there.Rule != nil {
+			rule.Priority = there.Rule.Priority
+		}
+	}
+	return cluster.Listener{ARN: l.ARN, Rule: &rule}
+}
+
 func (p *route) share(name string) int32 {
 	if p.closed {
 		return 0
@@ -74,7 +89,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	if err := w.visible(g, "target group", g.targets); err != nil {
 		return err
 	}
-	p := w.routes[routeKey(*s.Listener)]
+	p := w.routes[routeKey(w.named(*s.Listener))]
 	if p == nil {
 		for _, key := range w.keys() {
 			if there := w.routes[key]; p == nil && there.listener.ARN == s.Listener.ARN {
@@ -83,7 +98,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 		}
 	}
 	if p == nil {
-		l := *s.Listener
+		l := w.named(*s.Listener)
 		if l.Rule == nil { // the default action continues to answer
 			l.Rule = &cluster.Rule{Priority: 49000}
 		}
@@ -125,13 +140,14 @@ func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) 
 	if err := w.visible(g, "target group", g.targets); err != nil {
 		return err
 	}
-	p := w.routes[routeKey(*s.Listener)]
+	l := w.named(*s.Listener)
+	p := w.routes[routeKey(l)]
 	if p == nil {
 		p = &route{weights: map[string]int32{}}
-		w.routes[routeKey(*s.Listener)] = p
+		w.routes[routeKey(l)] = p
 	}
 	w.gives(g.name, p.share(g.name) < 100)
-	p.listener, p.closed = *s.Listener, false
+	p.listener, p.closed = l, false
 	wanted := map[string]int32{}
 	for name := range p.weights {
 		wanted[name] = 0

@@ -166,12 +166,12 @@ func (p *Plan) moves() bool {
 }
 
 // sameRoute reports whether both are the default action of one listener, or
-// rules of one listener with the same priority.
+// rules of one listener with the same priority, or any.
 func sameRoute(a, b cluster.Listener) bool {
 	if a.Rule == nil || b.Rule == nil {
 		return a.ARN == b.ARN && a.Rule == b.Rule
 	}
-	return a.ARN == b.ARN && a.Rule.Priority == b.Rule.Priority
+	return a.ARN == b.ARN && (a.Rule.Priority == b.Rule.Priority || a.Rule.Priority == 0 || b.Rule.Priority == 0)
 }
 
 // restoreSteps lists the steps after which the old generation gets all requests.

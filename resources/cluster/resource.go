@@ -340,6 +340,9 @@ func (m *model) begin(generation string, s cluster.Spec) {
 	if m.PreviousVersion.IsUnknown() {
 		m.PreviousVersion = types.StringNull()
 	}
+	if m.ListenerRule != nil && m.ListenerRule.Priority.IsUnknown() {
+		m.ListenerRule.Priority = types.Int32Null()
+	}
 	m.LastRollout = withoutUnknowns(m.LastRollout)
 }
 
