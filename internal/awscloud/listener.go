@@ -120,7 +120,7 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 			return err
 		}
 		if ours {
-			if err := c.disconnectFrom(ctx, other, own); err != nil {
+			if err := c.disconnectFrom(ctx, s.ID, other, own); err != nil {
 				return err
 			}
 		}
@@ -212,7 +212,7 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 		}
 	}
 	for _, r := range routes {
-		if err := c.disconnectFrom(ctx, r, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
+		if err := c.disconnectFrom(ctx, g.Cluster, r, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
 			return err
 		}
 	}
@@ -271,10 +271,19 @@ func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Lis
 }
 
 // disconnectFrom removes a target group from a route. The others keep their
-// weights.
-func (c *Cloud) disconnectFrom(ctx context.Context, r route, own string) error {
+// weights. A rule that would only forward to what was being taken over is not needed.
+func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own string) error {
 	weights := r.weights()
 	delete(weights, own)
+	if r.ruleARN != "" && len(weights) > 0 {
+		tagged, err := c.tagged(ctx, id, sortedKeys(weights))
+		if err != nil {
+			return err
+		}
+		if len(tagged) == 0 {
+			return c.deleteRule(ctx, r)
+		}
+	}
 	if len(weights) > 0 {
 		return c.setWeights(ctx, r, weights, nil)
 	}

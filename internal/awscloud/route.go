@@ -272,8 +272,8 @@ func (c *Cloud) createRule(
 ) error {
 	if rule.Priority == 0 {
 		if rule.Priority = freePriority(routes, s); rule.Priority == 0 {
-			return fmt.Errorf("listener %s has no free priority from %d to %d; name one that is free in listener_rule",
-				s.Listener.ARN, cluster.FirstFreePriority, cluster.LastFreePriority)
+			return fmt.Errorf("listener %s has no free priority from %d to %d, or none before the rule that is taken over; "+
+				"name one that is free in listener_rule", s.Listener.ARN, cluster.FirstFreePriority, cluster.LastFreePriority)
 		}
 	}
 	if replaces == nil {
@@ -340,7 +340,13 @@ func freePriority(routes []route, s cluster.Spec) int32 {
 			taken = append(taken, int32(n))
 		}
 	}
-	return cluster.FreePriority(taken, cluster.FirstFreePriority, cluster.LastFreePriority, s.ID.String())
+	var first, last int32 = cluster.FirstFreePriority, cluster.LastFreePriority
+	if s.TakeOver != "" {
+		if last = min(last, lastBefore(routes, s)); last < first {
+			first = 1
+		}
+	}
+	return cluster.FreePriority(taken, first, last, s.ID.String())
 }
 
 // closed reports whether the route is a closed rule.

@@ -28,6 +28,8 @@ const (
 	attributeSticky         = "stickiness.enabled"
 	attributeStickyType     = "stickiness.type"
 	attributeStickyDuration = "stickiness.lb_cookie.duration_seconds"
+
+	attributeStickyAppDuration = "stickiness.app_cookie.duration_seconds"
 )
 
 // trafficPort has each target checked on the port that it gets requests on.
@@ -164,7 +166,11 @@ func (c *Cloud) targetGroupAttributes(ctx context.Context, arn string) (a attrib
 		return a, err
 	}
 	if values[attributeSticky] == "true" {
-		a.stickiness, err = secondsAttribute(values, attributeStickyDuration)
+		duration := attributeStickyDuration
+		if values[attributeStickyType] == "app_cookie" { // of others only
+			duration = attributeStickyAppDuration
+		}
+		a.stickiness, err = secondsAttribute(values, duration)
 	}
 	return a, err
 }

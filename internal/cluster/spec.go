@@ -74,6 +74,9 @@ type Spec struct {
 	// Attachments are declared. Carried are those that the generation before had by other means.
 	Attachments Attachments `json:"attachments,omitzero"`
 	Carried     Attachments `json:"carried,omitzero"`
+	// TakeOver is the ARN of a target group of others that gets the requests which the rule of
+	// the Listener selects. A creation moves them from there in steps; nothing else uses it.
+	TakeOver string `json:"take_over,omitempty"`
 }
 
 // AllAttachments are those that a generation is to have.
@@ -232,6 +235,10 @@ func (s Spec) Validate() error {
 	}
 	if s.Target != nil {
 		errs = append(errs, s.Target.Health.Validate())
+	}
+	if s.TakeOver != "" && (s.Listener == nil || s.Listener.Rule == nil) {
+		errs = append(errs, errors.New("what runs is taken over by a rule before its own, and removing that rule is the way back: "+
+			"set listener and listener_rule; a default action cannot be taken over"))
 	}
 	errs = append(errs, s.Attachments.Validate(s.Target != nil))
 	if len(s.Version) > MaxVersion {

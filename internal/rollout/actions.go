@@ -41,7 +41,7 @@ func (r *runner) timeout(s Step, of GenerationRecord) time.Duration {
 	case Observe:
 		return settings.ObserveFor + settings.HealthyWithin
 	case WaitOpen, WaitDrain, WaitStickyExpiry:
-		return settings.Drain + settings.HealthyWithin
+		return settings.Drain + max(settings.HealthyWithin, propagationTimeout)
 	case RemoveServers:
 		bound := removalTimeout + of.Spec.AllAttachments().TerminatingWait()
 		if of.Spec.Target != nil {
@@ -84,7 +84,12 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
 		}
+		if plan.takesOver() {
+			return cloud.TakeOver(ctx, g, spec, s.Percent)
+		}
 		return cloud.Shift(ctx, g, spec, plan.From.generation(), s.Percent)
+	case EndTakeOver:
+		return cloud.TakeOver(ctx, g, spec, 100)
 	case Serve:
 		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
@@ -98,7 +103,7 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 	case Observe:
 		return r.observe(ctx, plan.Settings.ObserveFor, waited)
 	case WaitDrain:
-		if r.journal.rollingBack {
+		if r.journal.rollingBack || plan.To == nil {
 			return r.waitDrain(waited)
 		}
 		return r.observe(ctx, plan.Settings.Drain, waited)

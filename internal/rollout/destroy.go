@@ -23,6 +23,11 @@ func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *GenerationR
 				plan.Left = append(plan.Left, *known)
 			}
 		}
+		for _, g := range plan.generations() {
+			if g.Spec.Target != nil { // something else may answer where the cluster served
+				plan.Settings.Drain = max(plan.Settings.Drain, min(openDelay, g.Spec.Target.DeregistrationDelay))
+			}
+		}
 		unknown, err := m.unknownGeneration(ctx, id, plan.before())
 		switch {
 		case err != nil:

@@ -68,6 +68,7 @@ func sampleSpec(version string, format int) cluster.Spec {
 	if format > 3 {
 		s.Target.Health.Port, s.Target.Health.Protocol = 9090, "HTTPS"
 		s.Attachments, s.Carried = sampleAttachments(), sampleAttachments()
+		s.TakeOver = "arn:aws:elasticloadbalancing:eu-north-1:123456789012:targetgroup/legacy/1234567890abcdef"
 	}
 	return s
 }
@@ -258,6 +259,7 @@ func TestStep_Code(t *testing.T) {
 		"leave_targets:g":                {Kind: LeaveTargets, Generation: "g"},
 		"remove_alarms:g":                {Kind: RemoveAlarms, Generation: "g"},
 		"check_attached:g":               {Kind: CheckAttached, Generation: "g"},
+		"end_take_over:g":                {Kind: EndTakeOver, Generation: "g"},
 		"begin_rollback":                 {Kind: beginRollback},
 	} {
 		got, err := ParseStep(code)

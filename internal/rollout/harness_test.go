@@ -263,6 +263,9 @@ func (s *harness) converged(want string) error {
 		if p.Serving == nil || route.share(p.Serving.Name) != 100 {
 			wrong("%s forwards to %v", key, route.weights)
 		}
+		if _, there := route.weights[theirs]; there {
+			wrong("%s still forwards to what was taken over: %v", key, route.weights)
+		}
 	}
 	if l := s.store.lease(); l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
 		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)

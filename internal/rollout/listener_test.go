@@ -134,6 +134,28 @@ func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, 
 	return fmt.Errorf("%s is not connected to listener %s", to.Name, s.Listener.ARN)
 }
 
+// theirs is a target group of others, which always answers, also by a later rule of theirs.
+const theirs = "arn:targets/theirs"
+
+func takesOver(s *cluster.Spec) { s.TakeOver = theirs }
+
+func (w *world) TakeOver(_ context.Context, of cluster.Generation, s cluster.Spec, percent int32) error {
+	before := w.idle()
+	l := w.named(*s.Listener)
+	p := w.routes[routeKey(l)]
+	if p == nil || !w.connected(of.Name) {
+		return fmt.Errorf("%s is not connected to listener %s", of.Name, l.ARN)
+	}
+	w.gives(of.Name, p.share(of.Name) < percent)
+	p.listener, p.closed = l, false
+	p.weights = map[string]int32{of.Name: percent}
+	if percent < 100 {
+		p.weights[s.TakeOver] = 100 - percent
+	}
+	w.answers("take over by "+of.Name, before)
+	return nil
+}
+
 func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) error {
 	before := w.idle()
 	g := w.at(of)
@@ -171,8 +193,12 @@ func (w *world) Disconnect(_ context.Context, of cluster.Generation, l cluster.L
 	if g.gone() || !g.targets || w.now.Before(w.routesShow) {
 		return nil
 	}
+	served := w.share(g.name) > 0
 	for _, key := range w.keys() {
 		w.disconnectFrom(key, g.name)
+	}
+	if served && len(w.routes) == 0 {
+		g.left = w.now
 	}
 	w.answers("disconnect "+g.name, before)
 	return nil
@@ -186,7 +212,7 @@ func (w *world) disconnectFrom(key, name string) {
 		return
 	}
 	delete(p.weights, name)
-	if len(p.weights) == 0 {
+	if _, there := p.weights[theirs]; len(p.weights) == 0 || there && len(p.weights) == 1 {
 		delete(w.routes, key)
 		return
 	}
@@ -248,6 +274,10 @@ func (w *world) idle() []string {
 			continue
 		}
 		for name, weight := range w.routes[key].weights {
+			if name == theirs {
+				answered, possible = answered || weight > 0, true
+				continue
+			}
 			healthy := w.countHealthy(w.generations[name]) > 0
 			possible = possible || healthy
 			// Autoscaling may have scaled it to zero.

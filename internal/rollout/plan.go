@@ -101,13 +101,11 @@ func (p *Plan) forwardSteps() []Step {
 		if p.attaches() {
 			add(Attach, to, 0)
 		}
-		if to.Spec.Listener != nil {
-			if from != nil && p.FromComplete {
-				for _, percent := range p.Settings.Steps {
-					if percent < 100 {
-						add(Shift, to, percent)
-						add(Observe, to, percent)
-					}
+		if to.Spec.Listener != nil && (from != nil && p.FromComplete || p.takesOver()) {
+			for _, percent := range p.Settings.Steps {
+				if percent < 100 {
+					add(Shift, to, percent)
+					add(Observe, to, percent)
 				}
 			}
 		}
@@ -116,12 +114,18 @@ func (p *Plan) forwardSteps() []Step {
 		}
 		if to.Spec.Listener != nil {
 			add(Serve, to, 0)
-			if from == nil && p.Settings.Drain > 0 {
+			if from == nil && p.Settings.Drain > 0 && !p.takesOver() {
 				add(WaitOpen, to, 0)
 			}
 		}
-		if from != nil { // a creation has nothing to roll back to
+		if from != nil || p.takesOver() { // another creation has nothing to roll back to
 			add(Observe, to, 0)
+		}
+		if p.takesOver() {
+			if p.Settings.Drain > 0 {
+				add(WaitDrain, to, 0)
+			}
+			add(EndTakeOver, to, 0)
 		}
 		if from != nil && from.Spec.Listener != nil && p.Settings.Drain > 0 {
 			add(WaitDrain, from, 0)
@@ -151,6 +155,11 @@ func (p *Plan) forwardSteps() []Step {
 	}
 	return steps
 }
+
+// takesOver reports whether the plan takes over what others made. From its first shift until
+// the new servers have been observed for the last time, going back only takes to remove the
+// cluster's rule.
+func (p *Plan) takesOver() bool { return p.From == nil && p.To != nil && p.To.Spec.TakeOver != "" }
 
 // destroys reports whether the plan removes the whole cluster.
 func (p *Plan) destroys() bool { return p.To == nil && p.Stays == nil }
@@ -209,6 +218,11 @@ func (p *Plan) keepsFrom() bool { return p.Settings.KeepPrevious && p.From != ni
 func (p *Plan) rollbackSteps(shifted bool) []Step {
 	var steps []Step
 	switch {
+	case shifted && p.takesOver():
+		steps = append(steps, Step{Kind: Disconnect, Generation: p.To.Name})
+		if p.Settings.Drain > 0 {
+			steps = append(steps, Step{Kind: WaitDrain, Generation: p.To.Name})
+		}
 	case shifted:
 		steps = p.restoreSteps()
 		if len(steps) > 0 && p.Settings.Drain > 0 {
@@ -246,7 +260,11 @@ func (p *Plan) removalSteps(g GenerationRecord) []Step {
 	}
 	if g.Spec.Listener != nil {
 		steps = append(steps, Step{Kind: Disconnect, Generation: g.Name})
-		if p.Settings.Drain > 0 && p.sticky() {
+		switch kept := p.Kept != nil && p.Kept.Name == g.Name; {
+		case p.Settings.Drain == 0:
+		case p.destroys() && g.Spec.Listener.Rule != nil && !kept: // a later rule answers then
+			steps = append(steps, Step{Kind: WaitDrain, Generation: g.Name})
+		case p.sticky() && !p.destroys():
 			steps = append(steps, Step{Kind: WaitStickyExpiry, Generation: g.Name})
 		}
 	}

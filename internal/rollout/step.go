@@ -45,6 +45,8 @@ const (
 	JoinTargets      Kind = "join_targets"
 	LeaveTargets     Kind = "leave_targets"
 	RemoveAlarms     Kind = "remove_alarms"
+	// EndTakeOver removes from the rule what was taken over.
+	EndTakeOver Kind = "end_take_over"
 	// CheckAttached puts what the generation before has lost during the rollout.
 	CheckAttached Kind = "check_attached"
 )
@@ -81,6 +83,7 @@ var titles = map[Kind]string{
 	JoinTargets:      "join further target groups",
 	LeaveTargets:     "leave further target groups",
 	RemoveAlarms:     "remove the alarms of scaling policies",
+	EndTakeOver:      "end the take-over",
 	CheckAttached:    "check policies, schedules and the like",
 	beginRollback:    "begin the rollback",
 	recordEnd:        "record the end",
