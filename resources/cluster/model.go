@@ -45,6 +45,7 @@ type model struct {
 	Listener     types.String `tfsdk:"listener"`
 	ListenerRule *ruleModel   `tfsdk:"listener_rule"`
 	Target       *targetModel `tfsdk:"target"`
+	TakeOver     types.String `tfsdk:"take_over_target_group_arn"`
 
 	attachmentsModel
 

@@ -133,6 +133,23 @@ func (keptPriority) PlanModifyInt32(ctx context.Context, req planmodifier.Int32R
 	}
 }
 
+// onlyAtCreation keeps a value that was used in the creation. So it can be removed from the
+// configuration without a change.
+type onlyAtCreation struct{}
+
+func (onlyAtCreation) Description(context.Context) string { return "used in the creation only" }
+
+func (m onlyAtCreation) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }
+
+func (onlyAtCreation) PlanModifyString(_ context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse) {
+	switch {
+	case !req.StateValue.IsNull():
+		resp.PlanValue = req.StateValue
+	case req.ConfigValue.IsNull():
+		resp.PlanValue = types.StringNull()
+	}
+}
+
 // conditionBlocks refuses what the validation of a whole rule cannot see. It names no
 // values, which may be secret.
 type conditionBlocks struct{}

@@ -175,6 +175,15 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				MarkdownDescription: "ARN of a listener of an application load balancer. " +
 					"A cluster without a listener is a worker cluster: only the health of its instances counts.",
 			},
+			"take_over_target_group_arn": schema.StringAttribute{
+				Optional: true, Computed: true, Validators: notEmpty, PlanModifiers: []planmodifier.String{onlyAtCreation{}},
+				MarkdownDescription: "ARN of the target group of an existing service, which other tools made and whose requests the cluster takes over " +
+					"when it is created. `listener_rule` must have the same conditions as the rule of that service, and come before it. " +
+					"The requests then move by the `rollout` block's `steps`, with `observe_for` and `alarms`, from the existing target group " +
+					"to that of the cluster. The existing rule, target group and servers are never changed: if the creation fails, and when the " +
+					"cluster is destroyed, only the cluster's rule is removed, and the existing one answers again. " +
+					"After the creation, the argument has no effect and can be removed. See the guide \"Take over an existing service\".",
+			},
 			"tags": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, Validators: []validator.Map{resources.NoNull{}},
 				MarkdownDescription: "Tags of everything in the cluster, in addition to the provider's `default_tags` " +
