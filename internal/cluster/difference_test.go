@@ -194,7 +194,7 @@ func TestSpec_DifferencesCompareEveryField(t *testing.T) {
 		".ID.Service", ".Version", ".Servers.SubnetIDs", ".Servers.SecurityGroupIDs", ".Size.Min", ".Size.Max",
 		".Listener.ARN", ".Listener.Rule.Priority", ".Listener.Rule.Hosts", ".Listener.Rule.Paths", ".Listener.Rule.Headers",
 		".Listener.Rule.Methods", ".Listener.Rule.QueryStrings", ".Listener.Rule.SourceIPs", ".Tags", ".IgnoredTags.Keys",
-		".IgnoredTags.KeyPrefixes",
+		".IgnoredTags.KeyPrefixes", ".TakeOver",
 	}
 	for _, place := range []string{".Attachments", ".Carried"} {
 		for i := range reflect.TypeFor[cluster.Attachments]().NumField() {

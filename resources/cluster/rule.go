@@ -68,7 +68,7 @@ func ruleBlock() schema.Block {
 			"A request must match every condition that is given, and of each condition one value. " +
 			"Without a rule, the cluster takes the listener's default action. " +
 			"That must be a fixed response before, and becomes the fixed response 503 when the cluster is destroyed. " +
-			"A rule or default action that does not belong to the cluster is never taken over. " +
+			"Apart from that fixed response, a rule or default action that does not belong to the cluster is never changed. " +
 			"A new cluster gets requests once all of its servers are healthy; until then, they go where they went before. " +
 			"The values are in Terraform's state and in the build data repository, also if they are secret, such as the header by which " +
 			"a content delivery network proves its origin. Those of headers and query strings are never in messages and events.",
@@ -77,8 +77,8 @@ func ruleBlock() schema.Block {
 				Optional: true, Computed: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
 				PlanModifiers: []planmodifier.Int32{keptPriority{}},
 				MarkdownDescription: fmt.Sprintf("Priority, 1 to 50000, unique in the listener. Of the rules that a request matches, "+
-					"the one with the lowest number answers. By default, a free one from %d to %d is chosen, "+
-					"and kept for as long as the cluster stays at the listener.", cluster.FirstFreePriority, cluster.LastFreePriority),
+					"the one with the lowest number answers. By default, a free one from %d to %d is chosen, or one before "+
+					"the rule of `take_over_target_group_arn`, and kept for as long as the cluster stays at the listener.", cluster.FirstFreePriority, cluster.LastFreePriority),
 			},
 			"hosts":        values("Host names, with `*` and `?` as wildcards."),
 			"paths":        values("Paths, with `*` and `?` as wildcards."),
