@@ -32,6 +32,7 @@ func TestAccRollout_TakeOverUnderLoad(t *testing.T) {
 		"AnyPriority":  {settings: gradual, any: true},
 		"NeverHealthy": {settings: gradual, behaviour: rig.Behaviour{NeverHealthy: true}, fails: true},
 		"Dies":         {settings: gradual, behaviour: rig.Behaviour{DiesAfter: 25 * time.Second}, fails: true, dies: true},
+		"Interrupted":  {settings: gradual, interrupt: true},
 		"Aborted":      {settings: gradual, abort: true, fails: true, propagation: 150 * time.Millisecond},
 	} {
 		t.Run(name, c.test)
@@ -48,6 +49,8 @@ type takeOver struct {
 	// fails says that the creation fails, dies that servers do that have requests, and abort
 	// that the creation is aborted when they have some.
 	fails, dies, abort bool
+	// interrupt says that the creation is interrupted in the middle, and continued.
+	interrupt bool
 }
 
 func (c takeOver) test(t *testing.T) {
@@ -121,7 +124,29 @@ func (c takeOver) test(t *testing.T) {
 			}
 		}()
 	}
-	_, err = s.manager.Apply(t.Context(), spec, settings, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if c.interrupt {
+		s.proxy.Intercept(func(call rig.Call) *rig.Fault {
+			if call.Action == "ModifyRule" {
+				if shared++; shared == 2 {
+					cancel()
+				}
+			}
+			return nil
+		})
+	}
+	_, err = s.manager.Apply(ctx, spec, settings, nil)
+	if c.interrupt {
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "may share the requests") {
+			t.Fatalf("got %v, want it interrupted%s", err, s.log())
+		}
+		// The next plan, which finds the cluster's own rule.
+		if _, err := s.cloud.Check(t.Context(), spec); err != nil {
+			t.Error(err)
+		}
+		_, err = s.manager.Apply(t.Context(), spec, settings, nil)
+	}
 	switch {
 	case c.fails:
 		var failure *rollout.Error
