@@ -246,6 +246,48 @@ func (s *site) describeTheirs(arn string) string {
 	return string(text)
 }
 
+// otherBalancer makes another load balancer, whose listener forwards everything to a target group,
+// and returns that.
+func (s *site) otherBalancer() string {
+	s.Helper()
+	group, err := s.balancing.CreateTargetGroup(s.Context(), &elb.CreateTargetGroupInput{
+		Name: aws.String("elsewhere"), Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: &s.landscape.VPC,
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	balancer, err := s.balancing.CreateLoadBalancer(s.Context(), &elb.CreateLoadBalancerInput{
+		Name: aws.String("elsewhere"), Subnets: s.landscape.Subnets,
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	_, err = s.balancing.CreateListener(s.Context(), &elb.CreateListenerInput{
+		LoadBalancerArn: balancer.LoadBalancers[0].LoadBalancerArn, Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumHttp,
+		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: group.TargetGroups[0].TargetGroupArn}},
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return *group.TargetGroups[0].TargetGroupArn
+}
+
+// listenerOf returns the listener that otherBalancer made.
+func (s *site) listenerOf(arn string) string {
+	s.Helper()
+	groups, err := s.balancing.DescribeTargetGroups(s.Context(), &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
+	if err != nil {
+		s.Fatal(err)
+	}
+	listeners, err := s.balancing.DescribeListeners(s.Context(), &elb.DescribeListenersInput{
+		LoadBalancerArn: &groups.TargetGroups[0].LoadBalancerArns[0],
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return *listeners.Listeners[0].ListenerArn
+}
+
 // TestAccRollout_TakeOverRefused refuses at plan what cannot be taken over.
 func TestAccRollout_TakeOverRefused(t *testing.T) {
 	enter(t, 3)
@@ -263,12 +305,26 @@ func TestAccRollout_TakeOverRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	idle := *made.TargetGroups[0].TargetGroupArn
+	tcp, err := s.balancing.CreateTargetGroup(t.Context(), &elb.CreateTargetGroupInput{
+		Name: aws.String("tcp"), Port: aws.Int32(80), Protocol: elbtypes.ProtocolEnumTcp, VpcId: &s.landscape.VPC,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := s.otherBalancer()
 	for name, tt := range map[string]struct {
 		change func(*cluster.Spec)
 		says   string
 	}{
-		"Missing": {func(spec *cluster.Spec) { spec.TakeOver = strings.Replace(theirs, "legacy", "missing", 1) }, "missing/"},
-		"Idle":    {func(spec *cluster.Spec) { spec.TakeOver = idle }, "there are no requests to take over"},
+		"Missing":  {func(spec *cluster.Spec) { spec.TakeOver = strings.Replace(theirs, "legacy", "missing", 1) }, "missing/"},
+		"Idle":     {func(spec *cluster.Spec) { spec.TakeOver = idle }, "there are no requests to take over"},
+		"Protocol": {func(spec *cluster.Spec) { spec.TakeOver = *tcp.TargetGroups[0].TargetGroupArn }, "behind HTTP or HTTPS are needed"},
+		"OtherBalancer": {func(spec *cluster.Spec) { spec.TakeOver = elsewhere },
+			"a target group can be used by one load balancer only"},
+		"DefaultAction": {func(spec *cluster.Spec) {
+			spec.TakeOver, spec.Listener.ARN = elsewhere, s.listenerOf(elsewhere)
+			spec.Listener.Rule.Priority = 50_000
+		}, ""},
 		"After": {func(spec *cluster.Spec) { spec.Listener.Rule.Priority = 201 },
 			"give listener_rule a priority of at most 199, or none"},
 		"OtherRequests": {func(spec *cluster.Spec) { spec.Listener.Rule.Paths = []string{"/api"} },
@@ -279,7 +335,14 @@ func TestAccRollout_TakeOverRefused(t *testing.T) {
 			spec := s.spec("1")
 			spec.TakeOver = theirs
 			tt.change(&spec)
-			if _, err := s.cloud.Check(context.Background(), spec); err == nil || !strings.Contains(err.Error(), "take_over_target_group_arn: ") ||
+			_, err := s.cloud.Check(context.Background(), spec)
+			if tt.says == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), "take_over_target_group_arn: ") ||
 				!strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want an error that says %q", err, tt.says)
 			}

@@ -61,6 +61,10 @@ func newSimulation(d dice) *simulation {
 		v.shape = append(v.shape, worker)
 	case 1:
 		v.shape = append(v.shape, defaultAction)
+	case 2:
+		v.shape = append(v.shape, takesOver)
+	case 3:
+		v.shape = append(v.shape, takesOver, anyPriority)
 	}
 	if d.IntN(3) == 0 {
 		v.shape = append(v.shape, declares)

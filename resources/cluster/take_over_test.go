@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func TestAccCluster_TakeOver(t *testing.T) {
 					want := slices.Sorted(slices.Values(append(strings.Split(before, "\n"), own)))
 					got, err := e.Forwards(t.Context())
 					if lines := slices.Sorted(strings.SplitSeq(got, "\n")); err != nil || !slices.Equal(lines, want) {
-						return fmt.Errorf("got %q and %v, want %q", lines, err, want)
+						return errors.Join(err, fmt.Errorf("got %q, want %q", lines, want))
 					}
 					// By the order of the ARNs, theirs comes first.
 					if got := strings.Join(shares, " "); got != "90+10 50+50 0+100 100" {
@@ -87,7 +88,7 @@ func TestAccCluster_TakeOver(t *testing.T) {
 		},
 		CheckDestroy: func(*terraform.State) error {
 			if after, err := e.Forwards(t.Context()); err != nil || after != before {
-				return fmt.Errorf("the listener does\n%s (%v), want what it did\n%s", after, err, before)
+				return errors.Join(err, fmt.Errorf("the listener does\n%s, want what it did\n%s", after, before))
 			}
 			if _, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: rule.Rules[0].RuleArn}); err != nil {
 				return err
