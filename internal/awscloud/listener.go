@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -271,7 +272,9 @@ func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, l cluster.Lis
 }
 
 // disconnectFrom removes a target group from a route. The others keep their
-// weights. A rule that would only forward to what was being taken over is not needed.
+// weights. A rule that would only forward to what was being taken over is not needed, and
+// target groups of others that get no requests are removed with it: a take-over that did not
+// reach its end has left them.
 func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own string) error {
 	weights := r.weights()
 	delete(weights, own)
@@ -283,6 +286,7 @@ func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own 
 		if len(tagged) == 0 {
 			return c.deleteRule(ctx, r)
 		}
+		maps.DeleteFunc(weights, func(arn string, weight int32) bool { return weight == 0 && !slices.Contains(tagged, arn) })
 	}
 	if len(weights) > 0 {
 		return c.setWeights(ctx, r, weights, nil)

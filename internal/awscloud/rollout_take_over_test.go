@@ -193,6 +193,36 @@ func (c takeOver) test(t *testing.T) {
 	}
 }
 
+// TestAccRollout_TakeOverLeft has the cluster's rule still forward to what was taken over,
+// because the take-over did not reach its end. The next rollout removes it.
+func TestAccRollout_TakeOverLeft(t *testing.T) {
+	enter(t, 3)
+	s := openSite(t, 1000, nil)
+	s.legacy("other.example.com")
+	theirs, err := s.balancing.DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{Names: []string{"legacy"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.apply("1", atOnce)
+	rules, err := s.balancing.DescribeRules(t.Context(), &elb.DescribeRulesInput{ListenerArn: &s.landscape.Listener})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := rules.Rules[slices.IndexFunc(rules.Rules, func(r elbtypes.Rule) bool { return aws.ToString(r.Priority) == "100" })]
+	forward := rule.Actions[0].ForwardConfig
+	forward.TargetGroups = append(forward.TargetGroups, elbtypes.TargetGroupTuple{
+		TargetGroupArn: theirs.TargetGroups[0].TargetGroupArn, Weight: aws.Int32(0),
+	})
+	if _, err := s.balancing.ModifyRule(t.Context(), &elb.ModifyRuleInput{RuleArn: rule.RuleArn, Actions: rule.Actions}); err != nil {
+		t.Fatal(err)
+	}
+	name := s.apply("2", atOnce)
+	weights, err := s.weights(t.Context())
+	if err != nil || weights[name] != 100 || len(weights) != 1 {
+		t.Errorf("got the weights %v and %v, want only those of %s", weights, err, name)
+	}
+}
+
 // checkTakenOver checks the rule of a cluster that has taken over, and that a plan of
 // another version, or the same creation, is not refused because of it.
 func (s *site) checkTakenOver(spec cluster.Spec) {

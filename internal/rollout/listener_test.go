@@ -212,9 +212,13 @@ func (w *world) disconnectFrom(key, name string) {
 		return
 	}
 	delete(p.weights, name)
-	if _, there := p.weights[theirs]; len(p.weights) == 0 || there && len(p.weights) == 1 {
+	share, there := p.weights[theirs]
+	if len(p.weights) == 0 || there && len(p.weights) == 1 {
 		delete(w.routes, key)
 		return
+	}
+	if there && share == 0 {
+		delete(p.weights, theirs)
 	}
 	total := int32(0)
 	for _, weight := range p.weights {
