@@ -312,7 +312,12 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2
 	if err != nil {
 		return err
 	}
-	if r := findRoute(routes, *s.Listener); r != nil {
+	if s.TakeOver != "" && s.Listener.Rule != nil {
+		if err := c.checkTakeOver(ctx, s, routes, aws.ToString(listener.LoadBalancerArn)); err != nil {
+			return fmt.Errorf("take_over_target_group_arn: %w", err)
+		}
+	}
+	if r := routeAt(routes, *s.Listener); r != nil {
 		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return fmt.Errorf("listener: %w", err)
 		}

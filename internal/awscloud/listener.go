@@ -22,7 +22,10 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 	if err != nil {
 		return err
 	}
-	r := findRoute(routes, *s.Listener)
+	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
+	if err != nil {
+		return err
+	}
 	if r != nil {
 		if err := c.checkRoute(ctx, s.ID, *r); err != nil {
 			return err
@@ -37,7 +40,7 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 			return err
 		}
 		if shared == nil {
-			return c.createRule(ctx, g, s, own, closedRule(routes, *s.Listener), nil)
+			return c.createRule(ctx, g, s, own, closedRule(routes, *s.Listener), routes, nil)
 		}
 		r = shared
 	}
@@ -98,10 +101,14 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if err != nil {
 		return err
 	}
-	if r := findRoute(routes, *s.Listener); r == nil {
+	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
+	if err != nil {
+		return err
+	}
+	if r == nil {
 		var present *route
 		if present, err = c.presentRoute(ctx, s.ID, routes); err == nil {
-			err = c.createRule(ctx, g, s, own, *s.Listener.Rule, present)
+			err = c.createRule(ctx, g, s, own, *s.Listener.Rule, routes, present)
 		}
 	} else {
 		err = c.serveAt(ctx, g, s, own, *r)
@@ -111,7 +118,7 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	}
 	// The generation no longer needs the route that Connect may have added it to.
 	for _, other := range routes {
-		if _, there := other.weights()[own]; !there || other.matches(*s.Listener) {
+		if _, there := other.weights()[own]; !there || r != nil && other.ruleARN == r.ruleARN {
 			continue
 		}
 		ours, err := c.owns(ctx, s.ID, other)
@@ -119,7 +126,7 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 			return err
 		}
 		if ours {
-			if err := c.disconnectFrom(ctx, other, own); err != nil {
+			if err := c.disconnectFrom(ctx, s.ID, other, own); err != nil {
 				return err
 			}
 		}
@@ -193,9 +200,9 @@ func ruleTags(g cluster.Generation, s cluster.Spec) tagging.Set {
 	return g.Tags(s.Tags).Without(tagging.Generation, "Name")
 }
 
-// Disconnect implements cluster.Cloud. It also deletes the generation's preview rule. If something else forwards to the
-// generation, it is not ours to delete, and without the generation it would lead
-// nowhere. So Disconnect refuses before it changes anything.
+// Disconnect implements cluster.Cloud. It also deletes the generation's preview rule. If
+// something else forwards to the generation, it is not ours to delete, and without the
+// generation it would lead nowhere. So Disconnect refuses before it changes anything.
 func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.Listener) error {
 	group, err := c.targetGroup(ctx, g)
 	if group == nil || err != nil {
@@ -223,11 +230,15 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 		}
 	}
 	for _, r := range routes {
-		if err := c.disconnectFrom(ctx, r, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
+		if err := c.disconnectFrom(ctx, g.Cluster, r, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
 			return err
 		}
 	}
-	return c.removeIdleRule(ctx, g.Cluster, findRoute(all, l))
+	r, err := c.findRoute(ctx, g.Cluster, all, l)
+	if err != nil {
+		return err
+	}
+	return c.removeIdleRule(ctx, g.Cluster, r)
 }
 
 // routesOf lists the routes of the listener, and then those of every other listener of the load
@@ -273,10 +284,22 @@ func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, r *route) err
 }
 
 // disconnectFrom removes a target group from a route. The others keep their
-// weights.
-func (c *Cloud) disconnectFrom(ctx context.Context, r route, own string) error {
+// weights. A rule that would only forward to what was being taken over is not needed, and
+// target groups of others that get no requests are removed with it: a take-over that did not
+// reach its end has left them.
+func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own string) error {
 	weights := r.weights()
 	delete(weights, own)
+	if r.ruleARN != "" && len(weights) > 0 {
+		tagged, err := c.tagged(ctx, id, sortedKeys(weights))
+		if err != nil {
+			return err
+		}
+		if len(tagged) == 0 {
+			return c.deleteRule(ctx, r)
+		}
+		maps.DeleteFunc(weights, func(arn string, weight int32) bool { return weight == 0 && !slices.Contains(tagged, arn) })
+	}
 	if len(weights) > 0 {
 		return c.setWeights(ctx, r, weights, nil)
 	}

@@ -82,11 +82,11 @@ func (c *Cloud) CheckPreview(ctx context.Context, s cluster.Spec, p cluster.Prev
 	if err != nil {
 		return err
 	}
-	rule, _, err := previewRule(s, p, routes)
+	rule, _, err := c.previewRule(ctx, s, p, routes)
 	if err != nil || p.Priority == 0 {
 		return err
 	}
-	if r := findRoute(routes, cluster.Listener{Rule: &rule}); r != nil {
+	if r := routeAt(routes, cluster.Listener{ARN: s.Listener.ARN, Rule: &rule}); r != nil {
 		// A rollout that has not ended may have opened it, and is ended first.
 		of, err := c.owner(ctx, s.ID, *r)
 		if err != nil {
@@ -101,27 +101,34 @@ func (c *Cloud) CheckPreview(ctx context.Context, s cluster.Spec, p cluster.Prev
 
 // previewRule returns the preview rule, with its priority, and its conditions: also those of
 // the cluster's rule that a cluster.Rule cannot express.
-func previewRule(s cluster.Spec, p cluster.Preview, routes []route) (cluster.Rule, []types.RuleCondition, error) {
+func (c *Cloud) previewRule(
+	ctx context.Context, s cluster.Spec, p cluster.Preview, routes []route,
+) (cluster.Rule, []types.RuleCondition, error) {
+	var replaced route
+	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
+	if err != nil {
+		return cluster.Rule{}, nil, err
+	}
 	own := s.Listener.Rule
+	if r != nil {
+		replaced = *r
+	}
+	if own != nil && own.Priority == 0 { // any: the one that it has, or at least the first
+		present := *own
+		if present.Priority = cluster.FirstFreePriority; r != nil {
+			present.Priority = r.number()
+		}
+		own = &present
+	}
 	rule := p.Rule(own)
 	if rule.Priority == 0 {
-		var taken []int32
-		for _, r := range routes {
-			if priority, err := strconv.ParseInt(r.priority, 10, 32); err == nil {
-				taken = append(taken, int32(priority))
-			}
-		}
 		least, most := p.Priorities(own)
-		free, ok := cluster.FreePriority(taken, least, most)
-		if !ok {
+		free := cluster.HighestFreePriority(priorities(routes), least, most)
+		if free == 0 {
 			return rule, nil, fmt.Errorf("preview: its rule must come before the rule with priority %d at listener %s, "+
 				"but no priority from %d to %d is free; give the cluster's rule a higher number", own.Priority, s.Listener.ARN, least, most)
 		}
 		rule.Priority = free
-	}
-	var replaced route
-	if r := findRoute(routes, *s.Listener); r != nil {
-		replaced = *r
 	}
 	all, err := replaced.conditionsFor(rule)
 	if err != nil {
@@ -139,7 +146,7 @@ func (c *Cloud) OpenPreview(ctx context.Context, g cluster.Generation, s cluster
 	if open, err := c.previews(ctx, g, own, routes); len(open) > 0 || err != nil {
 		return err
 	}
-	rule, all, err := previewRule(s, p, routes)
+	rule, all, err := c.previewRule(ctx, s, p, routes)
 	if err != nil {
 		return err
 	}

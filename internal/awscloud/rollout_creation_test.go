@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,66 @@ func TestAccRollout_PriorityTaken(t *testing.T) {
 				t.Errorf("got %v and %v, want only their rule, %v", left, err, want)
 			}
 		})
+	}
+}
+
+// TestAccRollout_AnyPriority has another process take the priority that was chosen, just before
+// it is used. The next one that is chosen stays over a rollout and a change of the conditions.
+func TestAccRollout_AnyPriority(t *testing.T) {
+	enter(t, 3)
+	s := openSite(t, 50, nil)
+	host := rolloutHost
+	s.change = func(spec *cluster.Spec) { spec.Listener.Rule = &cluster.Rule{Hosts: []string{host}} }
+	var theirs []string
+	s.proxy.Intercept(func(call rig.Call) *rig.Fault {
+		if call.Action != "CreateRule" || len(theirs) == 2 {
+			return nil
+		}
+		priority, err := strconv.ParseInt(call.Form.Get("Priority"), 10, 32)
+		if err != nil {
+			t.Error(err)
+		}
+		taken, err := s.balancing.CreateRule(t.Context(), &elb.CreateRuleInput{
+			ListenerArn: &s.landscape.Listener, Priority: aws.Int32(int32(priority)), Conditions: hostCondition("theirs.example.com"),
+			Actions: []elbtypes.Action{{
+				Type: elbtypes.ActionTypeEnumFixedResponse, FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("200")},
+			}},
+		})
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		theirs = append(theirs, "listener rule "+*taken.Rules[0].RuleArn)
+		return nil
+	})
+	var chosen int32
+	for _, change := range []func() string{
+		func() string { return "1" },
+		func() string { host = "other.example.com"; return "1" },
+		func() string { return "2" },
+	} {
+		version := change()
+		name := s.apply(version, atOnce)
+		is, err := s.cloud.Observe(t.Context(), cluster.Generation{Cluster: strawberry, Name: name}, s.landscape.Listener)
+		if err != nil || is.Listener == nil || is.Share != 100 || !is.Listener.Rule.SelectsSame(cluster.Rule{Hosts: []string{host}}) {
+			t.Fatalf("version %s: got %+v at %d%% and %v", version, is.Listener, is.Share, err)
+		}
+		got := is.Listener.Rule.Priority
+		if got < cluster.FirstFreePriority || got > cluster.LastFreePriority || chosen != 0 && got != chosen {
+			t.Errorf("version %s: got priority %d after %d", version, got, chosen)
+		}
+		chosen = got
+	}
+	if len(theirs) != 2 {
+		t.Errorf("the others took %d priorities, want 2", len(theirs))
+	}
+	if err := s.manager.Destroy(t.Context(), strawberry, s.known()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := rig.Leftovers(t.Context(), s.account, s.landscape)
+	slices.Sort(theirs)
+	if slices.Sort(left); err != nil || !slices.Equal(left, theirs) {
+		t.Errorf("got %v and %v, want only their rules, %v", left, err, theirs)
 	}
 }
 

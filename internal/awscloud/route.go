@@ -197,8 +197,32 @@ func (r route) matches(l cluster.Listener) bool {
 	return r.priority == strconv.Itoa(int(l.Rule.Priority))
 }
 
-// findRoute finds the route that l names; nil if it does not exist.
-func findRoute(routes []route, l cluster.Listener) *route {
+// findRoute finds the route that l names; nil if it does not exist. A rule of any priority is
+// the cluster's rule.
+func (c *Cloud) findRoute(ctx context.Context, id cluster.ID, routes []route, l cluster.Listener) (*route, error) {
+	if l.Rule == nil || l.Rule.Priority != 0 {
+		return routeAt(routes, l), nil
+	}
+	routes = slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return r.listenerARN != l.ARN })
+	tagged, err := c.tagged(ctx, id, ruleARNs(routes))
+	if i := slices.IndexFunc(routes, func(r route) bool { return slices.Contains(tagged, r.ruleARN) }); i >= 0 {
+		return &routes[i], err
+	}
+	return nil, err
+}
+
+func ruleARNs(routes []route) (arns []string) {
+	for _, r := range routes {
+		if r.ruleARN != "" {
+			arns = append(arns, r.ruleARN)
+		}
+	}
+	return arns
+}
+
+// routeAt finds the route at the priority that l names, or the default action; nil if it does
+// not exist.
+func routeAt(routes []route, l cluster.Listener) *route {
 	if i := slices.IndexFunc(routes, func(r route) bool { return r.matches(l) }); i >= 0 {
 		return &routes[i]
 	}
@@ -263,14 +287,33 @@ func (c *Cloud) elbTagsOf(ctx context.Context, arns ...string) (map[string]taggi
 	return all, nil
 }
 
-// createRule creates a rule of the cluster, which forwards to the target group. If it
+// tagged returns those of the rules by which the cluster gets its requests. A rule that was
+// deleted since it was listed is a reason to list them again.
+func (c *Cloud) tagged(ctx context.Context, id cluster.ID, arns []string) (tagged []string, err error) {
+	tags, err := c.elbTagsOf(ctx, arns...)
+	for _, arn := range arns {
+		if rule := tags[arn]; rule[tagging.Cluster] == id.String() && rule[tagging.Generation] == "" {
+			tagged = append(tagged, arn)
+		}
+	}
+	return tagged, notYet(err, codeRuleNotFound)
+}
+
+// createRule creates a rule of the cluster, which forwards to the target group. Routes are
+// those that exist. A rule of any priority gets a free one. If it
 // replaces a route, it keeps the conditions that a cluster.Rule cannot express. If its
 // priority is in use, the reply to an earlier call may have been lost: then the rule
 // forwards to the target group. Otherwise another process has taken the priority, and the
 // caller finds out what for when it tries again.
 func (c *Cloud) createRule(
-	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, replaces *route,
+	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, routes []route, replaces *route,
 ) error {
+	if rule.Priority == 0 {
+		if rule.Priority = freePriority(routes, s); rule.Priority == 0 {
+			return fmt.Errorf("listener %s has no free priority from %d to %d, or none before the rule that is taken over; "+
+				"name one that is free in listener_rule", s.Listener.ARN, cluster.FirstFreePriority, cluster.LastFreePriority)
+		}
+	}
 	if replaces == nil {
 		replaces = &route{}
 	}
@@ -290,7 +333,7 @@ func (c *Cloud) createRule(
 		if readErr != nil {
 			return readErr
 		}
-		if r := findRoute(routes, cluster.Listener{Rule: &rule}); r != nil && r.weights()[own] > 0 {
+		if r := routeAt(routes, cluster.Listener{ARN: s.Listener.ARN, Rule: &rule}); r != nil && r.weights()[own] > 0 {
 			return nil
 		}
 	}
@@ -317,14 +360,42 @@ const closedPriority = 49000
 // free one.
 func closedRule(routes []route, l cluster.Listener) cluster.Rule {
 	closed := cluster.Rule{Priority: closedPriority, Hosts: []string{closedHost}}
-	if l.Rule != nil && findRoute(routes, l) == nil {
+	if l.Rule != nil && routeAt(routes, l) == nil {
 		closed.Priority = l.Rule.Priority
 		return closed
 	}
-	for findRoute(routes, cluster.Listener{Rule: &closed}) != nil {
+	for routeAt(routes, cluster.Listener{ARN: l.ARN, Rule: &closed}) != nil {
 		closed.Priority--
 	}
 	return closed
+}
+
+// number is the priority of a rule; 0 for the default action, which has none.
+func (r route) number() int32 {
+	n, err := strconv.ParseInt(r.priority, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int32(n)
+}
+
+// priorities are those that are taken.
+func priorities(routes []route) (taken []int32) {
+	for _, r := range routes {
+		taken = append(taken, r.number())
+	}
+	return taken
+}
+
+// freePriority chooses the priority of a rule that names none; 0 if there is none.
+func freePriority(routes []route, s cluster.Spec) int32 {
+	var first, last int32 = cluster.FirstFreePriority, cluster.LastFreePriority
+	if s.TakeOver != "" {
+		if last = min(last, lastBefore(routes, s)); last < first {
+			first = 1
+		}
+	}
+	return cluster.FreePriority(priorities(routes), first, last, s.ID.String())
 }
 
 // closed reports whether the route is a closed rule.

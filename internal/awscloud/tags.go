@@ -264,9 +264,9 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 	if err != nil {
 		return err
 	}
-	r := findRoute(routes, *s.Listener)
-	if r == nil || r.ruleARN == "" {
-		return nil
+	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
+	if r == nil || err != nil || r.ruleARN == "" {
+		return err
 	}
 	if ours, err := c.owns(ctx, s.ID, *r); !ours || err != nil {
 		return err

@@ -1,6 +1,7 @@
 package awscloud
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -27,7 +28,19 @@ const (
 	attributeSticky         = "stickiness.enabled"
 	attributeStickyType     = "stickiness.type"
 	attributeStickyDuration = "stickiness.lb_cookie.duration_seconds"
+
+	attributeStickyAppDuration = "stickiness.app_cookie.duration_seconds"
 )
+
+// trafficPort has each target checked on the port that it gets requests on.
+const trafficPort = "traffic-port"
+
+func healthCheckPort(h cluster.HealthCheck) string {
+	if h.Port == 0 {
+		return trafficPort
+	}
+	return strconv.Itoa(int(h.Port))
+}
 
 // MakeTargets implements cluster.Cloud.
 func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
@@ -44,7 +57,8 @@ func (c *Cloud) MakeTargets(ctx context.Context, g cluster.Generation, s cluster
 		VpcId:                      &vpc,
 		HealthCheckEnabled:         aws.Bool(true),
 		HealthCheckPath:            &t.Health.Path,
-		HealthCheckProtocol:        types.ProtocolEnum(t.Protocol),
+		HealthCheckPort:            aws.String(healthCheckPort(t.Health)),
+		HealthCheckProtocol:        types.ProtocolEnum(cmp.Or(t.Health.Protocol, t.Protocol)),
 		HealthCheckIntervalSeconds: seconds(t.Health.Interval),
 		HealthCheckTimeoutSeconds:  seconds(t.Health.Timeout),
 		HealthyThresholdCount:      &t.Health.HealthyThreshold,
@@ -109,17 +123,26 @@ func (c *Cloud) observeTarget(ctx context.Context, group *types.TargetGroup) (*c
 		Protocol:            string(group.Protocol),
 		DeregistrationDelay: attributes.delay,
 		Stickiness:          attributes.stickiness,
-		Health: cluster.HealthCheck{
-			Path:               aws.ToString(group.HealthCheckPath),
-			Interval:           time.Duration(aws.ToInt32(group.HealthCheckIntervalSeconds)) * time.Second,
-			Timeout:            time.Duration(aws.ToInt32(group.HealthCheckTimeoutSeconds)) * time.Second,
-			HealthyThreshold:   aws.ToInt32(group.HealthyThresholdCount),
-			UnhealthyThreshold: aws.ToInt32(group.UnhealthyThresholdCount),
-		},
+	}
+	health := cluster.HealthCheck{
+		Path:               aws.ToString(group.HealthCheckPath),
+		Interval:           time.Duration(aws.ToInt32(group.HealthCheckIntervalSeconds)) * time.Second,
+		Timeout:            time.Duration(aws.ToInt32(group.HealthCheckTimeoutSeconds)) * time.Second,
+		HealthyThreshold:   aws.ToInt32(group.HealthyThresholdCount),
+		UnhealthyThreshold: aws.ToInt32(group.UnhealthyThresholdCount),
+		Protocol:           string(group.HealthCheckProtocol),
 	}
 	if group.Matcher != nil {
-		t.Health.Matcher = aws.ToString(group.Matcher.HttpCode)
+		health.Matcher = aws.ToString(group.Matcher.HttpCode)
 	}
+	if port := aws.ToString(group.HealthCheckPort); port != "" && port != trafficPort {
+		n, err := strconv.ParseInt(port, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("health check port of target group %s: %w", aws.ToString(group.TargetGroupName), err)
+		}
+		health.Port = int32(n)
+	}
+	t.SetHealth(health)
 	return t, nil
 }
 
@@ -143,7 +166,11 @@ func (c *Cloud) targetGroupAttributes(ctx context.Context, arn string) (a attrib
 		return a, err
 	}
 	if values[attributeSticky] == "true" {
-		a.stickiness, err = secondsAttribute(values, attributeStickyDuration)
+		duration := attributeStickyDuration
+		if values[attributeStickyType] == "app_cookie" { // of others only
+			duration = attributeStickyAppDuration
+		}
+		a.stickiness, err = secondsAttribute(values, duration)
 	}
 	return a, err
 }

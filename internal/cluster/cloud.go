@@ -109,13 +109,17 @@ type Traffic interface {
 	// For 100 % there is Serve, which does more than move the last requests: it
 	// completes a move to another rule, and changes what the rule selects.
 	Shift(ctx context.Context, g Generation, s Spec, from Generation, percent int32) error
+	// TakeOver sends percent of the requests, 1 to 100, that the rule of s selects to g, where
+	// Connect added it, and the rest to the target group that s takes over, which others made. At
+	// 100 %, that leaves the rule. The first call opens a closed rule.
+	TakeOver(ctx context.Context, g Generation, s Spec, percent int32) error
 	// Serve sends all of the cluster's requests to the generation, at the
 	// listener rule or default action of s, and has the rule select the requests
 	// that s names, which opens a closed one. A closed rule that is not needed any
 	// more is deleted. Conditions that a Rule cannot express are kept.
 	Serve(ctx context.Context, g Generation, s Spec) error
 	// Disconnect removes the generation from the listener. A rule that is left
-	// without a generation is deleted; a default action then answers 503. If
+	// without a generation of the cluster is deleted; a default action then answers 503. If
 	// something else forwards to the generation, nothing is changed.
 	Disconnect(ctx context.Context, g Generation, l Listener) error
 }

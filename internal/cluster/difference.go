@@ -158,6 +158,8 @@ func (c *comparison) targets(tested, now *Target) {
 	if !c.same(tested.Health.Path, now.Health.Path) {
 		c.add("target.health_check.path", "differs") // its query may hold a token
 	}
+	c.values("target.health_check.port", healthPort(tested.Health), healthPort(now.Health))
+	c.values("target.health_check.protocol", cmp.Or(tested.Health.Protocol, ofTarget), cmp.Or(now.Health.Protocol, ofTarget))
 	c.values("target.health_check.matcher", tested.Health.Matcher, now.Health.Matcher)
 	c.values("target.health_check.interval", tested.Health.Interval.String(), now.Health.Interval.String())
 	c.values("target.health_check.timeout", tested.Health.Timeout.String(), now.Health.Timeout.String())
@@ -167,6 +169,16 @@ func (c *comparison) targets(tested, now *Target) {
 	c.values("target.health_check.grace_period", tested.Health.GracePeriod.String(), now.Health.GracePeriod.String())
 	c.values("target.deregistration_delay", tested.DeregistrationDelay.String(), now.DeregistrationDelay.String())
 	c.values("target.stickiness", tested.Stickiness.String(), now.Stickiness.String())
+}
+
+// ofTarget is a port or protocol of a health check that is not its own.
+const ofTarget = "the target's"
+
+func healthPort(h HealthCheck) string {
+	if h.Port == 0 {
+		return ofTarget
+	}
+	return fmt.Sprint(h.Port)
 }
 
 // same reports whether two texts are equal, where the name of the tested environment

@@ -127,10 +127,11 @@ func TestSpec_Differences(t *testing.T) {
 		{
 			"HealthCheck", nil, func(s *cluster.Spec) {
 				s.Target.Health = cluster.HealthCheck{Path: "/" + secret, Matcher: "200-299", Interval: time.Minute, Timeout: time.Second,
-					HealthyThreshold: 3, UnhealthyThreshold: 4}
+					HealthyThreshold: 3, UnhealthyThreshold: 4, Port: 9090, Protocol: "HTTPS"}
 			},
 			[]string{
-				"target.health_check.path: differs", "target.health_check.matcher: 200 when tested, 200-299 now",
+				"target.health_check.path: differs", "target.health_check.port: the target's when tested, 9090 now",
+				"target.health_check.protocol: the target's when tested, HTTPS now", "target.health_check.matcher: 200 when tested, 200-299 now",
 				"target.health_check.interval: 10s when tested, 1m0s now", "target.health_check.timeout: 5s when tested, 1s now",
 				"target.health_check.healthy_threshold: 2 when tested, 3 now", "target.health_check.unhealthy_threshold: 2 when tested, 4 now",
 				"target.health_check.grace_period: 5m0s when tested, 0s now",
@@ -193,7 +194,7 @@ func TestSpec_DifferencesCompareEveryField(t *testing.T) {
 		".ID.Service", ".Version", ".Servers.SubnetIDs", ".Servers.SecurityGroupIDs", ".Size.Min", ".Size.Max",
 		".Listener.ARN", ".Listener.Rule.Priority", ".Listener.Rule.Hosts", ".Listener.Rule.Paths", ".Listener.Rule.Headers",
 		".Listener.Rule.Methods", ".Listener.Rule.QueryStrings", ".Listener.Rule.SourceIPs", ".Tags", ".IgnoredTags.Keys",
-		".IgnoredTags.KeyPrefixes",
+		".IgnoredTags.KeyPrefixes", ".TakeOver",
 	}
 	for _, place := range []string{".Attachments", ".Carried"} {
 		for i := range reflect.TypeFor[cluster.Attachments]().NumField() {

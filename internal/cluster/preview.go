@@ -56,6 +56,9 @@ func (p Preview) Priorities(own *Rule) (least, most int32) {
 	if own == nil {
 		return 1, MaxPriority - 1000
 	}
+	if own.Priority == 0 { // any
+		return 1, FirstFreePriority - 1
+	}
 	return 1, own.Priority - 1
 }
 
@@ -80,7 +83,7 @@ func (p Preview) Validate(own *Rule) error {
 		}
 		if _, most := p.Priorities(own); p.Priority > most {
 			errs = append(errs, fmt.Errorf("preview: its priority is %d, but it must be lower than %d, the priority of the cluster's own rule, "+
-				"which would otherwise take its requests", p.Priority, own.Priority))
+				"which would otherwise take its requests", p.Priority, most+1))
 		}
 	}
 	if err := p.Rule(own).Validate(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
-func TestFreePriority(t *testing.T) {
+func TestHighestFreePriority(t *testing.T) {
 	for name, tt := range map[string]struct {
 		taken       []int32
 		least, most int32
@@ -21,9 +21,8 @@ func TestFreePriority(t *testing.T) {
 		"NoneAtAll": {nil, 1, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := cluster.FreePriority(tt.taken, tt.least, tt.most)
-			if got != tt.want || ok != (tt.want > 0) {
-				t.Errorf("got %d, %t, want %d", got, ok, tt.want)
+			if got := cluster.HighestFreePriority(tt.taken, tt.least, tt.most); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
 	}

@@ -10,7 +10,8 @@ import (
 // Rule selects requests. A request must match every kind of condition that is given, every
 // header and every query string. Of the values of one condition, it must match one.
 type Rule struct {
-	// Priority is 1 to 50000 and unique in the listener.
+	// Priority is 1 to 50000 and unique in the listener. 0 is any: the cluster's rule at the
+	// listener keeps the one that it has, and a new rule gets a free one.
 	Priority int32    `json:"priority"`
 	Hosts    []string `json:"hosts,omitempty"`
 	Paths    []string `json:"paths,omitempty"`

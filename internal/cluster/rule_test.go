@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
@@ -42,5 +43,33 @@ func TestRule_SelectsSame(t *testing.T) {
 		if got, back := rule(nil).SelectsSame(rule(tt.change)), rule(tt.change).SelectsSame(rule(nil)); got != tt.same || back != tt.same {
 			t.Errorf("%s: got %t, and %t the other way round, want %t", name, got, back, tt.same)
 		}
+	}
+}
+
+func TestFreePriority(t *testing.T) {
+	if p := cluster.FreePriority(nil, 1000, 40_000, "web/prod"); p < 1000 || p > 40_000 || p != cluster.FreePriority(nil, 1000, 40_000, "web/prod") {
+		t.Errorf("got %d, want always the same from 1000 to 40000", p)
+	}
+	var taken []int32
+	chosen := map[int32]bool{}
+	for range 3 {
+		p := cluster.FreePriority(taken, 7, 9, "web/prod")
+		taken, chosen[p] = append(taken, p), true
+	}
+	if len(chosen) != 3 || !chosen[7] || !chosen[8] || !chosen[9] {
+		t.Errorf("got %v, want 7 to 9", chosen)
+	}
+	if p := cluster.FreePriority(taken, 7, 9, "web/prod"); p != 0 {
+		t.Errorf("got %d where none is free", p)
+	}
+	if p := cluster.FreePriority(nil, 1, 0, "web/prod"); p != 0 {
+		t.Errorf("got %d in an empty range", p)
+	}
+	spread := map[int32]bool{}
+	for i := range 100 {
+		spread[cluster.FreePriority(nil, 1000, 40_000, fmt.Sprintf("web/branch-%d", i))] = true
+	}
+	if len(spread) < 98 {
+		t.Errorf("100 clusters chose %d priorities", len(spread))
 	}
 }

@@ -74,6 +74,9 @@ type Spec struct {
 	// Attachments are declared. Carried are those that the generation before had by other means.
 	Attachments Attachments `json:"attachments,omitzero"`
 	Carried     Attachments `json:"carried,omitzero"`
+	// TakeOver is the ARN of a target group of others that gets the requests which the rule of
+	// the Listener selects. A creation moves them from there in steps; nothing else uses it.
+	TakeOver string `json:"take_over,omitempty"`
 }
 
 // AllAttachments are those that a generation is to have.
@@ -193,6 +196,18 @@ type Target struct {
 	Stickiness time.Duration `json:"stickiness_ns"`
 }
 
+// SetHealth sets the health check. Its port and protocol are zero if they are those of the
+// target, however they were named.
+func (t *Target) SetHealth(h HealthCheck) {
+	if h.Port == t.Port {
+		h.Port = 0
+	}
+	if h.Protocol == t.Protocol {
+		h.Protocol = ""
+	}
+	t.Health = h
+}
+
 // HealthCheck decides whether a server gets requests.
 type HealthCheck struct {
 	Path               string        `json:"path"`
@@ -201,6 +216,9 @@ type HealthCheck struct {
 	Timeout            time.Duration `json:"timeout_ns"`
 	HealthyThreshold   int32         `json:"healthy_threshold"`
 	UnhealthyThreshold int32         `json:"unhealthy_threshold"`
+	// Port and Protocol are those of the checks; zero for those of the target.
+	Port     int32  `json:"port,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
 	// GracePeriod is how long a new server may be unhealthy before it is replaced.
 	GracePeriod time.Duration `json:"grace_period_ns"`
 }
@@ -217,6 +235,10 @@ func (s Spec) Validate() error {
 	}
 	if s.Target != nil {
 		errs = append(errs, s.Target.Health.Validate())
+	}
+	if s.TakeOver != "" && (s.Listener == nil || s.Listener.Rule == nil) {
+		errs = append(errs, errors.New("what runs is taken over by a rule before its own, and removing that rule is the way back: "+
+			"set listener and listener_rule; a default action cannot be taken over"))
 	}
 	errs = append(errs, s.Attachments.Validate(s.Target != nil))
 	if len(s.Version) > MaxVersion {

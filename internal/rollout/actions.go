@@ -47,7 +47,7 @@ func (r *runner) timeout(s Step, of GenerationRecord) time.Duration {
 		}
 		return bound
 	case WaitOpen, WaitPreview, WaitDrain, WaitStickyExpiry:
-		return settings.Drain + settings.HealthyWithin
+		return settings.Drain + max(settings.HealthyWithin, propagationTimeout)
 	case RemoveServers:
 		bound := removalTimeout + of.Spec.AllAttachments().TerminatingWait()
 		if of.Spec.Target != nil {
@@ -90,7 +90,12 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
 		}
+		if plan.takesOver() {
+			return cloud.TakeOver(ctx, g, spec, s.Percent)
+		}
 		return cloud.Shift(ctx, g, spec, plan.From.generation(), s.Percent)
+	case EndTakeOver:
+		return cloud.TakeOver(ctx, g, spec, 100)
 	case Serve:
 		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
@@ -114,7 +119,7 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 	case Observe:
 		return r.observe(ctx, plan.Settings.ObserveFor, waited)
 	case WaitDrain:
-		if r.journal.rollingBack {
+		if r.journal.rollingBack || plan.To == nil {
 			return r.waitDrain(waited)
 		}
 		return r.observe(ctx, plan.Settings.Drain, waited)

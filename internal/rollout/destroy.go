@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/builddata"
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
@@ -23,6 +24,10 @@ func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *GenerationR
 				plan.Left = append(plan.Left, *known)
 			}
 		}
+		var err error
+		if plan.Settings.Drain, err = drainOf(s, known); err != nil {
+			return s.Inventory, err
+		}
 		unknown, err := m.unknownGeneration(ctx, id, plan.before())
 		switch {
 		case err != nil:
@@ -35,6 +40,23 @@ func (m *Manager) Destroy(ctx context.Context, id cluster.ID, known *GenerationR
 		return m.start(ctx, lease, id, plan)
 	})
 	return err
+}
+
+// drainOf is how long servers stay after their rule was removed, while the load balancer learns
+// of it everywhere: something else may answer where the cluster served.
+func drainOf(s Status, known *GenerationRecord) (time.Duration, error) {
+	var drain time.Duration
+	switch {
+	case s.Last != nil:
+		last, err := decodePlan(*s.Last)
+		if err != nil {
+			return 0, err
+		}
+		drain = last.Settings.Drain
+	case known != nil:
+		drain = Defaults(known.Spec).Drain
+	}
+	return min(openDelay, drain), nil
 }
 
 // abandon ends a rollout whose cluster is destroyed. Everything that it created

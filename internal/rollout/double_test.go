@@ -39,7 +39,7 @@ func TestDoubleInterruptions(t *testing.T) {
 			t.Error("nothing was interrupted")
 		}
 	})
-	for _, name := range []string{"Creation", "Steps", "AlarmFires", "BackToKept", "KeepOnFailure", "OtherPriorityAlarm"} {
+	for _, name := range []string{"Creation", "Steps", "AlarmFires", "BackToKept", "KeepOnFailure", "OtherPriorityAlarm", "TakeOver"} {
 		y := stories[slices.IndexFunc(stories, func(y story) bool { return y.name == name })]
 		for _, then := range second {
 			t.Run(name+"/"+then.name, func(t *testing.T) {

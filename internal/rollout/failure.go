@@ -27,6 +27,10 @@ const describeTimeout = 15 * time.Second
 func (r *runner) describeServing(ctx context.Context, outcome Outcome) string {
 	plan := r.journal.plan
 	switch {
+	case plan.takesOver() && (outcome == RolledBack || !r.journal.shifted()):
+		return fmt.Sprintf("target group %s serves, as before", plan.To.Spec.TakeOver)
+	case plan.takesOver() && (r.journal.rollingBack || !r.journal.served()):
+		return fmt.Sprintf("version %s and target group %s may share the requests", plan.To.Spec.Version, plan.To.Spec.TakeOver)
 	case outcome == RolledBack && plan.From == nil:
 		return "there is no cluster, as before"
 	case plan.From == nil && plan.To != nil && !r.journal.served():

@@ -19,8 +19,9 @@ import (
 // ignored, user data that is not text, further conditions of a rule, and the step WaitOpen.
 // Format 4 added how servers are launched (key, volumes, hop limit, monitoring, mixed
 // instances, rebalancing), the note that no server was started, attachments with their steps,
-// the setting for alarm actions, and the preview, the checks and the alarms of the new
-// generation, with their steps.
+// the setting for alarm actions, the preview, the checks and the alarms of the new generation,
+// with their steps, port and protocol of health checks, the priority 0 of a rule that may have
+// any, and what is taken over, with its step.
 // Formats from 1 on are read.
 const (
 	format   = 4

@@ -66,7 +66,9 @@ func sampleSpec(version string, format int) cluster.Spec {
 		s.IgnoredTags = tagging.Ignored{Keys: []string{"patch-group"}, KeyPrefixes: []string{"backup:"}}
 	}
 	if format > 3 {
+		s.Target.Health.Port, s.Target.Health.Protocol = 9090, "HTTPS"
 		s.Attachments, s.Carried = sampleAttachments(), sampleAttachments()
+		s.TakeOver = "arn:aws:elasticloadbalancing:eu-north-1:123456789012:targetgroup/legacy/1234567890abcdef"
 	}
 	return s
 }
@@ -280,6 +282,7 @@ func TestStep_Code(t *testing.T) {
 		"close_preview:g":                {Kind: ClosePreview, Generation: "g"},
 		"make_alarms:g":                  {Kind: MakeAlarms, Generation: "g"},
 		"remove_alarms:g":                {Kind: RemoveAlarms, Generation: "g"},
+		"end_take_over:g":                {Kind: EndTakeOver, Generation: "g"},
 		"begin_rollback":                 {Kind: beginRollback},
 	} {
 		got, err := ParseStep(code)

@@ -163,6 +163,10 @@ func (o outside) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec
 	return o.change(ctx, "Shift", func() error { return o.w.Shift(ctx, g, s, from, percent) })
 }
 
+func (o outside) TakeOver(ctx context.Context, g cluster.Generation, s cluster.Spec, percent int32) error {
+	return o.change(ctx, "TakeOver", func() error { return o.w.TakeOver(ctx, g, s, percent) })
+}
+
 func (o outside) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec) error {
 	return o.change(ctx, "Serve", func() error {
 		o.w.returning, o.w.repairing = o.harness.store.returning(), len(o.harness.store.open()) == 0

@@ -51,6 +51,8 @@ func priority(n int32) func(*cluster.Spec) {
 	}
 }
 
+func anyPriority(s *cluster.Spec) { priority(0)(s) }
+
 func listener(arn string) func(*cluster.Spec) {
 	return func(s *cluster.Spec) { s.Listener = &cluster.Listener{ARN: arn, Rule: s.Listener.Rule} }
 }
@@ -209,6 +211,10 @@ func (s *harness) refresh() *rollout.GenerationRecord {
 	if g.group != nil {
 		record.Spec.Size = g.group.size
 	}
+	if l := record.Spec.Listener; l != nil {
+		named := s.world.named(*l)
+		record.Spec.Listener = &named
+	}
 	return &record
 }
 
@@ -280,6 +286,9 @@ func (s *harness) converged(want string) error {
 		if p.Serving == nil || route.share(p.Serving.Name) != 100 {
 			wrong("%s forwards to %v", key, route.weights)
 		}
+		if _, there := route.weights[theirs]; there {
+			wrong("%s still forwards to what was taken over: %v", key, route.weights)
+		}
 	}
 	if l := s.store.lease(); l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
 		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)
@@ -309,8 +318,9 @@ func (s *harness) converged(want string) error {
 			wrong("%s: %s", record.Name, wrongs)
 		}
 		if record == p.Serving && record.Spec.Listener != nil {
-			if route := s.world.routes[routeKey(*record.Spec.Listener)]; route == nil || route.share(record.Name) != 100 {
-				wrong("%s does not get the requests at %s", record.Name, routeKey(*record.Spec.Listener))
+			key := routeKey(s.world.named(*record.Spec.Listener))
+			if route := s.world.routes[key]; route == nil || route.share(record.Name) != 100 {
+				wrong("%s does not get the requests at %s", record.Name, key)
 			}
 		}
 	}

@@ -23,6 +23,21 @@ func routeKey(l cluster.Listener) string {
 	return fmt.Sprintf("%s %05d", l.ARN, l.Rule.Priority)
 }
 
+// named returns l with a rule of any priority at that of the cluster's rule, or else a free one.
+func (w *world) named(l cluster.Listener) cluster.Listener {
+	if l.Rule == nil || l.Rule.Priority != 0 {
+		return l
+	}
+	rule := *l.Rule
+	rule.Priority = cluster.FirstFreePriority
+	for _, key := range w.keys() {
+		if there := w.routes[key].listener; there.ARN == l.ARN && there.Rule != nil {
+			rule.Priority = there.Rule.Priority
+		}
+	}
+	return cluster.Listener{ARN: l.ARN, Rule: &rule}
+}
+
 func (p *route) share(name string) int32 {
 	if p.closed {
 		return 0
@@ -77,7 +92,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	if err := w.visible(g, "target group", g.targets); err != nil {
 		return err
 	}
-	p := w.routes[routeKey(*s.Listener)]
+	p := w.routes[routeKey(w.named(*s.Listener))]
 	if p == nil {
 		for _, key := range w.keys() {
 			if there := w.routes[key]; p == nil && there.listener.ARN == s.Listener.ARN {
@@ -86,7 +101,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 		}
 	}
 	if p == nil {
-		l := *s.Listener
+		l := w.named(*s.Listener)
 		if l.Rule == nil { // the default action continues to answer
 			l.Rule = &cluster.Rule{Priority: 49000}
 		}
@@ -122,19 +137,42 @@ func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, 
 	return fmt.Errorf("%s is not connected to listener %s", to.Name, s.Listener.ARN)
 }
 
+// theirs is a target group of others, which always answers, also by a later rule of theirs.
+const theirs = "arn:targets/theirs"
+
+func takesOver(s *cluster.Spec) { s.TakeOver = theirs }
+
+func (w *world) TakeOver(_ context.Context, of cluster.Generation, s cluster.Spec, percent int32) error {
+	before := w.idle()
+	l := w.named(*s.Listener)
+	p := w.routes[routeKey(l)]
+	if p == nil || !w.connected(of.Name) {
+		return fmt.Errorf("%s is not connected to listener %s", of.Name, l.ARN)
+	}
+	w.gives(of.Name, p.share(of.Name) < percent)
+	p.listener, p.closed = l, false
+	p.weights = map[string]int32{of.Name: percent}
+	if percent < 100 {
+		p.weights[s.TakeOver] = 100 - percent
+	}
+	w.answers("take over by "+of.Name, before)
+	return nil
+}
+
 func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) error {
 	before := w.idle()
 	g := w.at(of)
 	if err := w.visible(g, "target group", g.targets); err != nil {
 		return err
 	}
-	p := w.routes[routeKey(*s.Listener)]
+	l := w.named(*s.Listener)
+	p := w.routes[routeKey(l)]
 	if p == nil {
 		p = &route{weights: map[string]int32{}}
-		w.routes[routeKey(*s.Listener)] = p
+		w.routes[routeKey(l)] = p
 	}
 	w.gives(g.name, p.share(g.name) < 100)
-	p.listener, p.closed = *s.Listener, false
+	p.listener, p.closed = l, false
 	wanted := map[string]int32{}
 	for name := range p.weights {
 		wanted[name] = 0
@@ -159,8 +197,12 @@ func (w *world) Disconnect(_ context.Context, of cluster.Generation, l cluster.L
 		return nil
 	}
 	delete(w.previews, g.name)
+	served := w.share(g.name) > 0
 	for _, key := range w.keys() {
 		w.disconnectFrom(key, g.name)
+	}
+	if served && len(w.routes) == 0 {
+		g.left = w.now
 	}
 	w.answers("disconnect "+g.name, before)
 	return nil
@@ -174,9 +216,13 @@ func (w *world) disconnectFrom(key, name string) {
 		return
 	}
 	delete(p.weights, name)
-	if len(p.weights) == 0 {
+	share, there := p.weights[theirs]
+	if len(p.weights) == 0 || there && len(p.weights) == 1 {
 		delete(w.routes, key)
 		return
+	}
+	if there && share == 0 {
+		delete(p.weights, theirs)
 	}
 	total := int32(0)
 	for _, weight := range p.weights {
@@ -236,6 +282,10 @@ func (w *world) idle() []string {
 			continue
 		}
 		for name, weight := range w.routes[key].weights {
+			if name == theirs {
+				answered, possible = answered || weight > 0, true
+				continue
+			}
 			healthy := w.countHealthy(w.generations[name]) > 0
 			possible = possible || healthy
 			// Autoscaling may have scaled it to zero.

@@ -190,6 +190,9 @@ func (m *Manager) rollOut(
 		from := asObserved(*i.Serving, is)
 		plan.From, plan.FromComplete = &from, complete(is, from.Spec)
 	}
+	if plan.From != nil {
+		s.TakeOver = "" // that is for a creation
+	}
 	refused := func(err error) error {
 		failure := &Error{Cluster: s.ID, From: versionOf(plan.From), To: s.Version, Err: err, Serving: "there is no cluster"}
 		if plan.From != nil {
@@ -213,7 +216,7 @@ func (m *Manager) rollOut(
 			return i, refused(err)
 		}
 	}
-	if plan.FromComplete { // otherwise alarms only say that nothing serves
+	if plan.FromComplete || s.TakeOver != "" { // otherwise alarms only say that nothing serves
 		if err := m.checkAlarms(ctx, settings); err != nil {
 			return i, refused(err)
 		}

@@ -117,7 +117,7 @@ func (p *Plan) forwardSteps() []Step {
 			if p.watches() {
 				add(MakeAlarms, to, 0)
 			}
-			if from != nil && p.FromComplete {
+			if from != nil && p.FromComplete || p.takesOver() {
 				for _, percent := range p.Settings.Steps {
 					if percent < 100 {
 						add(Shift, to, percent)
@@ -132,7 +132,7 @@ func (p *Plan) forwardSteps() []Step {
 		}
 		if to.Spec.Listener != nil {
 			add(Serve, to, 0)
-			if from == nil && p.Settings.Drain > 0 {
+			if from == nil && p.Settings.Drain > 0 && !p.takesOver() {
 				add(WaitOpen, to, 0)
 			}
 			check(100)
@@ -140,8 +140,14 @@ func (p *Plan) forwardSteps() []Step {
 		if p.Settings.Preview != nil {
 			add(ClosePreview, to, 0)
 		}
-		if from != nil { // a creation has nothing to roll back to
+		if from != nil || p.takesOver() { // another creation has nothing to roll back to
 			add(Observe, to, 0)
+		}
+		if p.takesOver() {
+			if p.Settings.Drain > 0 {
+				add(WaitDrain, to, 0)
+			}
+			add(EndTakeOver, to, 0)
 		}
 		if from != nil && from.Spec.Listener != nil && p.Settings.Drain > 0 {
 			add(WaitDrain, from, 0)
@@ -193,6 +199,11 @@ func (p *Plan) untestSteps() []Step {
 	return steps
 }
 
+// takesOver reports whether the plan takes over what others made. From its first shift until
+// the new servers have been observed for the last time, going back only takes to remove the
+// cluster's rule.
+func (p *Plan) takesOver() bool { return p.From == nil && p.To != nil && p.To.Spec.TakeOver != "" }
+
 // destroys reports whether the plan removes the whole cluster.
 func (p *Plan) destroys() bool { return p.To == nil && p.Stays == nil }
 
@@ -207,12 +218,12 @@ func (p *Plan) moves() bool {
 }
 
 // sameRoute reports whether both are the default action of one listener, or
-// rules of one listener with the same priority.
+// rules of one listener with the same priority, or any.
 func sameRoute(a, b cluster.Listener) bool {
 	if a.Rule == nil || b.Rule == nil {
 		return a.ARN == b.ARN && a.Rule == b.Rule
 	}
-	return a.ARN == b.ARN && a.Rule.Priority == b.Rule.Priority
+	return a.ARN == b.ARN && (a.Rule.Priority == b.Rule.Priority || a.Rule.Priority == 0 || b.Rule.Priority == 0)
 }
 
 // restoreSteps lists the steps after which the old generation gets all requests.
@@ -249,7 +260,10 @@ func (p *Plan) keepsFrom() bool { return p.Settings.KeepPrevious && p.From != ni
 // the new generation may have got requests.
 func (p *Plan) rollbackSteps(shifted bool) []Step {
 	var steps []Step
-	if shifted { // users come first
+	switch { // users come first
+	case shifted && p.takesOver():
+		steps = append(steps, Step{Kind: Disconnect, Generation: p.To.Name})
+	case shifted:
 		steps = p.restoreSteps()
 	}
 	restores := len(steps) > 0
@@ -289,7 +303,11 @@ func (p *Plan) removalSteps(g GenerationRecord) []Step {
 	}
 	if g.Spec.Listener != nil {
 		steps = append(steps, Step{Kind: Disconnect, Generation: g.Name})
-		if p.Settings.Drain > 0 && p.sticky() {
+		switch kept := p.Kept != nil && p.Kept.Name == g.Name; {
+		case p.Settings.Drain == 0:
+		case p.destroys() && g.Spec.Listener.Rule != nil && !kept: // a later rule answers then
+			steps = append(steps, Step{Kind: WaitDrain, Generation: g.Name})
+		case p.sticky() && !p.destroys():
 			steps = append(steps, Step{Kind: WaitStickyExpiry, Generation: g.Name})
 		}
 	}

@@ -39,6 +39,7 @@ type simulation struct {
 	dice dice
 	// shape is what all specs of the cluster have in common.
 	shape    []func(*cluster.Spec)
+	takes    bool // creations take something over
 	settings rollout.Settings
 	version  int
 	spec     cluster.Spec
@@ -61,6 +62,10 @@ func newSimulation(d dice) *simulation {
 		v.shape = append(v.shape, worker)
 	case 1:
 		v.shape = append(v.shape, defaultAction)
+	case 2:
+		v.takes, v.shape = true, append(v.shape, takesOver)
+	case 3:
+		v.takes, v.shape = true, append(v.shape, takesOver, anyPriority)
 	}
 	if d.IntN(3) == 0 {
 		v.shape = append(v.shape, declares)
@@ -89,6 +94,9 @@ func (v *simulation) choose() {
 		s.HealthyWithin = time.Duration(30+d.IntN(60)) * time.Second
 		s.ObserveFor = time.Duration(d.IntN(20)) * time.Second
 		s.Drain = time.Duration(d.IntN(20)) * time.Second
+		if v.takes { // what was taken over answers again within that time
+			s.Drain = max(s.Drain, time.Second)
+		}
 		s.KeepPrevious = d.IntN(3) == 0
 		if d.IntN(3) == 0 {
 			s.Steps = [][]int32{{10, 50, 100}, {50}, {1, 99}}[d.IntN(3)]

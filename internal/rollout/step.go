@@ -45,6 +45,7 @@ const (
 	JoinTargets        Kind = "join_targets"
 	LeaveTargets       Kind = "leave_targets"
 	RemovePolicyAlarms Kind = "remove_policy_alarms"
+	EndTakeOver        Kind = "end_take_over"
 	// CheckAttached puts what the generation before has lost during the rollout.
 	CheckAttached Kind = "check_attached"
 	OpenPreview   Kind = "open_preview"
@@ -87,6 +88,7 @@ var titles = map[Kind]string{
 	JoinTargets:        "join further target groups",
 	LeaveTargets:       "leave further target groups",
 	RemovePolicyAlarms: "remove the alarms of scaling policies",
+	EndTakeOver:        "end the take-over",
 	CheckAttached:      "check policies, schedules and the like",
 	OpenPreview:        "open the preview",
 	WaitPreview:        "wait until the preview is open",

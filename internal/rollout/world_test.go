@@ -83,6 +83,8 @@ type generation struct {
 	// alarms says that policies have alarms of the cluster's own, and called that those of
 	// others call them.
 	alarms, called bool
+	// left is when it was disconnected while it had requests.
+	left time.Time
 	// hidden counts how often each part still is not found.
 	hidden map[string]int
 }
@@ -244,6 +246,9 @@ func (w *world) RemoveServers(_ context.Context, of cluster.Generation, force bo
 	}
 	if w.share(g.name) > 0 && g.spec.Listener != nil {
 		w.breaks("servers of %s were ended while it gets %d%% of the requests", g.name, w.share(g.name))
+	}
+	if g.spec.TakeOver != "" && !g.left.IsZero() && w.now.Sub(g.left) < time.Second && g.group.want() > 0 {
+		w.breaks("servers of %s were ended before the load balancer knew everywhere that they get no requests", g.name)
 	}
 	if g.alarms || g.called && !w.furtherEnds {
 		w.breaks("alarms of %s call policies of a group that ends", g.name)

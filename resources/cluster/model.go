@@ -45,6 +45,7 @@ type model struct {
 	Listener     types.String `tfsdk:"listener"`
 	ListenerRule *ruleModel   `tfsdk:"listener_rule"`
 	Target       *targetModel `tfsdk:"target"`
+	TakeOver     types.String `tfsdk:"take_over_target_group_arn"`
 
 	attachmentsModel
 
@@ -82,6 +83,8 @@ type targetModel struct {
 
 type healthCheckModel struct {
 	Path               types.String `tfsdk:"path"`
+	Port               types.Int32  `tfsdk:"port"`
+	Protocol           types.String `tfsdk:"protocol"`
 	Matcher            types.String `tfsdk:"matcher"`
 	Interval           types.String `tfsdk:"interval"`
 	Timeout            types.String `tfsdk:"timeout"`
@@ -182,13 +185,14 @@ func (d *decoder) userData(m *model, s *cluster.Servers) {
 }
 
 func (d *decoder) target(t targetModel) *cluster.Target {
-	return &cluster.Target{
+	target := &cluster.Target{
 		Port:                t.Port.ValueInt32(),
 		Protocol:            t.Protocol.ValueString(),
 		DeregistrationDelay: d.duration(t.DeregistrationDelay),
 		Stickiness:          d.duration(t.Stickiness),
-		Health:              d.health(t.HealthCheck),
 	}
+	target.SetHealth(d.health(t.HealthCheck))
+	return target
 }
 
 // health decodes a health check. Without one, the default is used: a block cannot have one
@@ -200,7 +204,7 @@ func (d *decoder) health(o types.Object) cluster.HealthCheck {
 	var h healthCheckModel
 	d.diags.Append(o.As(d.ctx, &h, objectOptions)...)
 	return cluster.HealthCheck{
-		Path: h.Path.ValueString(), Matcher: h.Matcher.ValueString(),
+		Path: h.Path.ValueString(), Port: h.Port.ValueInt32(), Protocol: h.Protocol.ValueString(), Matcher: h.Matcher.ValueString(),
 		Interval: d.duration(h.Interval), Timeout: d.duration(h.Timeout),
 		HealthyThreshold: h.HealthyThreshold.ValueInt32(), UnhealthyThreshold: h.UnhealthyThreshold.ValueInt32(),
 		GracePeriod: d.duration(h.GracePeriod),
@@ -367,7 +371,18 @@ func (e *encoder) health(t cluster.Target, was types.Object) types.Object {
 	if !was.IsNull() {
 		e.diags.Append(was.As(e.ctx, &wasHealth, objectOptions)...)
 	}
+	// What is the target's stays left out, or written as it was.
+	port, protocol := types.Int32Null(), resources.OptionalString(t.Health.Protocol)
+	if t.Health.Port != 0 {
+		port = types.Int32Value(t.Health.Port)
+	} else if wasHealth.Port.Equal(types.Int32Value(t.Port)) {
+		port = wasHealth.Port
+	}
+	if t.Health.Protocol == "" && wasHealth.Protocol.Equal(types.StringValue(t.Protocol)) {
+		protocol = wasHealth.Protocol
+	}
 	health, diags := types.ObjectValueFrom(e.ctx, healthCheckTypes, healthCheckModel{
+		Port: port, Protocol: protocol,
 		Path: types.StringValue(t.Health.Path), Matcher: types.StringValue(t.Health.Matcher),
 		Interval: durationValue(t.Health.Interval, wasHealth.Interval), Timeout: durationValue(t.Health.Timeout, wasHealth.Timeout),
 		HealthyThreshold: types.Int32Value(t.Health.HealthyThreshold), UnhealthyThreshold: types.Int32Value(t.Health.UnhealthyThreshold),

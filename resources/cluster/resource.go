@@ -159,7 +159,7 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 	set("image_id", planned.ImageID)
-	s, settings := r.wanted(ctx, &planned, &resp.Diagnostics)
+	s, settings := r.wanted(ctx, &planned, before == nil, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -181,6 +181,10 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 	if resp.Diagnostics.HasError() {
 		return
+	}
+	if before != nil && before.TakeOver.IsNull() && !planned.TakeOver.IsNull() {
+		resp.Diagnostics.AddAttributeWarning(path.Root("take_over_target_group_arn"), "Nothing is taken over",
+			fmt.Sprintf("Cluster %s exists already, and only a creation takes requests over. The argument can be removed.", s.ID))
 	}
 	if before != nil && len(before.ForeignConditions.Elements()) > 0 && !before.sameListener(&planned) {
 		resp.Diagnostics.AddAttributeError(path.Root("listener_rule"), "Conditions of the listener rule would be lost",
@@ -223,10 +227,13 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 }
 
 // wanted decodes a model whose values are all known, and validates it without
-// AWS.
-func (r *clusterResource) wanted(ctx context.Context, m *model, diags *diag.Diagnostics) (cluster.Spec, rollout.Settings) {
+// AWS. Only a creation takes something over.
+func (r *clusterResource) wanted(ctx context.Context, m *model, created bool, diags *diag.Diagnostics) (cluster.Spec, rollout.Settings) {
 	s, more := m.spec(ctx, r.DefaultTags, r.IgnoredTags)
 	diags.Append(more...)
+	if created {
+		s.TakeOver = m.TakeOver.ValueString()
+	}
 	settings, more := m.settings(ctx, s)
 	diags.Append(more...)
 	if diags.HasError() {
@@ -259,7 +266,7 @@ func (r *clusterResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	s, settings := r.wanted(ctx, &m, &resp.Diagnostics)
+	s, settings := r.wanted(ctx, &m, true, &resp.Diagnostics)
 	manager := r.manager(ctx, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
@@ -343,6 +350,9 @@ func (m *model) begin(generation string, s cluster.Spec) {
 	}
 	if m.PreviousVersion.IsUnknown() {
 		m.PreviousVersion = types.StringNull()
+	}
+	if m.ListenerRule != nil && m.ListenerRule.Priority.IsUnknown() {
+		m.ListenerRule.Priority = types.Int32Null()
 	}
 	m.LastRollout = withoutUnknowns(m.LastRollout)
 }
@@ -430,7 +440,7 @@ func (r *clusterResource) Update(ctx context.Context, req resource.UpdateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	s, settings := r.wanted(ctx, &m, &resp.Diagnostics)
+	s, settings := r.wanted(ctx, &m, false, &resp.Diagnostics)
 	manager := r.manager(ctx, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return

@@ -108,7 +108,8 @@ func rolloutBlock() schema.Block {
 				"How long the old servers stay without new requests before they are terminated. The new servers are observed during that time. "+
 					"Defaults to the target's `deregistration_delay`, so that every request can finish. "+
 					"A load balancer needs some seconds to apply new weights, so use less than `10s` only in tests. "+
-					"For that reason, a creation also waits for that time, ten seconds at most, once its servers get requests."),
+					"For that reason, a creation also waits for that time, ten seconds at most, once its servers get requests, "+
+					"and so does a destruction once they get none."),
 			"keep_previous": schema.BoolAttribute{
 				Optional: true,
 				MarkdownDescription: "Whether the old servers stay, without requests, until the next rollout. " +

@@ -10,7 +10,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -62,19 +64,21 @@ func ruleBlock() schema.Block {
 		return schema.SetAttribute{Required: true, ElementType: types.StringType, MarkdownDescription: description}
 	}
 	return schema.SingleNestedBlock{
-		Validators: []validator.Object{resources.Required{"priority"}},
 		MarkdownDescription: "Selects the listener's requests for this cluster, with at most five values in all. " +
 			"A request must match every condition that is given, and of each condition one value. " +
 			"Without a rule, the cluster takes the listener's default action. " +
 			"That must be a fixed response before, and becomes the fixed response 503 when the cluster is destroyed. " +
-			"A rule or default action that does not belong to the cluster is never taken over. " +
+			"Apart from that fixed response, a rule or default action that does not belong to the cluster is never changed. " +
 			"A new cluster gets requests once all of its servers are healthy; until then, they go where they went before. " +
 			"The values are in Terraform's state and in the build data repository, also if they are secret, such as the header by which " +
 			"a content delivery network proves its origin. Those of headers and query strings are never in messages and events.",
 		Attributes: map[string]schema.Attribute{
 			"priority": schema.Int32Attribute{
-				Optional: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
-				MarkdownDescription: "Priority, 1 to 50000, unique in the listener. Required in the block.",
+				Optional: true, Computed: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
+				PlanModifiers: []planmodifier.Int32{keptPriority{}},
+				MarkdownDescription: fmt.Sprintf("Priority, 1 to 50000, unique in the listener. Of the rules that a request matches, "+
+					"the one with the lowest number answers. By default, a free one from %d to %d is chosen, or one before "+
+					"the rule of `take_over_target_group_arn`, and kept for as long as the cluster stays at the listener.", cluster.FirstFreePriority, cluster.LastFreePriority),
 			},
 			"hosts":        values("Host names, with `*` and `?` as wildcards."),
 			"paths":        values("Paths, with `*` and `?` as wildcards."),
@@ -103,6 +107,46 @@ func ruleBlock() schema.Block {
 				}},
 			},
 		},
+	}
+}
+
+// keptPriority keeps the priority that was chosen, unless the cluster moves to another listener.
+type keptPriority struct{}
+
+func (keptPriority) Description(context.Context) string {
+	return "a priority that was chosen is kept at its listener"
+}
+
+func (m keptPriority) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }
+
+func (keptPriority) PlanModifyInt32(ctx context.Context, req planmodifier.Int32Request, resp *planmodifier.Int32Response) {
+	if !req.ConfigValue.IsNull() || req.StateValue.IsNull() {
+		return
+	}
+	var was, is types.String
+	resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("listener"), &was)...)
+	resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, path.Root("listener"), &is)...)
+	if is.Equal(was) {
+		resp.PlanValue = req.StateValue
+	} else {
+		resp.PlanValue = types.Int32Unknown()
+	}
+}
+
+// onlyAtCreation keeps a value that was used in the creation. So it can be removed from the
+// configuration without a change.
+type onlyAtCreation struct{}
+
+func (onlyAtCreation) Description(context.Context) string { return "used in the creation only" }
+
+func (m onlyAtCreation) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }
+
+func (onlyAtCreation) PlanModifyString(_ context.Context, req planmodifier.StringRequest, resp *planmodifier.StringResponse) {
+	switch {
+	case !req.StateValue.IsNull():
+		resp.PlanValue = req.StateValue
+	case req.ConfigValue.IsNull():
+		resp.PlanValue = types.StringNull()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,8 +18,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/acctest"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
 
 // originSecret is what only the right sender of a request knows.
@@ -285,4 +288,70 @@ func remove(value any, keys ...string) {
 			remove(inner, keys...)
 		}
 	}
+}
+
+// A priority that is left out is chosen, and stays: at the next plan, over a change of the
+// conditions, over a rollout, and if it was named before. A cluster that moves to another
+// listener, or from a default action, gets another one.
+func TestAccCluster_RulePriority(t *testing.T) {
+	e := acctest.New(t)
+	listener, err := e.ELB().CreateListener(t.Context(), &elb.CreateListenerInput{
+		LoadBalancerArn: aws.String(e.LoadBalancer), Port: aws.Int32(81), Protocol: elbtypes.ProtocolEnumHttp,
+		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumFixedResponse,
+			FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("404")}}},
+	})
+	fatal(t, err)
+	host := func(name string) arguments {
+		return arguments{"listener_rule": `{ hosts = ["` + name + `.example.com"] }`}
+	}
+	moved := arguments{"listener": fmt.Sprintf("%q", *listener.Listeners[0].ListenerArn)}
+	priority := tfjsonpath.New("listener_rule").AtMapKey("priority")
+	planned := func(action plancheck.ResourceActionType, checks ...plancheck.PlanCheck) resource.ConfigPlanChecks {
+		return resource.ConfigPlanChecks{
+			PreApply:             append(checks, plancheck.ExpectResourceAction(address, action)),
+			PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()},
+		}
+	}
+	var chosen string
+	kept := func(s *terraform.State) error {
+		got := attribute(s, "listener_rule.priority")
+		if n, err := strconv.Atoi(got); err != nil || n < cluster.FirstFreePriority || n > cluster.LastFreePriority {
+			return fmt.Errorf("got priority %q", got)
+		}
+		if chosen != "" && got != chosen {
+			return fmt.Errorf("got priority %s, want it unchanged, %s", got, chosen)
+		}
+		chosen = got
+		return nil
+	}
+	another := func(s *terraform.State) error {
+		chosen = ""
+		return kept(s)
+	}
+	test(t, e,
+		resource.TestStep{
+			Config: config(e, host("a")), Check: kept,
+			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, plancheck.ExpectUnknownValue(address, priority)),
+		},
+		imported,
+		resource.TestStep{Config: config(e, host("b")), ConfigPlanChecks: planned(plancheck.ResourceActionUpdate), Check: kept},
+		resource.TestStep{Config: config(e, host("b"), next), ConfigPlanChecks: planned(plancheck.ResourceActionUpdate), Check: kept},
+		resource.TestStep{
+			Config: config(e, host("b"), next, moved), Check: another,
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, plancheck.ExpectUnknownValue(address, priority)),
+		},
+		resource.TestStep{
+			Config:           config(e, next, moved, arguments{"listener_rule": `{ priority = 50, hosts = ["b.example.com"] }`}),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
+		},
+		resource.TestStep{
+			Config: config(e, next, moved, host("b")), ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+			ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue(address, priority, knownvalue.Int32Exact(50))},
+		},
+		resource.TestStep{Config: config(e, next, arguments{"listener_rule": ""}), ConfigPlanChecks: planned(plancheck.ResourceActionUpdate)},
+		resource.TestStep{
+			Config: config(e, next, host("b")), Check: another,
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate, plancheck.ExpectUnknownValue(address, priority)),
+		},
+	)
 }

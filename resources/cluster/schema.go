@@ -38,6 +38,8 @@ var objectOptions = basetypes.ObjectAsOptions{}
 
 var healthCheckTypes = map[string]attr.Type{
 	"path":                types.StringType,
+	"port":                types.Int32Type,
+	"protocol":            types.StringType,
 	"matcher":             types.StringType,
 	"interval":            types.StringType,
 	"timeout":             types.StringType,
@@ -60,6 +62,8 @@ const (
 
 var defaultHealthCheck = types.ObjectValueMust(healthCheckTypes, map[string]attr.Value{
 	"path":                types.StringValue(defaultPath),
+	"port":                types.Int32Null(),
+	"protocol":            types.StringNull(),
 	"matcher":             types.StringValue(defaultMatcher),
 	"interval":            types.StringValue(defaultInterval),
 	"timeout":             types.StringValue(defaultTimeout),
@@ -170,6 +174,15 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				Optional: true, Validators: notEmpty,
 				MarkdownDescription: "ARN of a listener of an application load balancer. " +
 					"A cluster without a listener is a worker cluster: only the health of its instances counts.",
+			},
+			"take_over_target_group_arn": schema.StringAttribute{
+				Optional: true, Computed: true, Validators: notEmpty, PlanModifiers: []planmodifier.String{onlyAtCreation{}},
+				MarkdownDescription: "ARN of the target group of an existing service, which other tools made and whose requests the cluster takes over " +
+					"when it is created. `listener_rule` must have the same conditions as the rule of that service, and come before it. " +
+					"The requests then move by the `rollout` block's `steps`, with `observe_for` and `alarms`, from the existing target group " +
+					"to that of the cluster. The existing rule, target group and servers are never changed: if the creation fails, and when the " +
+					"cluster is destroyed, only the cluster's rule is removed, and the existing one answers again. " +
+					"After the creation, the argument has no effect and can be removed. See the guide \"Take over an existing service\".",
 			},
 			"tags": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType, Validators: []validator.Map{resources.NoNull{}},
@@ -324,6 +337,15 @@ func targetBlock() schema.Block {
 						Optional: true, Computed: true, Default: stringdefault.StaticString(defaultPath),
 						Validators:          []validator.String{stringvalidator.LengthBetween(1, 1024)},
 						MarkdownDescription: "The path that is requested. Defaults to `" + defaultPath + "`.",
+					},
+					"port": schema.Int32Attribute{
+						Optional: true, Validators: []validator.Int32{int32validator.Between(1, 65535)},
+						MarkdownDescription: "The port that is checked. Defaults to the port of the target. " +
+							"The servers' security group has to allow the load balancer to reach it.",
+					},
+					"protocol": schema.StringAttribute{
+						Optional: true, Validators: []validator.String{targetProtocol{}},
+						MarkdownDescription: "`HTTP` or `HTTPS`. Defaults to the protocol of the target.",
 					},
 					"matcher": schema.StringAttribute{
 						Optional: true, Computed: true, Default: stringdefault.StaticString(defaultMatcher),

@@ -69,7 +69,6 @@ func TestAccCluster_UnknownArguments(t *testing.T) {
 		`An argument named "path" is not expected here`:     {"listener_rule": `{ priority = 100, path = ["/a"] }`},
 		`An argument named "matchers" is not expected here`: {"target": `{ port = 8080, health_check = { matchers = "200" } }`},
 		`An argument named "name" is not expected here`:     {"launch_template": `{ id = "lt-1", version = "1", name = "web" }`},
-		`Attribute listener_rule.priority is missing`:       {"listener_rule": `{ hosts = ["a.example.com"] }`},
 		`Attribute target.port is missing`:                  {"target": `{ protocol = "HTTP" }`},
 		`Attribute launch_template.version is missing`:      {"launch_template": `{ id = "lt-1" }`},
 	} {

@@ -35,7 +35,8 @@ variable "host" {
 
 variable "priority" {
   type        = number
-  description = "Priority of the environment's listener rule, unique in the listener."
+  description = "Priority of the environment's listener rule, unique in the listener. By default, a free one is chosen."
+  default     = null
 }
 
 variable "port" {

@@ -53,9 +53,7 @@ resource "delivery_cluster" "this" {
 
   listener = local.listener
   listener_rule {
-    # A priority of its own on the listener, by the name of the environment.
-    priority = 1000 + parseint(substr(md5("quince-${var.name}"), 0, 4), 16) % 40000
-    hosts    = [local.host]
+    hosts = [local.host]
   }
   target {
     port                 = 8080
