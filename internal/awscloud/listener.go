@@ -121,12 +121,12 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 		if _, there := other.weights()[own]; !there || r != nil && other.ruleARN == r.ruleARN {
 			continue
 		}
-		ours, err := c.owns(ctx, s.ID, other)
+		tags, err := c.routeTags(ctx, other)
 		if err != nil {
 			return err
 		}
-		if ours {
-			if err := c.disconnectFrom(ctx, s.ID, other, own); err != nil {
+		if other.owner(s.ID, tags) == ofCluster {
+			if err := c.disconnectFrom(ctx, s.ID, other, own, tags); err != nil {
 				return err
 			}
 		}
@@ -217,20 +217,20 @@ func (c *Cloud) Disconnect(ctx context.Context, g cluster.Generation, l cluster.
 		_, there := r.weights()[own]
 		return !there
 	})
-	for _, r := range routes {
-		is, err := c.owner(ctx, g.Cluster, r)
-		if err != nil {
+	tags := make([]map[string]tagging.Set, len(routes))
+	for i, r := range routes {
+		if tags[i], err = c.routeTags(ctx, r); err != nil {
 			return err
 		}
 		// A default action is the cluster's only if the cluster serves by it, or if
 		// a new generation shares it until it serves by a rule.
 		shared := r.listenerARN == l.ARN && len(r.weights()) > 1
-		if is == ofOthers || r.ruleARN == "" && !r.matches(l) && !shared {
+		if r.owner(g.Cluster, tags[i]) == ofOthers || r.ruleARN == "" && !r.matches(l) && !shared {
 			return fmt.Errorf("%s, which does not belong to cluster %s, forwards to its target group; remove that first", r, g.Cluster)
 		}
 	}
-	for _, r := range routes {
-		if err := c.disconnectFrom(ctx, g.Cluster, r, own); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
+	for i, r := range routes {
+		if err := c.disconnectFrom(ctx, g.Cluster, r, own, tags[i]); err != nil && !hasCode(err, codeRuleNotFound, codeListenerNotFound) {
 			return err
 		}
 	}
@@ -286,19 +286,16 @@ func (c *Cloud) removeIdleRule(ctx context.Context, id cluster.ID, r *route) err
 // disconnectFrom removes a target group from a route. The others keep their
 // weights. A rule that would only forward to what was being taken over is not needed, and
 // target groups of others that get no requests are removed with it: a take-over that did not
-// reach its end has left them.
-func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own string) error {
+// reach its end has left them. Tags are those of routeTags.
+func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own string, tags map[string]tagging.Set) error {
 	weights := r.weights()
 	delete(weights, own)
 	if r.ruleARN != "" && len(weights) > 0 {
-		tagged, err := c.tagged(ctx, id, sortedKeys(weights))
-		if err != nil {
-			return err
-		}
-		if len(tagged) == 0 {
+		ours := func(arn string) bool { return tags[arn][tagging.Cluster] == id.String() }
+		if !slices.ContainsFunc(sortedKeys(weights), ours) {
 			return c.deleteRule(ctx, r)
 		}
-		maps.DeleteFunc(weights, func(arn string, weight int32) bool { return weight == 0 && !slices.Contains(tagged, arn) })
+		maps.DeleteFunc(weights, func(arn string, weight int32) bool { return weight == 0 && !ours(arn) })
 	}
 	if len(weights) > 0 {
 		return c.setWeights(ctx, r, weights, nil)
@@ -307,6 +304,15 @@ func (c *Cloud) disconnectFrom(ctx context.Context, id cluster.ID, r route, own 
 		return c.setActions(ctx, r, serviceUnavailable(), nil)
 	}
 	return c.deleteRule(ctx, r)
+}
+
+// routeTags reads the tags of a rule, and of the target groups that the route forwards to.
+func (c *Cloud) routeTags(ctx context.Context, r route) (map[string]tagging.Set, error) {
+	arns := sortedKeys(r.weights())
+	if r.ruleARN != "" {
+		arns = append(arns, r.ruleARN)
+	}
+	return c.elbTagsOf(ctx, arns...)
 }
 
 // observedRoute is the route by which a generation gets requests.

@@ -29,27 +29,41 @@ const (
 // owner finds out whose route it is. A preview rule is tagged with its generation, which the
 // rule by which the cluster serves is not, because it outlives generations.
 func (c *Cloud) owner(ctx context.Context, id cluster.ID, r route) (owner, error) {
+	arns := []string{r.ruleARN}
 	if r.ruleARN == "" {
-		weights := r.weights()
-		if len(weights) == 0 {
-			return ofOthers, nil
-		}
-		belongs, err := c.belongsTo(ctx, id, sortedKeys(weights)...)
-		if belongs {
-			return ofCluster, nil
-		}
-		return ofOthers, err
+		arns = sortedKeys(r.weights())
 	}
-	tags, err := c.elbTagsOf(ctx, r.ruleARN)
-	switch rule := tags[r.ruleARN]; {
-	case err != nil:
-		return ofOthers, err
+	tags, err := c.elbTagsOf(ctx, arns...)
+	return r.owner(id, tags), err
+}
+
+// owner tells whose route it is, by the tags of the rule, or of all target groups of the default
+// action.
+func (r route) owner(id cluster.ID, tags map[string]tagging.Set) owner {
+	if r.ruleARN != "" {
+		return whose(tags[r.ruleARN], id)
+	}
+	weights := r.weights()
+	for arn := range weights {
+		if tags[arn][tagging.Cluster] != id.String() {
+			return ofOthers
+		}
+	}
+	if len(weights) == 0 {
+		return ofOthers
+	}
+	return ofCluster
+}
+
+// whose tells by the tags of a rule whose it is.
+func whose(rule tagging.Set, id cluster.ID) owner {
+	switch {
 	case rule[tagging.Cluster] != id.String():
-		return ofOthers, nil
+		return ofOthers
 	case rule[tagging.Generation] != "":
-		return ofPreview, nil
+		return ofPreview
 	}
-	return ofCluster, nil
+	return ofCluster
 }
 
 // previews lists the preview rules of a generation among the listener's routes. Only rules

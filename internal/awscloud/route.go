@@ -204,11 +204,13 @@ func (c *Cloud) findRoute(ctx context.Context, id cluster.ID, routes []route, l 
 		return routeAt(routes, l), nil
 	}
 	routes = slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return r.listenerARN != l.ARN })
-	tagged, err := c.tagged(ctx, id, ruleARNs(routes))
-	if i := slices.IndexFunc(routes, func(r route) bool { return slices.Contains(tagged, r.ruleARN) }); i >= 0 {
-		return &routes[i], err
+	tags, err := c.elbTagsOf(ctx, ruleARNs(routes)...)
+	for i, r := range routes {
+		if whose(tags[r.ruleARN], id) == ofCluster {
+			return &routes[i], nil
+		}
 	}
-	return nil, err
+	return nil, notYet(err, codeRuleNotFound)
 }
 
 func ruleARNs(routes []route) (arns []string) {
@@ -257,17 +259,6 @@ func notOurs(id cluster.ID, r route) error {
 	return fmt.Errorf("%s does not belong to cluster %s; choose another priority or listener, or put a fixed response there first", r, id)
 }
 
-// belongsTo reports whether all the resources carry the cluster's tag.
-func (c *Cloud) belongsTo(ctx context.Context, id cluster.ID, arns ...string) (bool, error) {
-	tags, err := c.elbTagsOf(ctx, arns...)
-	for _, arn := range arns {
-		if tags[arn][tagging.Cluster] != id.String() {
-			return false, err
-		}
-	}
-	return err == nil, err
-}
-
 // maxTagged is the most resources that one call takes,
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html.
 const maxTagged = 20
@@ -287,12 +278,12 @@ func (c *Cloud) elbTagsOf(ctx context.Context, arns ...string) (map[string]taggi
 	return all, nil
 }
 
-// tagged returns those of the rules by which the cluster gets its requests. A rule that was
-// deleted since it was listed is a reason to list them again.
+// tagged returns those of the rules or target groups that carry the cluster's tag. A rule that
+// was deleted since it was listed is a reason to list them again.
 func (c *Cloud) tagged(ctx context.Context, id cluster.ID, arns []string) (tagged []string, err error) {
 	tags, err := c.elbTagsOf(ctx, arns...)
 	for _, arn := range arns {
-		if rule := tags[arn]; rule[tagging.Cluster] == id.String() && rule[tagging.Generation] == "" {
+		if tags[arn][tagging.Cluster] == id.String() {
 			tagged = append(tagged, arn)
 		}
 	}
