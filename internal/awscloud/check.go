@@ -274,25 +274,9 @@ func checkZones(subnets []ec2types.Subnet, balancer elbtypes.LoadBalancer) error
 }
 
 func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2types.Subnet, vpc string) error {
-	parsed, err := arn.Parse(s.Listener.ARN)
-	if err != nil || parsed.Service != "elasticloadbalancing" || !strings.HasPrefix(parsed.Resource, "listener/") {
-		return fmt.Errorf("listener: %q is not a valid ARN of a listener", s.Listener.ARN)
-	}
-	if parsed.Region != c.region {
-		return fmt.Errorf("listener: %s is in %s, but the cluster is in %s; choose a listener there, or a provider of the listener's region",
-			s.Listener.ARN, parsed.Region, c.region)
-	}
-	out, err := c.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{ListenerArns: []string{s.Listener.ARN}})
-	switch {
-	case hasCode(err, codeListenerNotFound, codeListenerARN) || err == nil && len(out.Listeners) == 0:
-		return &missingError{fmt.Errorf("listener: %s does not exist", s.Listener.ARN), err}
-	case err != nil:
-		return fmt.Errorf("read listener %s: %w", s.Listener.ARN, err)
-	}
-	listener := out.Listeners[0]
-	if listener.Protocol != elbtypes.ProtocolEnumHttp && listener.Protocol != elbtypes.ProtocolEnumHttps {
-		return fmt.Errorf("listener: %s has protocol %s, but a listener of an application load balancer (HTTP or HTTPS) is needed",
-			s.Listener.ARN, listener.Protocol)
+	listener, err := c.usableListener(ctx, s.Listener.ARN)
+	if err != nil {
+		return err
 	}
 	balancers, err := c.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{
 		LoadBalancerArns: []string{aws.ToString(listener.LoadBalancerArn)},
@@ -327,5 +311,30 @@ func (c *Cloud) checkListener(ctx context.Context, s cluster.Spec, subnets []ec2
 			}
 		}
 	}
-	return nil
+	return c.checkFurther(ctx, s, aws.ToString(listener.LoadBalancerArn))
+}
+
+// usableListener returns a listener of an application load balancer in the cluster's region.
+func (c *Cloud) usableListener(ctx context.Context, listenerARN string) (elbtypes.Listener, error) {
+	parsed, err := arn.Parse(listenerARN)
+	if err != nil || parsed.Service != "elasticloadbalancing" || !strings.HasPrefix(parsed.Resource, "listener/") {
+		return elbtypes.Listener{}, fmt.Errorf("listener: %q is not a valid ARN of a listener", listenerARN)
+	}
+	if parsed.Region != c.region {
+		return elbtypes.Listener{}, fmt.Errorf("listener: %s is in %s, but the cluster is in %s; choose a listener there, "+
+			"or a provider of the listener's region", listenerARN, parsed.Region, c.region)
+	}
+	out, err := c.elb.DescribeListeners(ctx, &elb.DescribeListenersInput{ListenerArns: []string{listenerARN}})
+	switch {
+	case hasCode(err, codeListenerNotFound, codeListenerARN) || err == nil && len(out.Listeners) == 0:
+		return elbtypes.Listener{}, &missingError{fmt.Errorf("listener: %s does not exist", listenerARN), err}
+	case err != nil:
+		return elbtypes.Listener{}, fmt.Errorf("read listener %s: %w", listenerARN, err)
+	}
+	listener := out.Listeners[0]
+	if listener.Protocol != elbtypes.ProtocolEnumHttp && listener.Protocol != elbtypes.ProtocolEnumHttps {
+		return listener, fmt.Errorf("listener: %s has protocol %s, but a listener of an application load balancer (HTTP or HTTPS) is needed",
+			listenerARN, listener.Protocol)
+	}
+	return listener, nil
 }

@@ -22,6 +22,28 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 	if err != nil {
 		return err
 	}
+	if err := c.connect(ctx, g, s, own, routes); err != nil {
+		return err
+	}
+	further, err := c.furtherRoutes(ctx, s.ID, s.FurtherRules)
+	if err != nil {
+		return err
+	}
+	for _, r := range further {
+		weights := r.weights()
+		if _, there := weights[own]; there || weights == nil {
+			continue
+		}
+		weights[own] = 0
+		if err := c.setWeights(ctx, r, weights, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connect has the cluster's own rule or default action use the generation's target group.
+func (c *Cloud) connect(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, routes []route) error {
 	r, err := c.findRoute(ctx, s.ID, routes, *s.Listener)
 	if err != nil {
 		return err
@@ -40,7 +62,7 @@ func (c *Cloud) Connect(ctx context.Context, g cluster.Generation, s cluster.Spe
 			return err
 		}
 		if shared == nil {
-			return c.createRule(ctx, g, s, own, closedRule(routes, *s.Listener), routes, nil)
+			return c.createRule(ctx, s, own, closedRule(routes, *s.Listener), ruleTags(g, s), routes, nil)
 		}
 		r = shared
 	}
@@ -64,34 +86,58 @@ func (c *Cloud) Shift(ctx context.Context, g cluster.Generation, s cluster.Spec,
 	} else if group != nil {
 		other = aws.ToString(group.TargetGroupArn)
 	}
+	shifted := false
 	for _, r := range routes {
-		weights := r.weights()
-		if _, there := weights[own]; !there {
+		if _, there := r.weights()[own]; !there {
 			continue
 		}
 		is, err := c.owner(ctx, s.ID, r)
 		switch {
 		case err != nil:
 			return err
-		case is == ofPreview:
+		case is == ofPreview || is == ofFurther:
 			continue
 		case is != ofCluster:
 			return fmt.Errorf("%s does not belong to cluster %s alone", r, s.ID)
 		}
-		wanted := map[string]int32{}
-		for arn := range weights {
-			wanted[arn] = 0
+		if err := c.shift(ctx, r, own, other, percent); err != nil {
+			return err
 		}
-		wanted[own] = percent
-		if _, there := weights[other]; there {
-			wanted[other] = allRequests - percent
-		}
-		if maps.Equal(weights, wanted) {
-			return nil
-		}
-		return c.setWeights(ctx, r, wanted, nil)
+		shifted = true
+		break
 	}
-	return fmt.Errorf("%s is not connected to listener %s", g.Name, s.Listener.ARN)
+	if !shifted {
+		return fmt.Errorf("%s is not connected to listener %s", g.Name, s.Listener.ARN)
+	}
+	further, err := c.furtherRoutes(ctx, s.ID, s.FurtherRules)
+	if err != nil {
+		return err
+	}
+	for _, r := range further {
+		if _, there := r.weights()[own]; there {
+			if err := c.shift(ctx, r, own, other, percent); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shift sends percent of a route's requests to a target group, and the rest to another one if
+// that is there.
+func (c *Cloud) shift(ctx context.Context, r route, own, other string, percent int32) error {
+	weights, wanted := r.weights(), map[string]int32{}
+	for arn := range weights {
+		wanted[arn] = 0
+	}
+	wanted[own] = percent
+	if _, there := weights[other]; there {
+		wanted[other] = allRequests - percent
+	}
+	if maps.Equal(weights, wanted) {
+		return nil
+	}
+	return c.setWeights(ctx, r, wanted, nil)
 }
 
 // Serve implements cluster.Cloud. Other generations stay connected, without
@@ -108,12 +154,15 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	if r == nil {
 		var present *route
 		if present, err = c.presentRoute(ctx, s.ID, routes); err == nil {
-			err = c.createRule(ctx, g, s, own, *s.Listener.Rule, routes, present)
+			err = c.createRule(ctx, s, own, *s.Listener.Rule, ruleTags(g, s), routes, present)
 		}
 	} else {
-		err = c.serveAt(ctx, g, s, own, *r)
+		err = c.serveAt(ctx, s, own, s.Listener.Rule, ruleTags(g, s), *r)
 	}
 	if err != nil {
+		return err
+	}
+	if err := c.serveFurther(ctx, g, s, own); err != nil {
 		return err
 	}
 	// The generation no longer needs the route that Connect may have added it to.
@@ -134,9 +183,9 @@ func (c *Cloud) Serve(ctx context.Context, g cluster.Generation, s cluster.Spec)
 	return nil
 }
 
-// serveAt sends all requests of a route to a target group, and has the route
-// select the requests that s names.
-func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spec, own string, r route) error {
+// serveAt sends all requests of a route to a target group, and has a rule select the requests
+// that are given, with the tags.
+func (c *Cloud) serveAt(ctx context.Context, s cluster.Spec, own string, rule *cluster.Rule, should tagging.Set, r route) error {
 	if r.ruleARN == "" {
 		if err := c.checkRoute(ctx, s.ID, r); err != nil {
 			return err
@@ -150,7 +199,7 @@ func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spe
 			return notOurs(s.ID, r)
 		}
 		// The rule may have the version of the generation before in its tags.
-		if err := c.changeTags(ctx, r.ruleARN, tags, ruleTags(g, s), s.IgnoredTags); err != nil {
+		if err := c.changeTags(ctx, r.ruleARN, tags, should, s.IgnoredTags); err != nil {
 			return err
 		}
 	}
@@ -159,8 +208,8 @@ func (c *Cloud) serveAt(ctx context.Context, g cluster.Generation, s cluster.Spe
 		weights[arn] = 0
 	}
 	weights[own] = allRequests
-	if !r.selects(s.Listener.Rule) {
-		return c.setWeights(ctx, r, weights, s.Listener.Rule)
+	if !r.selects(rule) {
+		return c.setWeights(ctx, r, weights, rule)
 	}
 	if r.share(own) == allRequests {
 		return nil

@@ -24,6 +24,8 @@ const (
 	ofCluster
 	// ofPreview: it is a preview rule of the cluster.
 	ofPreview
+	// ofFurther: it is a further rule of the cluster.
+	ofFurther
 )
 
 // owner finds out whose route it is. A preview rule is tagged with its generation, which the
@@ -62,6 +64,8 @@ func whose(rule tagging.Set, id cluster.ID) owner {
 		return ofOthers
 	case rule[tagging.Generation] != "":
 		return ofPreview
+	case rule[tagging.Rule] != "":
+		return ofFurther
 	}
 	return ofCluster
 }

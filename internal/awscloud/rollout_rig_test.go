@@ -366,8 +366,13 @@ func (s *site) checkIdle(ctx context.Context, serving string, live int32) error 
 		}
 	}
 	rules := 1
+	for _, r := range s.spec("").FurtherRules {
+		if r.ListenerARN == s.landscape.Listener {
+			rules++
+		}
+	}
 	if s.defaultAction {
-		rules = 0
+		rules--
 	}
 	// Moto gives a server more volumes than one.
 	for kind, want := range map[string]int{

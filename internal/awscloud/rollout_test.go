@@ -17,6 +17,9 @@ import (
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/rollout"
 )
 
+// shopHost is a host of a further rule.
+const shopHost = "shop.example.com"
+
 // gradual moves the requests in steps and watches in between.
 var gradual = rollout.Settings{
 	Steps: []int32{10, 50, 100}, HealthyWithin: rollout.DefaultHealthyWithin, ObserveFor: 10 * time.Second, Drain: 20 * time.Second,
@@ -69,6 +72,9 @@ func (c underLoad) test(t *testing.T) {
 	if c.attachments {
 		s.change = func(spec *cluster.Spec) {
 			severalTypes(spec)
+			spec.FurtherRules = []cluster.FurtherRule{{
+				Name: "shop", ListenerARN: spec.Listener.ARN, Rule: cluster.Rule{Hosts: []string{shopHost}},
+			}}
 			spec.Target.DeregistrationDelay = time.Minute // a busy machine may take its time
 		}
 		s.withAttachments()
@@ -79,7 +85,7 @@ func (c underLoad) test(t *testing.T) {
 	load.Cookies = c.sticky > 0
 	s.reached()
 	stop := s.send(load)
-	further := func() rig.Report { return rig.Report{} }
+	further, shop := func() rig.Report { return rig.Report{} }, func() rig.Report { return rig.Report{} }
 	attached := func() {}
 	if c.attachments {
 		s.attachByHand(first)
@@ -87,6 +93,10 @@ func (c underLoad) test(t *testing.T) {
 		load.Host, load.Rate = furtherHost, 100
 		s.reachedAt(furtherHost)
 		further = s.send(load)
+		other := s.load()
+		other.Host, other.Rate = shopHost, 100
+		s.reachedAt(shopHost)
+		shop = s.send(other)
 		attached = func() { scaler.pause(func() { s.attached(s.known().Name, true) }) }
 	}
 	began := clock.System{}.Now()
@@ -132,10 +142,11 @@ func (c underLoad) test(t *testing.T) {
 		t.Errorf("got %v by status, want 200 for each of %d: %v", r.ByStatus, r.Sent, r.Errors)
 	}
 	if c.attachments {
-		r := further()
-		t.Logf("%d requests by the further target group: %d failed", r.Sent, r.Failed)
-		if r.Sent == 0 || r.Failed > 0 || r.ByStatus[200] != r.Sent {
-			t.Errorf("got %v by status by the further target group, want 200 for each of %d: %v", r.ByStatus, r.Sent, r.Errors)
+		for by, r := range map[string]rig.Report{"the further target group": further(), "the further rule": shop()} {
+			t.Logf("%d requests by %s: %d failed", r.Sent, by, r.Failed)
+			if r.Sent == 0 || r.Failed > 0 || r.ByStatus[200] != r.Sent {
+				t.Errorf("got %v by status by %s, want 200 for each of %d: %v", r.ByStatus, by, r.Sent, r.Errors)
+			}
 		}
 	}
 	s.destroy()

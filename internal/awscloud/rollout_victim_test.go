@@ -117,7 +117,7 @@ func (v *victim) kill(s story, k killing) error {
 	return s.also(v)
 }
 
-// attach has the cluster serve with attachments of every kind.
+// attach has the cluster serve with attachments of every kind, and with a further rule.
 func (v *victim) attach() error {
 	if v.serving != "" {
 		return nil
@@ -125,6 +125,7 @@ func (v *victim) attach() error {
 	v.change = func(s *cluster.Spec) {
 		severalTypes(s)
 		attaches(s)
+		s.FurtherRules = []cluster.FurtherRule{{Name: "shop", ListenerARN: s.Listener.ARN, Rule: cluster.Rule{Priority: 50, Hosts: []string{shopHost}}}}
 	}
 	if err := v.replace(); err != nil {
 		return err

@@ -297,7 +297,7 @@ func (c *Cloud) tagged(ctx context.Context, id cluster.ID, arns []string) (tagge
 // forwards to the target group. Otherwise another process has taken the priority, and the
 // caller finds out what for when it tries again.
 func (c *Cloud) createRule(
-	ctx context.Context, g cluster.Generation, s cluster.Spec, own string, rule cluster.Rule, routes []route, replaces *route,
+	ctx context.Context, s cluster.Spec, own string, rule cluster.Rule, tags tagging.Set, routes []route, replaces *route,
 ) error {
 	if rule.Priority == 0 {
 		if rule.Priority = freePriority(routes, s); rule.Priority == 0 {
@@ -317,7 +317,7 @@ func (c *Cloud) createRule(
 		Priority:    &rule.Priority,
 		Conditions:  conditions,
 		Actions:     route{}.forward(map[string]int32{own: allRequests}, 0),
-		Tags:        elbTags(ruleTags(g, s)),
+		Tags:        elbTags(tags),
 	})
 	if hasCode(err, codePriorityInUse) {
 		routes, readErr := c.routes(ctx, s.Listener.ARN)

@@ -271,7 +271,21 @@ func (c *Cloud) retagBalancing(ctx context.Context, g cluster.Generation, s clus
 	if ours, err := c.owns(ctx, s.ID, *r); !ours || err != nil {
 		return err
 	}
-	return c.retagELB(ctx, r.ruleARN, ruleTags(g, s), s.IgnoredTags)
+	if err := c.retagELB(ctx, r.ruleARN, ruleTags(g, s), s.IgnoredTags); err != nil {
+		return err
+	}
+	found, _, err := c.findFurther(ctx, s.ID, s.FurtherRules)
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(found) {
+		for _, r := range found[name] {
+			if err := c.retagELB(ctx, r.ruleARN, tagging.Merge(ruleTags(g, s), tagging.Set{tagging.Rule: name}), s.IgnoredTags); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // retagELB gives a target group or rule exactly the tags, aside from ignored ones.

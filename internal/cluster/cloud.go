@@ -93,8 +93,14 @@ type Attached struct {
 }
 
 // Traffic distributes the requests of a listener among generations. All shares
-// are percentages.
+// are percentages. The further rules of a cluster that exist get the same shares; Serve creates
+// those that are missing.
 type Traffic interface {
+	// Rules describes the further rules that exist, and returns the least percentage of the
+	// requests that the generation gets by one of them; 100 for no rules.
+	Rules(ctx context.Context, g Generation, rules []FurtherRule) (exist []FurtherRule, share int32, err error)
+	// RemoveRules removes further rules of a cluster.
+	RemoveRules(ctx context.Context, id ID, rules []FurtherRule) error
 	// Connect has a listener use the generation's target group, because the load
 	// balancer checks its health only then, and gives it no requests. It adds the
 	// generation with weight 0 to the listener rule or default action by which

@@ -21,7 +21,7 @@ func (d Difference) String() string { return d.Attribute + ": " + d.Detail }
 
 // Differences lists in which attributes s specifies another kind of server than
 // tested. What names the place of the servers differs between any two environments,
-// and is left out: subnets, security groups, listener, listener rule, sizes, tags, and what is
+// and is left out: subnets, security groups, listener, listener rules, sizes, tags, and what is
 // attached to the group.
 // In texts, each specification may have the name of its own environment where the
 // other one has its own.

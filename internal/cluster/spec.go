@@ -66,6 +66,8 @@ type Spec struct {
 	// instances counts. Every other cluster has both.
 	Listener *Listener `json:"listener,omitempty"`
 	Target   *Target   `json:"target,omitempty"`
+	// FurtherRules are other rules by which the cluster gets requests.
+	FurtherRules []FurtherRule `json:"further_rules,omitempty"`
 	// Tags are all the tags that everything in the cluster carries.
 	Tags tagging.Set `json:"tags,omitempty"`
 	// IgnoredTags are tags that others put on the cluster. They are neither compared
@@ -233,6 +235,7 @@ func (s Spec) Validate() error {
 	if s.Listener != nil && s.Listener.Rule != nil {
 		errs = append(errs, s.Listener.Rule.Validate())
 	}
+	errs = append(errs, s.validateFurtherRules())
 	if s.Target != nil {
 		errs = append(errs, s.Target.Health.Validate())
 	}

@@ -100,7 +100,10 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 		if _, err := r.checkHealthy(ctx); err != nil {
 			return err
 		}
-		return cloud.Serve(ctx, g, spec)
+		if err := cloud.Serve(ctx, g, spec); err != nil || plan.From == nil {
+			return err
+		}
+		return r.manager.removeRules(ctx, plan.From.Spec, spec)
 	case OpenPreview:
 		return cloud.OpenPreview(ctx, g, spec, *plan.Settings.Preview)
 	case RunChecks:
@@ -151,7 +154,11 @@ func (r *runner) attempt(ctx context.Context, s Step, of GenerationRecord, waite
 	case CheckAttached:
 		return r.checkAttached(ctx, of)
 	case Disconnect:
-		return r.confirmRemoval(cloud.Disconnect(ctx, g, *spec.Listener), Connect, of, waited)
+		err := cloud.Disconnect(ctx, g, *spec.Listener)
+		if err == nil && plan.destroys() { // one that answers by itself does not forward to the generation
+			err = r.manager.removeRules(ctx, spec, cluster.Spec{ID: spec.ID})
+		}
+		return r.confirmRemoval(err, Connect, of, waited)
 	case RemoveServers:
 		return r.confirmRemoval(r.removeServers(ctx, of), MakeServers, of, waited)
 	case RemoveTargets:
@@ -362,12 +369,23 @@ func (r *runner) restoreTraffic(ctx context.Context, of GenerationRecord) error 
 	case err != nil:
 		return err
 	case from.Exists && (from.Healthy > 0 || from.Desired == 0 || to.Healthy == 0):
-		return r.manager.Cloud.Serve(ctx, of.generation(), of.Spec)
+		if err := r.manager.Cloud.Serve(ctx, of.generation(), of.Spec); err != nil {
+			return err
+		}
+		return r.manager.removeRules(ctx, r.journal.plan.To.Spec, of.Spec)
 	case to.Healthy > 0:
 		to := r.journal.plan.To
 		return cmp.Or(r.manager.Cloud.Serve(ctx, to.generation(), to.Spec), errLastHealthy)
 	}
 	return nil // neither can serve
+}
+
+// removeRules removes the further rules that a specification has and another does not.
+func (m *Manager) removeRules(ctx context.Context, has, should cluster.Spec) error {
+	if obsolete := has.ObsoleteRules(should); len(obsolete) > 0 {
+		return m.Cloud.RemoveRules(ctx, has.ID, obsolete)
+	}
+	return nil
 }
 
 // removeServers waits for protected servers only if they may have served. The

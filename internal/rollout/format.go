@@ -21,7 +21,7 @@ import (
 // instances, rebalancing), the note that no server was started, attachments with their steps,
 // the setting for alarm actions, the preview, the checks and the alarms of the new generation,
 // with their steps, port and protocol of health checks, the priority 0 of a rule that may have
-// any, and what is taken over, with its step.
+// any, what is taken over, with its step, and further rules.
 // Formats from 1 on are read.
 const (
 	format   = 4

@@ -68,6 +68,9 @@ func sampleSpec(version string, format int) cluster.Spec {
 	if format > 3 {
 		s.Target.Health.Port, s.Target.Health.Protocol = 9090, "HTTPS"
 		s.Attachments, s.Carried = sampleAttachments(), sampleAttachments()
+		s.FurtherRules = []cluster.FurtherRule{{
+			Name: "internal", ListenerARN: "arn:aws:elasticloadbalancing:eu-north-1:123456789012:listener/app/main/1/3", Rule: *s.Listener.Rule,
+		}}
 		s.TakeOver = "arn:aws:elasticloadbalancing:eu-north-1:123456789012:targetgroup/legacy/1234567890abcdef"
 	}
 	return s

@@ -290,6 +290,24 @@ func (s *harness) converged(want string) error {
 			wrong("%s still forwards to what was taken over: %v", key, route.weights)
 		}
 	}
+	if p.Serving != nil {
+		var declared, exist []string
+		spec := p.Serving.Spec
+		if s.known != nil && s.known.Name == p.Serving.Name {
+			spec = s.known.Spec // changes in place are not recorded
+		}
+		for _, r := range spec.FurtherRules {
+			declared = append(declared, furtherKey(r))
+		}
+		for _, key := range s.world.keys() {
+			if s.world.routes[key].further != "" {
+				exist = append(exist, key)
+			}
+		}
+		if slices.Sort(declared); !slices.Equal(declared, exist) {
+			wrong("there are the further rules %q, want %q", exist, declared)
+		}
+	}
 	if l := s.store.lease(); l.Holder != "" && l.ExpiresAt.After(s.clock.Now().Add(30*time.Second)) {
 		wrong("the lease is held by %s until %s", l.Holder, l.ExpiresAt)
 	}

@@ -29,7 +29,13 @@ func (m *Manager) changeInPlace(ctx context.Context, lease *heldLease, i Invento
 				return fmt.Errorf("cluster %s keeps its listener rule or default action: %w", s.ID, err)
 			}
 		}
-		if err := once(func(ctx context.Context) error { return m.Cloud.Serve(ctx, g, s) }); err != nil {
+		serve := func(ctx context.Context) error {
+			if err := m.Cloud.Serve(ctx, g, s); err != nil {
+				return err
+			}
+			return m.removeRules(ctx, i.Serving.Spec, s)
+		}
+		if err := once(serve); err != nil {
 			return fmt.Errorf("cluster %s keeps its listener rule or default action, and may not get all of its requests: %w", s.ID, err)
 		}
 	}

@@ -14,6 +14,57 @@ type route struct {
 	listener cluster.Listener
 	closed   bool
 	weights  map[string]int32
+	// further is the name of a further rule; empty for the cluster's own route.
+	further string
+}
+
+func furtherKey(r cluster.FurtherRule) string { return "further " + r.Name + " " + r.ListenerARN }
+
+// furtherRoutes lists the further rules that exist.
+func (w *world) furtherRoutes(rules []cluster.FurtherRule) (all []*route) {
+	for _, r := range rules {
+		if p := w.routes[furtherKey(r)]; p != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (w *world) Rules(_ context.Context, g cluster.Generation, rules []cluster.FurtherRule) (exist []cluster.FurtherRule, share int32, err error) {
+	share = 100
+	for _, r := range rules {
+		if p := w.routes[furtherKey(r)]; p != nil {
+			exist, share = append(exist, r), min(share, p.share(g.Name))
+		}
+	}
+	return exist, share, nil
+}
+
+func (w *world) RemoveRules(_ context.Context, _ cluster.ID, rules []cluster.FurtherRule) error {
+	for _, r := range rules {
+		delete(w.routes, furtherKey(r))
+	}
+	return nil
+}
+
+func (o outside) Rules(ctx context.Context, g cluster.Generation, rules []cluster.FurtherRule) (exist []cluster.FurtherRule, share int32, err error) {
+	err = o.ask(ctx, "Rules", func() error { exist, share, err = o.w.Rules(ctx, g, rules); return err })
+	return exist, share, err
+}
+
+func (o outside) RemoveRules(ctx context.Context, id cluster.ID, rules []cluster.FurtherRule) error {
+	return o.change(ctx, "RemoveRules", func() error { return o.w.RemoveRules(ctx, id, rules) })
+}
+
+// hasFurther is a cluster with further rules, one of them at another listener.
+func hasFurther(names ...string) func(*cluster.Spec) {
+	return func(s *cluster.Spec) {
+		for _, name := range names {
+			s.FurtherRules = append(s.FurtherRules, cluster.FurtherRule{
+				Name: name, ListenerARN: "arn:listener/" + name, Rule: cluster.Rule{Priority: 20, Hosts: []string{name + ".example.com"}},
+			})
+		}
+	}
 }
 
 func routeKey(l cluster.Listener) string {
@@ -31,7 +82,7 @@ func (w *world) named(l cluster.Listener) cluster.Listener {
 	rule := *l.Rule
 	rule.Priority = cluster.FirstFreePriority
 	for _, key := range w.keys() {
-		if there := w.routes[key].listener; there.ARN == l.ARN && there.Rule != nil {
+		if there := w.routes[key].listener; w.routes[key].further == "" && there.ARN == l.ARN && there.Rule != nil {
 			rule.Priority = there.Rule.Priority
 		}
 	}
@@ -79,7 +130,7 @@ func (w *world) keys() []string { return slices.Sorted(maps.Keys(w.routes)) }
 func (w *world) listener(name, arn string) (*cluster.Listener, int32) {
 	for _, key := range w.keys() {
 		p := w.routes[key]
-		if _, there := p.weights[name]; there && !p.closed && (arn == "" || p.listener.ARN == arn) {
+		if _, there := p.weights[name]; there && !p.closed && p.further == "" && (arn == "" || p.listener.ARN == arn) {
 			l := p.listener
 			return &l, p.share(name)
 		}
@@ -95,7 +146,7 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 	p := w.routes[routeKey(w.named(*s.Listener))]
 	if p == nil {
 		for _, key := range w.keys() {
-			if there := w.routes[key]; p == nil && there.listener.ARN == s.Listener.ARN {
+			if there := w.routes[key]; p == nil && there.further == "" && there.listener.ARN == s.Listener.ARN {
 				p = there // it serves by another rule of the listener
 			}
 		}
@@ -108,8 +159,10 @@ func (w *world) Connect(_ context.Context, of cluster.Generation, s cluster.Spec
 		p = &route{listener: l, closed: true, weights: map[string]int32{g.name: 100}}
 		w.routes[routeKey(l)] = p
 	}
-	if _, there := p.weights[g.name]; !there {
-		p.weights[g.name] = 0
+	for _, p := range append(w.furtherRoutes(s.FurtherRules), p) {
+		if _, there := p.weights[g.name]; !there {
+			p.weights[g.name] = 0
+		}
 	}
 	return nil
 }
@@ -118,19 +171,24 @@ func (w *world) Shift(_ context.Context, to cluster.Generation, s cluster.Spec, 
 	before := w.idle()
 	for _, key := range w.keys() {
 		p := w.routes[key]
-		if _, there := p.weights[to.Name]; !there || p.listener.ARN != s.Listener.ARN {
+		if _, there := p.weights[to.Name]; !there || p.further != "" || p.listener.ARN != s.Listener.ARN {
 			continue
 		}
-		wanted := map[string]int32{}
-		for name := range p.weights {
-			wanted[name] = 0
+		for _, p := range append(w.furtherRoutes(s.FurtherRules), p) {
+			if _, there := p.weights[to.Name]; !there {
+				continue
+			}
+			wanted := map[string]int32{}
+			for name := range p.weights {
+				wanted[name] = 0
+			}
+			wanted[to.Name] = percent
+			if _, there := wanted[from.Name]; there {
+				wanted[from.Name] = 100 - percent
+			}
+			w.gives(to.Name, p.share(to.Name) < percent)
+			p.weights = wanted
 		}
-		wanted[to.Name] = percent
-		if _, there := wanted[from.Name]; there {
-			wanted[from.Name] = 100 - percent
-		}
-		w.gives(to.Name, p.share(to.Name) < percent)
-		p.weights = wanted
 		w.answers("shift to "+to.Name, before)
 		return nil
 	}
@@ -171,17 +229,26 @@ func (w *world) Serve(_ context.Context, of cluster.Generation, s cluster.Spec) 
 		p = &route{weights: map[string]int32{}}
 		w.routes[routeKey(l)] = p
 	}
-	w.gives(g.name, p.share(g.name) < 100)
 	p.listener, p.closed = l, false
-	wanted := map[string]int32{}
-	for name := range p.weights {
-		wanted[name] = 0
+	for _, r := range s.FurtherRules {
+		if rule := r.Rule; w.routes[furtherKey(r)] == nil {
+			w.routes[furtherKey(r)] = &route{
+				listener: cluster.Listener{ARN: r.ListenerARN, Rule: &rule}, further: r.Name, weights: map[string]int32{},
+			}
+		}
 	}
-	wanted[g.name] = 100
-	p.weights = wanted
+	for _, p := range append(w.furtherRoutes(s.FurtherRules), p) {
+		w.gives(g.name, p.share(g.name) < 100)
+		wanted := map[string]int32{}
+		for name := range p.weights {
+			wanted[name] = 0
+		}
+		wanted[g.name] = 100
+		p.weights = wanted
+	}
 	// The generation no longer needs the route that Connect may have added it to.
 	for _, key := range w.keys() {
-		if other := w.routes[key]; other != p && other.listener.ARN == s.Listener.ARN {
+		if other := w.routes[key]; other != p && other.further == "" && other.listener.ARN == s.Listener.ARN {
 			before = append(before, key) // its requests go elsewhere now
 			w.disconnectFrom(key, g.name)
 		}

@@ -71,6 +71,9 @@ func newSimulation(d dice) *simulation {
 		v.shape = append(v.shape, declares)
 		v.world.furtherEnds = true // versions may die that have replaced good ones
 	}
+	if d.IntN(4) == 0 && !slices.ContainsFunc(v.shape, func(f func(*cluster.Spec)) bool { s := spec("0", f); return s.Listener == nil }) {
+		v.shape = append(v.shape, hasFurther("a", "b"))
+	}
 	v.world.alarms["errors"] = v.alarm
 	v.choose()
 	v.spec = v.next(true)

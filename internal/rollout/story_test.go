@@ -276,6 +276,17 @@ func plainStories() []story {
 				s.world.generations[s.known.Name].group = nil
 				fires(s)
 			}},
+		{name: "FurtherRules", before: []cluster.Spec{spec("1", hasFurther("a", "b"))}, prepare: live(4),
+			spec: spec("2", hasFurther("a", "c")), settings: quick(steps(50))},
+		{name: "FurtherRulesAlarm", before: []cluster.Spec{spec("1", hasFurther("a", "b"))}, prepare: fires, bad: true,
+			spec: spec("2", hasFurther("a", "c")), settings: quick(steps(50), alarms("errors"))},
+		{name: "FurtherRulesCreation", spec: spec("1", hasFurther("a")), settings: quick()},
+		{name: "FurtherRulesInPlace", before: []cluster.Spec{spec("1", hasFurther("a", "b"))}, settings: quick(),
+			spec: spec("1", hasFurther("b", "c"))},
+		{name: "FurtherRulesKeepPrevious", before: []cluster.Spec{spec("1", hasFurther("a", "b"))}, settings: quick(keepPrevious),
+			spec: spec("2", hasFurther("b"))},
+		{name: "FurtherRulesOtherPriority", before: []cluster.Spec{spec("1", hasFurther("a"))}, settings: quick(steps(50)),
+			spec: spec("2", priority(5), hasFurther("a"))},
 		{name: "Attachments", before: []cluster.Spec{spec("1", declares)}, prepare: byHand,
 			spec: spec("2", declares), settings: quick(steps(50))},
 		{name: "AttachmentsWorker", before: []cluster.Spec{spec("1", worker, declares)}, prepare: byHand,

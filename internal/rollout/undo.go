@@ -134,9 +134,10 @@ func (m *Manager) rollOutPrevious(ctx context.Context, lease *heldLease, id clus
 	if err != nil {
 		return i, fmt.Errorf("cluster %s was not changed: %w", id, err)
 	}
-	// Listener, size, ignored tags and attachments belong to the cluster, not to the version.
+	// Listener, rules, size, ignored tags and attachments belong to the cluster, not to the version.
 	now := asObserved(*i.Serving, is)
 	s.Listener, s.Size, s.IgnoredTags, s.Attachments = now.Spec.Listener, now.Spec.Size, now.Spec.IgnoredTags, now.Spec.Attachments
+	s.FurtherRules = now.Spec.FurtherRules
 	if s.Listener == nil || s.Target == nil {
 		s.Target = now.Spec.Target // both or neither
 	}

@@ -27,10 +27,12 @@ const (
 	Cluster = "delivery:cluster"
 	// Generation names the resource's generation of a cluster.
 	Generation = "delivery:generation"
+	// Rule names a further rule of a cluster.
+	Rule = "delivery:rule"
 )
 
 // reserved are the keys that only this project sets.
-var reserved = []string{Cluster, Generation}
+var reserved = []string{Cluster, Generation, Rule}
 
 // Required are the keys that every resource must have by default.
 var Required = []string{Service, OwnerTeam, Solution, Environment}

@@ -44,6 +44,7 @@ type model struct {
 
 	Listener     types.String `tfsdk:"listener"`
 	ListenerRule *ruleModel   `tfsdk:"listener_rule"`
+	FurtherRules types.List   `tfsdk:"further_rule"`
 	Target       *targetModel `tfsdk:"target"`
 	TakeOver     types.String `tfsdk:"take_over_target_group_arn"`
 
@@ -151,6 +152,7 @@ func (m *model) spec(ctx context.Context, defaults tagging.Set, ignored tagging.
 	if m.Target != nil {
 		s.Target = d.target(*m.Target)
 	}
+	s.FurtherRules = d.further(m)
 	s.Attachments = d.attachments(&m.attachmentsModel)
 	var diags diag.Diagnostics
 	s.Tags, diags = m.tags(ctx, defaults)

@@ -401,6 +401,14 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 		diags.Append(state.Set(ctx, m)...)
 		return diags
 	}
+	d := decoder{ctx: ctx}
+	rules, share, err := manager.Cloud.Rules(ctx, g, d.further(m))
+	if err != nil {
+		resources.Fail(&diags, "read the further rules of cluster "+m.identity().String(), err)
+		diags.Append(state.Set(ctx, m)...)
+		return diags
+	}
+	o.Share = min(o.Share, share)
 	o.Tags = o.Tags.WithoutIgnored(r.IgnoredTags)
 	if len(o.ForeignConditions) > 0 {
 		diags.AddAttributeWarning(path.Root("listener_rule"), "The listener rule has conditions that this provider cannot express",
@@ -408,6 +416,9 @@ func (r *clusterResource) refresh(ctx context.Context, manager *rollout.Manager,
 				o.ID, strings.Join(o.ForeignConditions, ", ")))
 	}
 	diags.Append(m.encode(ctx, o, r.DefaultTags)...)
+	e := encoder{ctx: ctx}
+	e.further(m, rules)
+	diags.Append(append(d.diags, e.diags...)...)
 	if o.GroupName != "" {
 		diags.Append(m.encodeAttached(ctx, attached, r.Clock.Now())...)
 	}

@@ -94,7 +94,7 @@ func config(e *acctest.Env, changes ...arguments) string {
 // blocks are the arguments whose objects are written as blocks.
 var blocks = []string{"launch_template", "listener_rule", "http_header", "query_string", "target", "health_check", "rollout", "timeouts",
 	"volume", "mixed_instances", "override", "scaling_policy", "target_tracking", "step_scaling", "step", "alarm", "metric",
-	"scheduled_action", "lifecycle_hook", "preview", "check", "target_alarms"}
+	"scheduled_action", "lifecycle_hook", "preview", "check", "target_alarms", "further_rule"}
 
 // argument writes an argument, or a block whose arguments are those of the object, or a block for
 // each object of a list.

@@ -53,15 +53,14 @@ var (
 var conditionValues = append(slices.Clone(someStrings), setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 128)))
 
 func ruleBlock() schema.Block {
-	values := func(description string) schema.SetAttribute {
-		return schema.SetAttribute{
-			Optional: true, ElementType: types.StringType, Validators: conditionValues, MarkdownDescription: description,
-		}
-	}
-	// The path of an attribute in a set of blocks shows the block's values, so such attributes
-	// have no validators.
-	hidden := func(description string) schema.SetAttribute {
-		return schema.SetAttribute{Required: true, ElementType: types.StringType, MarkdownDescription: description}
+	attributes := conditionAttributes()
+	attributes["priority"] = schema.Int32Attribute{
+		Optional: true, Computed: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
+		PlanModifiers: []planmodifier.Int32{keptPriority{}},
+		MarkdownDescription: fmt.Sprintf("Priority, 1 to 50000, unique in the listener. Of the rules that a request matches, "+
+			"the one with the lowest number answers. By default, a free one from %d to %d is chosen, or one before "+
+			"the rule of `take_over_target_group_arn`, and kept for as long as the cluster stays at the listener.",
+			cluster.FirstFreePriority, cluster.LastFreePriority),
 	}
 	return schema.SingleNestedBlock{
 		MarkdownDescription: "Selects the listener's requests for this cluster, with at most five values in all. " +
@@ -72,40 +71,53 @@ func ruleBlock() schema.Block {
 			"A new cluster gets requests once all of its servers are healthy; until then, they go where they went before. " +
 			"The values are in Terraform's state and in the build data repository, also if they are secret, such as the header by which " +
 			"a content delivery network proves its origin. Those of headers and query strings are never in messages and events.",
-		Attributes: map[string]schema.Attribute{
-			"priority": schema.Int32Attribute{
-				Optional: true, Computed: true, Validators: []validator.Int32{int32validator.Between(1, 50_000)},
-				PlanModifiers: []planmodifier.Int32{keptPriority{}},
-				MarkdownDescription: fmt.Sprintf("Priority, 1 to 50000, unique in the listener. Of the rules that a request matches, "+
-					"the one with the lowest number answers. By default, a free one from %d to %d is chosen, or one before "+
-					"the rule of `take_over_target_group_arn`, and kept for as long as the cluster stays at the listener.", cluster.FirstFreePriority, cluster.LastFreePriority),
-			},
-			"hosts":        values("Host names, with `*` and `?` as wildcards."),
-			"paths":        values("Paths, with `*` and `?` as wildcards."),
-			"http_methods": values("HTTP methods in capital letters, such as `GET`."),
-			"source_ips": values("CIDR blocks that the requests come from, such as `10.0.0.0/8`. " +
-				"What counts is the sender's own address, and not the header `X-Forwarded-For`."),
+		Attributes: attributes,
+		Blocks:     conditionBlocksOf(),
+	}
+}
+
+// conditionAttributes are the conditions of a rule that are not blocks.
+func conditionAttributes() map[string]schema.Attribute {
+	values := func(description string) schema.SetAttribute {
+		return schema.SetAttribute{
+			Optional: true, ElementType: types.StringType, Validators: conditionValues, MarkdownDescription: description,
+		}
+	}
+	return map[string]schema.Attribute{
+		"hosts":        values("Host names, with `*` and `?` as wildcards."),
+		"paths":        values("Paths, with `*` and `?` as wildcards."),
+		"http_methods": values("HTTP methods in capital letters, such as `GET`."),
+		"source_ips": values("CIDR blocks that the requests come from, such as `10.0.0.0/8`. " +
+			"What counts is the sender's own address, and not the header `X-Forwarded-For`."),
+	}
+}
+
+// conditionBlocksOf are the conditions of a rule that are blocks.
+func conditionBlocksOf() map[string]schema.Block {
+	// The path of an attribute in a set of blocks shows the block's values, so such attributes
+	// have no validators.
+	hidden := func(description string) schema.SetAttribute {
+		return schema.SetAttribute{Required: true, ElementType: types.StringType, MarkdownDescription: description}
+	}
+	return map[string]schema.Block{
+		"http_header": schema.SetNestedBlock{
+			Validators:          []validator.Set{conditionBlocks{}},
+			MarkdownDescription: "A condition on an HTTP header. A request must match all of these blocks.",
+			NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
+				"name":   schema.StringAttribute{Required: true, MarkdownDescription: "Name of the header, in any letter case."},
+				"values": hidden("Values of the header, in any letter case, with `*` and `?` as wildcards. May be sensitive."),
+			}},
 		},
-		Blocks: map[string]schema.Block{
-			"http_header": schema.SetNestedBlock{
-				Validators:          []validator.Set{conditionBlocks{}},
-				MarkdownDescription: "A condition on an HTTP header. A request must match all of these blocks.",
-				NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
-					"name":   schema.StringAttribute{Required: true, MarkdownDescription: "Name of the header, in any letter case."},
-					"values": hidden("Values of the header, in any letter case, with `*` and `?` as wildcards. May be sensitive."),
-				}},
-			},
-			"query_string": schema.SetNestedBlock{
-				Validators:          []validator.Set{conditionBlocks{}},
-				MarkdownDescription: "A condition on the query string. A request must match all of these blocks.",
-				NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
-					"key": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "The key. By default, the values of all keys are compared. Wildcards as in `values`.",
-					},
-					"values": hidden("Values, in any letter case, with `*` and `?` as wildcards; `\\*` and `\\?` stand for themselves."),
-				}},
-			},
+		"query_string": schema.SetNestedBlock{
+			Validators:          []validator.Set{conditionBlocks{}},
+			MarkdownDescription: "A condition on the query string. A request must match all of these blocks.",
+			NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
+				"key": schema.StringAttribute{
+					Optional:            true,
+					MarkdownDescription: "The key. By default, the values of all keys are compared. Wildcards as in `values`.",
+				},
+				"values": hidden("Values, in any letter case, with `*` and `?` as wildcards; `\\*` and `\\?` stand for themselves."),
+			}},
 		},
 	}
 }

@@ -256,6 +256,7 @@ func (r *clusterResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 				},
 			},
 			"listener_rule": ruleBlock(),
+			"further_rule":  furtherBlock(),
 			"target":        targetBlock(),
 			"rollout":       rolloutBlock(),
 			"timeouts": timeouts.Block(ctx, timeouts.Opts{
