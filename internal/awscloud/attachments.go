@@ -217,7 +217,8 @@ func (c *Cloud) removeObsolete(ctx context.Context, g cluster.Generation, obsole
 }
 
 func (c *Cloud) schedules(ctx context.Context, g cluster.Generation) (all []cluster.Schedule, err error) {
-	pages := autoscaling.NewDescribeScheduledActionsPaginator(c.autoscaling, &autoscaling.DescribeScheduledActionsInput{AutoScalingGroupName: &g.Name})
+	in := &autoscaling.DescribeScheduledActionsInput{AutoScalingGroupName: &g.Name}
+	pages := autoscaling.NewDescribeScheduledActionsPaginator(c.autoscaling, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

@@ -261,7 +261,8 @@ func (n scope) tracking(t cluster.TargetTracker) *types.TargetTrackingConfigurat
 		return configuration
 	}
 	custom := &types.CustomizedMetricSpecification{
-		Namespace: &t.Metric.Namespace, MetricName: &t.Metric.Name, Statistic: types.MetricStatistic(t.Metric.Statistic), Unit: optional(t.Metric.Unit),
+		Namespace: &t.Metric.Namespace, MetricName: &t.Metric.Name,
+		Statistic: types.MetricStatistic(t.Metric.Statistic), Unit: optional(t.Metric.Unit),
 	}
 	for _, name := range sortedKeys(t.Metric.Dimensions) {
 		custom.Dimensions = append(custom.Dimensions, types.MetricDimension{

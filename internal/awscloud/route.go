@@ -291,11 +291,10 @@ func (c *Cloud) tagged(ctx context.Context, id cluster.ID, arns []string) (tagge
 }
 
 // createRule creates a rule of the cluster, which forwards to the target group. Routes are
-// those that exist. A rule of any priority gets a free one. If it
-// replaces a route, it keeps the conditions that a cluster.Rule cannot express. If its
-// priority is in use, the reply to an earlier call may have been lost: then the rule
-// forwards to the target group. Otherwise another process has taken the priority, and the
-// caller finds out what for when it tries again.
+// those that exist. A rule of any priority gets a free one. One that replaces a route keeps the
+// conditions that a cluster.Rule cannot express. If its priority is in use, the reply to an
+// earlier call may have been lost: then the rule forwards to the target group. Otherwise another
+// process has taken the priority, and the caller finds out what for when it tries again.
 func (c *Cloud) createRule(
 	ctx context.Context, s cluster.Spec, own string, rule cluster.Rule, tags tagging.Set, routes []route, replaces *route,
 ) error {

@@ -150,7 +150,8 @@ func (m Metric) problems(balanced bool) (problems []string) {
 		case value == Self && name == DimensionTargetGroup && !balanced:
 			problems = append(problems, "a cluster without a listener has no target group of its own")
 		case value == Self && name != DimensionGroup && name != DimensionTargetGroup:
-			problems = append(problems, fmt.Sprintf("the dimension %s cannot be %q: only %s and %s can", name, Self, DimensionGroup, DimensionTargetGroup))
+			problems = append(problems, fmt.Sprintf("the dimension %s cannot be %q: only %s and %s can",
+				name, Self, DimensionGroup, DimensionTargetGroup))
 		}
 	}
 	return problems
@@ -185,7 +186,8 @@ func (s StepScaler) problems(balanced bool) (problems []string) {
 		}
 		before := steps[i-1].Upper
 		if before == nil || step.Lower == nil || *before != *step.Lower {
-			add("the steps must follow each other without a gap or an overlap; only the first may have no lower bound, and only the last no upper bound")
+			add("the steps must follow each other without a gap or an overlap; " +
+				"only the first may have no lower bound, and only the last no upper bound")
 			break
 		}
 	}

@@ -233,7 +233,9 @@ func (m *Manager) rollOut(
 
 // chooseTarget returns the generation to move to: the kept one, as it is now, if it matches s
 // and is complete, or a new one.
-func (m *Manager) chooseTarget(ctx context.Context, s cluster.Spec, kept *GenerationRecord) (to GenerationRecord, reused *GenerationRecord, err error) {
+func (m *Manager) chooseTarget(
+	ctx context.Context, s cluster.Spec, kept *GenerationRecord,
+) (to GenerationRecord, reused *GenerationRecord, err error) {
 	if kept != nil && kept.Spec.SameServers(s) {
 		is, err := m.Cloud.Observe(ctx, kept.generation(), kept.Spec.ListenerARN())
 		if err != nil {

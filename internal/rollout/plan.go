@@ -77,85 +77,9 @@ func (p *Plan) forwardSteps() []Step {
 	}
 	from, to := p.From, p.To
 	if to != nil {
-		if from != nil && p.FromComplete {
-			add(PinCapacity, from, 0)
-		}
-		// The target group comes before the servers: unless a listener uses it, it
-		// finds no server healthy.
-		if !p.Reused {
-			add(MakeTemplate, to, 0)
-		}
-		if to.Spec.Listener != nil {
-			if !p.Reused {
-				add(MakeTargets, to, 0)
-			}
-			add(Connect, to, 0)
-		}
-		if p.Reused {
-			add(ScaleToLive, to, 0)
-			add(Retag, to, 0)
-		} else {
-			add(MakeServers, to, 0)
-		}
-		add(WaitHealthy, to, 0)
-		if p.attaches() {
-			add(Attach, to, 0)
-		}
-		if p.Settings.Preview != nil {
-			add(OpenPreview, to, 0)
-			if p.Settings.Drain > 0 {
-				add(WaitPreview, to, 0)
-			}
-		}
-		check := func(percent int32) {
-			if len(p.Settings.Checks) > 0 {
-				add(RunChecks, to, percent)
-			}
-		}
-		check(0)
-		if to.Spec.Listener != nil {
-			if p.watches() {
-				add(MakeAlarms, to, 0)
-			}
-			if from != nil && p.FromComplete || p.takesOver() {
-				for _, percent := range p.Settings.Steps {
-					if percent < 100 {
-						add(Shift, to, percent)
-						check(percent)
-						add(Observe, to, percent)
-					}
-				}
-			}
-		}
-		if joins(to) {
-			add(JoinTargets, to, 0)
-		}
-		if to.Spec.Listener != nil {
-			add(Serve, to, 0)
-			if from == nil && p.Settings.Drain > 0 && !p.takesOver() {
-				add(WaitOpen, to, 0)
-			}
-			check(100)
-		}
-		if p.Settings.Preview != nil {
-			add(ClosePreview, to, 0)
-		}
-		if from != nil || p.takesOver() { // another creation has nothing to roll back to
-			add(Observe, to, 0)
-		}
-		if p.takesOver() {
-			if p.Settings.Drain > 0 {
-				add(WaitDrain, to, 0)
-			}
-			add(EndTakeOver, to, 0)
-		}
-		if from != nil && from.Spec.Listener != nil && p.Settings.Drain > 0 {
-			add(WaitDrain, from, 0)
-		}
-		if p.watches() {
-			add(RemoveAlarms, to, 0)
-		}
-		add(UnpinCapacity, to, 0)
+		p.arrive(add)
+		p.try(add)
+		p.serve(add)
 	}
 	// The steps from here on are irreversible. The generation that served until
 	// now is removed last.
@@ -179,6 +103,108 @@ func (p *Plan) forwardSteps() []Step {
 		steps = append(steps, p.removalSteps(*from)...)
 	}
 	return steps
+}
+
+// adds appends a step to a plan.
+type adds func(kind Kind, of *GenerationRecord, percent int32)
+
+// arrive adds the steps after which the new generation is healthy and complete, without requests.
+func (p *Plan) arrive(add adds) {
+	from, to := p.From, p.To
+	if from != nil && p.FromComplete {
+		add(PinCapacity, from, 0)
+	}
+	// The target group comes before the servers: unless a listener uses it, it
+	// finds no server healthy.
+	if !p.Reused {
+		add(MakeTemplate, to, 0)
+	}
+	if to.Spec.Listener != nil {
+		if !p.Reused {
+			add(MakeTargets, to, 0)
+		}
+		add(Connect, to, 0)
+	}
+	if p.Reused {
+		add(ScaleToLive, to, 0)
+		add(Retag, to, 0)
+	} else {
+		add(MakeServers, to, 0)
+	}
+	add(WaitHealthy, to, 0)
+	if p.attaches() {
+		add(Attach, to, 0)
+	}
+}
+
+// try adds the steps that test the new generation, at first without requests and then with some
+// of them.
+func (p *Plan) try(add adds) {
+	to := p.To
+	if p.Settings.Preview != nil {
+		add(OpenPreview, to, 0)
+		if p.Settings.Drain > 0 {
+			add(WaitPreview, to, 0)
+		}
+	}
+	p.check(add, 0)
+	if to.Spec.Listener == nil {
+		return
+	}
+	if p.watches() {
+		add(MakeAlarms, to, 0)
+	}
+	if (p.From == nil || !p.FromComplete) && !p.takesOver() {
+		return // nothing else could get the rest of the requests
+	}
+	for _, percent := range p.Settings.Steps {
+		if percent < 100 {
+			add(Shift, to, percent)
+			p.check(add, percent)
+			add(Observe, to, percent)
+		}
+	}
+}
+
+// check adds the checks, if there are any.
+func (p *Plan) check(add adds, percent int32) {
+	if len(p.Settings.Checks) > 0 {
+		add(RunChecks, p.To, percent)
+	}
+}
+
+// serve adds the steps that give the new generation all requests, and observe it.
+func (p *Plan) serve(add adds) {
+	from, to := p.From, p.To
+	if joins(to) {
+		add(JoinTargets, to, 0)
+	}
+	if to.Spec.Listener != nil {
+		add(Serve, to, 0)
+		if from == nil && p.Settings.Drain > 0 && !p.takesOver() {
+			add(WaitOpen, to, 0)
+		}
+		p.check(add, 100)
+	}
+	if p.Settings.Preview != nil {
+		add(ClosePreview, to, 0)
+	}
+	if from != nil || p.takesOver() { // another creation has nothing to roll back to
+		add(Observe, to, 0)
+	}
+	if p.takesOver() {
+		if p.Settings.Drain > 0 {
+			add(WaitDrain, to, 0)
+		}
+		add(EndTakeOver, to, 0)
+	}
+	if from != nil && from.Spec.Listener != nil && p.Settings.Drain > 0 {
+		add(WaitDrain, from, 0)
+	}
+	if p.watches() {
+		add(RemoveAlarms, to, 0)
+	}
+	add(UnpinCapacity, to, 0)
 }
 
 // watches reports whether the plan makes alarms for the new generation. A creation is not
@@ -335,7 +361,9 @@ func (p *Plan) irreversible(s Step) bool {
 	case s.Generation == p.To.Name:
 		return false
 	}
-	return slices.Contains([]Kind{UnpinCapacity, RemovePolicyAlarms, LeaveTargets, Disconnect, RemoveServers, RemoveTargets, RemoveTemplate}, s.Kind)
+	return slices.Contains([]Kind{
+		UnpinCapacity, RemovePolicyAlarms, LeaveTargets, Disconnect, RemoveServers, RemoveTargets, RemoveTemplate,
+	}, s.Kind)
 }
 
 // generations are all the generations of the plan.

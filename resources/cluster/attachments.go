@@ -297,10 +297,17 @@ func scheduleBlock() schema.NestedBlockObject {
 		return schema.Int32Attribute{Optional: true, Validators: []validator.Int32{int32validator.AtLeast(0)}, MarkdownDescription: description}
 	}
 	return schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
-		"name":             schema.StringAttribute{Required: true, MarkdownDescription: "Name of the action."},
-		"recurrence":       schema.StringAttribute{Optional: true, MarkdownDescription: "Cron expression of five fields, such as `0 20 * * MON-FRI`. By default, it acts once, at `start_time`."},
-		"time_zone":        schema.StringAttribute{Optional: true, Validators: notEmpty, MarkdownDescription: "Time zone of the recurrence, such as `Europe/Stockholm`. Defaults to UTC."},
-		"start_time":       moment("When it acts for the first time, such as `2026-12-24T18:00:00Z`. After that time, an action that does not recur is over, and needs no change."),
+		"name": schema.StringAttribute{Required: true, MarkdownDescription: "Name of the action."},
+		"recurrence": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "Cron expression of five fields, such as `0 20 * * MON-FRI`. By default, it acts once, at `start_time`.",
+		},
+		"time_zone": schema.StringAttribute{
+			Optional: true, Validators: notEmpty,
+			MarkdownDescription: "Time zone of the recurrence, such as `Europe/Stockholm`. Defaults to UTC.",
+		},
+		"start_time": moment("When it acts for the first time, such as `2026-12-24T18:00:00Z`. " +
+			"After that time, an action that does not recur is over, and needs no change."),
 		"end_time":         moment("When a recurrence ends. By default, never."),
 		"min_size":         size("The smallest number of servers from then on."),
 		"max_size":         size("The largest number of servers from then on."),
