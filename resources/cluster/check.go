@@ -169,7 +169,7 @@ func targetAlarmsBlock() schema.Block {
 			"when the rollout ends. They are observed together with `alarms`. An alarm without data does not fire, whatever `missing_data` says. " +
 			"Load balancers report once a minute, and CloudWatch takes a minute or two to notice, so set `observe_for` to more than `period` " +
 			"times `evaluation_periods`; less is refused. Give at least one of `errors_5xx`, `latency` and `unhealthy_servers`. " +
-			"A creation makes no alarms.",
+			"A creation makes no alarms, unless it takes something over.",
 		Attributes: map[string]schema.Attribute{
 			"errors_5xx": threshold("Fires if the servers answer more than so many requests with a status of 500 and above in a period."),
 			"latency": schema.StringAttribute{
