@@ -209,7 +209,9 @@ func (p *Plan) serve(add adds) {
 
 // watches reports whether the plan makes alarms for the new generation. A creation is not
 // observed, unless it takes something over.
-func (p *Plan) watches() bool { return (p.From != nil || p.takesOver()) && p.Settings.TargetAlarms != nil }
+func (p *Plan) watches() bool {
+	return (p.From != nil || p.takesOver()) && p.Settings.TargetAlarms != nil
+}
 
 // untestSteps lists the steps that remove what only the tests of the new generation need.
 func (p *Plan) untestSteps() []Step {
