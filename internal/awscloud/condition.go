@@ -1,7 +1,6 @@
 package awscloud
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // Fields of conditions,
@@ -235,8 +235,7 @@ func describeConditions(all []types.RuleCondition) (texts []string) {
 	return slices.Sorted(slices.Values(texts))
 }
 
-// hideValues hides what may be secret in AWS's refusal of a rule. Values of fewer than four
-// characters stay, because they are parts of words.
+// hideValues hides what may be secret in AWS's refusal of a rule.
 func hideValues(err error, r cluster.Rule) error {
 	var values []string
 	for _, h := range r.Headers {
@@ -245,15 +244,7 @@ func hideValues(err error, r cluster.Rule) error {
 	for _, q := range r.QueryStrings {
 		values = append(values, q.Values...)
 	}
-	// One value may begin with another one.
-	slices.SortFunc(values, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	var pairs []string
-	for _, value := range values {
-		if len(value) >= 4 {
-			pairs = append(pairs, value, "(hidden)")
-		}
-	}
-	return &hiddenError{err: err, text: strings.NewReplacer(pairs...).Replace(err.Error())}
+	return &hiddenError{err: err, text: text.Hide(err.Error(), values)}
 }
 
 // hiddenError is an error with another text.

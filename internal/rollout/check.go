@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
+	"github.com/pipes-as-code/terraform-provider-delivery/internal/text"
 )
 
 // Check tests a new generation, which alone gets its requests: by a request, or by a command.
@@ -211,17 +212,6 @@ func (s Settings) secrets(c Check, spec cluster.Spec) []string {
 	return all
 }
 
-// hide hides secrets in a text. Values of fewer than four characters stay, because they are
-// parts of words.
-func hide(text string, secrets []string) string {
-	secrets = slices.DeleteFunc(slices.Clone(secrets), func(secret string) bool { return len(secret) < 4 })
-	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may begin with another one
-	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, "(hidden)")
-	}
-	return text
-}
-
 // checkProgress is how far a step has come with the checks.
 type checkProgress struct {
 	// passed counts the checks that are done, and since is when the next one was first tried.
@@ -335,7 +325,7 @@ func (r *runner) runCheck(ctx context.Context, c Check, s Step, of GenerationRec
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	failed := func(expected, got string) error {
-		return &CheckError{Check: c.name(), Expected: expected, Got: hide(got, settings.secrets(c, spec))}
+		return &CheckError{Check: c.name(), Expected: expected, Got: text.Hide(got, settings.secrets(c, spec))}
 	}
 	if len(c.Command) > 0 {
 		err := prober.Command(ctx, c.Command, settings.checkEnviron(c, s, spec, r.checks.address))
@@ -361,7 +351,7 @@ func (r *runner) runCheck(ctx context.Context, c Check, s Step, of GenerationRec
 		return failed("an answer", err.Error())
 	}
 	got := fmt.Sprintf("status %d", answer.Status)
-	if line := firstLine(hide(answer.Body, settings.secrets(c, spec))); line != "" {
+	if line := firstLine(text.Hide(answer.Body, settings.secrets(c, spec))); line != "" {
 		got += fmt.Sprintf(" with the body %q", line)
 	}
 	switch {

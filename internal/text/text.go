@@ -2,7 +2,9 @@
 package text
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -75,4 +77,16 @@ func Duration(d time.Duration) string {
 		return fmt.Sprintf("%.0fs", d.Seconds())
 	}
 	return d.Round(time.Second).String()
+}
+
+// Hide replaces each of the secrets in a text by "(hidden)". Secrets of fewer than four
+// characters stay, because they are parts of words.
+func Hide(s string, secrets []string) string {
+	secrets = slices.DeleteFunc(slices.Clone(secrets), func(secret string) bool { return len(secret) < 4 })
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may begin with another one
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, secret := range secrets {
+		pairs = append(pairs, secret, "(hidden)")
+	}
+	return strings.NewReplacer(pairs...).Replace(s)
 }

@@ -64,3 +64,18 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+func TestHide(t *testing.T) {
+	for _, tt := range []struct {
+		text, want string
+		secrets    []string
+	}{
+		{"a sesame2 and sesame", "a (hidden) and (hidden)", []string{"sesame", "sesame2"}},
+		{"status 200", "status 200", []string{"us", "200", ""}},
+		{"nothing", "nothing", nil},
+	} {
+		if got := text.Hide(tt.text, tt.secrets); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
