@@ -151,6 +151,18 @@ func (c *Cloud) RemoveRules(ctx context.Context, id cluster.ID, rules []cluster.
 	return nil
 }
 
+// CheckRules implements cluster.Cloud.
+func (c *Cloud) CheckRules(ctx context.Context, s cluster.Spec) error {
+	if len(s.FurtherRules) == 0 {
+		return nil
+	}
+	listener, err := c.usableListener(ctx, s.Listener.ARN)
+	if err != nil {
+		return err
+	}
+	return c.checkFurther(ctx, s, aws.ToString(listener.LoadBalancerArn))
+}
+
 // checkFurther refuses further rules at listeners of other load balancers than that of the
 // cluster's listener, and at priorities that are taken.
 func (c *Cloud) checkFurther(ctx context.Context, s cluster.Spec, balancerARN string) error {

@@ -96,6 +96,8 @@ type Attached struct {
 // are percentages. The further rules of a cluster that exist get the same shares; Serve creates
 // those that are missing.
 type Traffic interface {
+	// CheckRules reports further rules that a load balancer would refuse. Check does so, too.
+	CheckRules(ctx context.Context, s Spec) error
 	// Rules describes the further rules that exist, and returns the least percentage of the
 	// requests that the generation gets by one of them; 100 for no rules.
 	Rules(ctx context.Context, g Generation, rules []FurtherRule) (exist []FurtherRule, share int32, err error)

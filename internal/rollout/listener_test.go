@@ -40,6 +40,8 @@ func (w *world) Rules(_ context.Context, g cluster.Generation, rules []cluster.F
 	return exist, share, nil
 }
 
+func (w *world) CheckRules(context.Context, cluster.Spec) error { return nil }
+
 func (w *world) RemoveRules(_ context.Context, _ cluster.ID, rules []cluster.FurtherRule) error {
 	for _, r := range rules {
 		delete(w.routes, furtherKey(r))
@@ -50,6 +52,10 @@ func (w *world) RemoveRules(_ context.Context, _ cluster.ID, rules []cluster.Fur
 func (o outside) Rules(ctx context.Context, g cluster.Generation, rules []cluster.FurtherRule) (exist []cluster.FurtherRule, share int32, err error) {
 	err = o.ask(ctx, "Rules", func() error { exist, share, err = o.w.Rules(ctx, g, rules); return err })
 	return exist, share, err
+}
+
+func (o outside) CheckRules(ctx context.Context, s cluster.Spec) error {
+	return o.ask(ctx, "CheckRules", func() error { return o.w.CheckRules(ctx, s) })
 }
 
 func (o outside) RemoveRules(ctx context.Context, id cluster.ID, rules []cluster.FurtherRule) error {

@@ -76,6 +76,32 @@ func TestAccCluster_FurtherRules(t *testing.T) {
 			Config:   config(e, next, arguments{"further_rule": `[{ name = "a", priority = 100, hosts = ["a.example.com"] }]`}),
 			PlanOnly: true, ExpectError: says(`further_rule "a" has the priority 100, as listener_rule has`),
 		},
-		resource.TestStep{Config: config(e, next), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: count(1)},
+		// Also in place, a plan refuses what an apply could not make.
+		resource.TestStep{
+			PreConfig: func() {
+				_, err := e.ELB().CreateRule(t.Context(), &elb.CreateRuleInput{
+					ListenerArn: aws.String(e.Listener), Priority: aws.Int32(120),
+					Conditions: []elbtypes.RuleCondition{{Field: aws.String("path-pattern"), Values: []string{"/theirs"}}},
+					Actions: []elbtypes.Action{{
+						Type:                elbtypes.ActionTypeEnumFixedResponse,
+						FixedResponseConfig: &elbtypes.FixedResponseActionConfig{StatusCode: aws.String("200")},
+					}},
+				})
+				fatal(t, err)
+			},
+			Config:   config(e, next, arguments{"further_rule": `{ name = "shop", priority = 120, hosts = ["shop2.example.com"] }`}),
+			PlanOnly: true, ExpectError: says("(priority 120) exists already; choose another priority"),
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				for _, r := range rules() {
+					if aws.ToString(r.Priority) == "120" {
+						_, err := e.ELB().DeleteRule(t.Context(), &elb.DeleteRuleInput{RuleArn: r.RuleArn})
+						fatal(t, err)
+					}
+				}
+			},
+			Config: config(e, next), ConfigPlanChecks: expect(plancheck.ResourceActionUpdate), Check: count(1),
+		},
 	)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -194,6 +195,9 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 	if !newServers {
 		r.warnRevoked(ctx, s, &resp.Diagnostics)
+		if !reflect.DeepEqual(s.FurtherRules, was.Spec.FurtherRules) {
+			r.checkRules(ctx, s, &resp.Diagnostics)
+		}
 		return
 	}
 	for _, warning := range s.Warnings() {
@@ -224,6 +228,19 @@ func (r *clusterResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		}
 	}
 	r.warnNotAsTested(ctx, s, &resp.Diagnostics)
+}
+
+// checkRules refuses further rules that an apply could not make. With new servers, everything is
+// checked.
+func (r *clusterResource) checkRules(ctx context.Context, s cluster.Spec, diags *diag.Diagnostics) {
+	cloud, err := r.Cloud(ctx)
+	if err != nil {
+		resources.Fail(diags, "reach AWS", err)
+		return
+	}
+	if err := cloud.CheckRules(ctx, s); err != nil {
+		diags.AddAttributeError(path.Root("further_rule"), fmt.Sprintf("Cluster %s cannot have these rules", s.ID), err.Error())
+	}
 }
 
 // wanted decodes a model whose values are all known, and validates it without
