@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 
 	"github.com/pipes-as-code/terraform-provider-delivery/internal/cluster"
 )
@@ -189,7 +190,7 @@ func (c *Cloud) resume(ctx context.Context, g cluster.Generation, processes []st
 // removeObsolete removes what has a name. The rest is replaced.
 func (c *Cloud) removeObsolete(ctx context.Context, g cluster.Generation, obsolete cluster.Attachments) error {
 	for _, p := range obsolete.Policies {
-		if err := c.deleteStepAlarms(ctx, stepAlarmName(g, p.Name)); err != nil {
+		if err := c.deleteStepAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{stepAlarmName(g, p.Name)}}); err != nil {
 			return err
 		}
 		_, err := c.autoscaling.DeletePolicy(ctx, &autoscaling.DeletePolicyInput{AutoScalingGroupName: &g.Name, PolicyName: aws.String(p.Name)})

@@ -356,10 +356,10 @@ func (c *Cloud) eachAlarm(ctx context.Context, in *cloudwatch.DescribeAlarmsInpu
 	return nil
 }
 
-// deleteStepAlarms deletes the alarms whose names begin with the prefix.
-func (c *Cloud) deleteStepAlarms(ctx context.Context, prefix string) error {
+// deleteStepAlarms deletes those of the alarms that exist.
+func (c *Cloud) deleteStepAlarms(ctx context.Context, alarms *cloudwatch.DescribeAlarmsInput) error {
 	var names []string
-	err := c.eachAlarm(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: &prefix}, func(a cwtypes.MetricAlarm) {
+	err := c.eachAlarm(ctx, alarms, func(a cwtypes.MetricAlarm) {
 		names = append(names, aws.ToString(a.AlarmName))
 	})
 	if err != nil {
@@ -467,7 +467,7 @@ func (c *Cloud) DropCallers(ctx context.Context, g cluster.Generation) error {
 
 // RemovePolicyAlarms implements cluster.Attacher.
 func (c *Cloud) RemovePolicyAlarms(ctx context.Context, g cluster.Generation) error {
-	return c.deleteStepAlarms(ctx, stepAlarmPrefix(g))
+	return c.deleteStepAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String(stepAlarmPrefix(g))})
 }
 
 // changeActions puts alarms again with other actions. Everything else of them, with their
